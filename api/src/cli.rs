@@ -1,0 +1,97 @@
+//! The command line. Flags for settings come from the settings' table.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::settings::{Fault, Settings, TABLE};
+
+/// Every command.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("keyrack")
+        .about("API keys for MCP servers: issue, verify, resolve tenants, proxy, revoke.")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(Command::new("serve").about("Run the server.")))
+        .subcommand(
+            Command::new("demo")
+                .about("Run everything embedded, with a sample MCP server and one key of each type.")
+                .arg(
+                    Arg::new("check")
+                        .long("check")
+                        .action(ArgAction::SetTrue)
+                        .help("Play the demo with a real MCP client, print what it saw, and exit."),
+                )
+                .arg(
+                    Arg::new("listen")
+                        .long("listen")
+                        .default_value("127.0.0.1:8080")
+                        .help("Loopback address to listen on; port 0 takes a free one."),
+                ),
+        )
+        .subcommand(with_settings(Command::new("migrate").about("Bring the database to this version's schema.")))
+        .subcommand(
+            Command::new("admin").about("What only an operator on the machine may do.").subcommand_required(true).subcommand(
+                with_settings(
+                    Command::new("create-owner")
+                        .about("Create an organization and its owner. The password comes from KEYRACK_OWNER_PASSWORD or standard input.")
+                        .arg(required("email", "E-mail address of the owner."))
+                        .arg(required("organization-name", "Name of the organization, for people."))
+                        .arg(required("organization-slug", "Name of the organization, for addresses.")),
+                ),
+            ),
+        )
+        .subcommand(
+            Command::new("openapi")
+                .about("Write the API document and the documents made from tables, from the repository's root.")
+                .arg(
+                    Arg::new("check")
+                        .long("check")
+                        .action(ArgAction::SetTrue)
+                        .help("Only compare: exit 1 when a committed document is not what the code makes."),
+                ),
+        )
+        .subcommand(with_settings(Command::new("doctor").about("Check settings, database and egress, and say what to do.")))
+}
+
+fn required(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).required(true).help(help)
+}
+
+fn with_settings(command: Command) -> Command {
+    TABLE.iter().filter(|row| !row.secret).fold(command, |command, row| {
+        let default = row.default.map_or_else(|| row.default_note.to_owned(), str::to_owned);
+        let help = format!("{} [{}] [default: {default}]", row.help.trim(), row.variable());
+        command.arg(Arg::new(row.flag).long(row.flag).value_name("VALUE").help(help).help_heading("Settings"))
+    })
+}
+
+/// The settings that flags and variables give; a flag wins.
+///
+/// # Errors
+/// Every setting that cannot be used.
+pub fn settings(matches: &ArgMatches) -> Result<Settings, Vec<Fault>> {
+    Settings::read(|row| {
+        let flag = if row.secret { None } else { matches.get_one::<String>(row.flag).cloned() };
+        flag.or_else(|| std::env::var(row.variable()).ok().filter(|value| !value.is_empty()))
+    })
+}
+
+/// Variables that begin with `KEYRACK_` and are none of ours: most likely typing errors.
+#[must_use]
+pub fn unknown_variables() -> Vec<String> {
+    const OTHERS: [&str; 1] = ["KEYRACK_OWNER_PASSWORD"];
+    let known: Vec<String> = TABLE.iter().map(crate::settings::Row::variable).collect();
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("KEYRACK_") && !known.contains(name) && !OTHERS.contains(&name.as_str()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,114 @@
+//! `keyrack doctor`: what is wrong with this installation, and what to do.
+
+use infra::db::{Database, DatabaseKind, DatabaseUrl};
+
+use super::chain;
+use crate::root_secret;
+use crate::settings::Settings;
+
+/// Checks what a server needs; changes nothing.
+///
+/// # Errors
+/// How many checks failed.
+pub async fn run(settings: &Settings) -> Result<(), String> {
+    let mut report = Report::default();
+    report.good("settings", "all can be used");
+    check_root_secret(settings, &mut report);
+    check_database(settings, &mut report).await;
+    check_listen(settings, &mut report);
+    if settings.egress_allow.is_empty() {
+        report.good("egress", "upstream servers must have public addresses");
+    } else {
+        let networks: Vec<_> = settings.egress_allow.iter().map(ToString::to_string).collect();
+        report.good("egress", &format!("also allowed: {}", networks.join(", ")));
+    }
+    for name in crate::cli::unknown_variables() {
+        report.bad("settings", &format!("{name} is no setting"), "see docs/settings.md for the names");
+    }
+    report.end()
+}
+
+#[derive(Default)]
+struct Report {
+    checks: usize,
+    faults: usize,
+}
+
+impl Report {
+    fn good(&mut self, what: &str, finding: &str) {
+        self.checks += 1;
+        println!("ok    {what}: {finding}");
+    }
+
+    fn bad(&mut self, what: &str, finding: &str, fix: &str) {
+        self.checks += 1;
+        self.faults += 1;
+        println!("FAULT {what}: {finding}\n      fix: {fix}");
+    }
+
+    fn end(self) -> Result<(), String> {
+        match self.faults {
+            0 => Ok(()),
+            faults => Err(format!("{faults} of {} checks failed", self.checks)),
+        }
+    }
+}
+
+fn check_root_secret(settings: &Settings, report: &mut Report) {
+    let file = settings.data_dir.join("root.secret");
+    if settings.root_secret.is_none() && !file.exists() {
+        report.good("root secret", "none yet; the first start makes one in the data directory");
+        return;
+    }
+    match root_secret::obtain(settings) {
+        Ok(_) => report.good("root secret", "there"),
+        Err(fault) => report.bad("root secret", &chain(&fault), "restore it from your copy; without it no key works"),
+    }
+}
+
+async fn check_database(settings: &Settings, report: &mut Report) {
+    let url = settings.database();
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.exists()
+    {
+        report.good("database", "none yet; the first start makes one");
+        return;
+    }
+    let database = match Database::open(&url, 1).await {
+        Ok(database) => database,
+        Err(fault) => {
+            let fix = match url.kind() {
+                DatabaseKind::Sqlite => "check the path and its permissions; stop the server first if it runs",
+                DatabaseKind::Postgres => {
+                    "check KEYRACK_DATABASE_URL, and that the database runs and lets this user in"
+                }
+            };
+            return report.bad("database", &chain(&fault), fix);
+        }
+    };
+    match database.pending_migrations().await {
+        Ok(0) => report.good("database", "reached, schema up to date"),
+        Ok(steps) => {
+            report.bad(
+                "database",
+                &format!("{steps} migrations are to be run"),
+                "run `keyrack migrate`, or start the server",
+            );
+        }
+        Err(fault) => report.bad("database", &chain(&fault), "check that the user may create tables"),
+    }
+    if let Err(fault) = database.close().await {
+        report.bad("database", &chain(&fault), "look at the database's own log");
+    }
+}
+
+fn check_listen(settings: &Settings, report: &mut Report) {
+    match std::net::TcpListener::bind(settings.listen) {
+        Ok(_) => report.good("listen", &format!("{} is free", settings.listen)),
+        Err(error) => report.bad(
+            "listen",
+            &format!("{}: {error}", settings.listen),
+            "choose another KEYRACK_LISTEN, or stop what has the port",
+        ),
+    }
+}

@@ -1,0 +1,84 @@
+//! Callers in signatures. `Caller` is anybody proven; `Allowed<P>` is somebody with permission `P`.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
+use domain::access::{Grant, PermissionKind, TenantScope};
+use domain::audit::{AuditEvent, AuditTarget, Outcome};
+use domain::tenant::Surface;
+use domain::time::{Clock, SystemClock};
+use futures_util::future::LocalBoxFuture;
+
+use crate::authenticate::{by_key_or_session, record, request_id};
+use crate::compose::Services;
+use crate::problem::Problem;
+
+/// Anybody proven: a key or a person.
+pub struct Caller(pub TenantScope);
+
+/// Somebody with permission `P`. The decision was recorded, either way.
+pub struct Allowed<P> {
+    grant: Grant<P>,
+    request_id: Option<uuid::Uuid>,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl<P: PermissionKind> Allowed<P> {
+    /// An event about what is done under this permission.
+    #[must_use]
+    pub fn event(&self, action: &'static str, target: AuditTarget) -> AuditEvent {
+        let mut event = AuditEvent::allowed(&self.grant, action, target, SystemClock.now());
+        event.request_id = self.request_id;
+        event
+    }
+}
+
+impl<P> Deref for Allowed<P> {
+    type Target = Grant<P>;
+
+    fn deref(&self) -> &Grant<P> {
+        &self.grant
+    }
+}
+
+fn services(request: &HttpRequest) -> Data<Services> {
+    request.app_data::<Data<Services>>().expect("the app has its services").clone()
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let (services, request) = (services(request), request.clone());
+        Box::pin(async move {
+            let proven = by_key_or_session(&services, &request, Surface::Elsewhere).await?;
+            Ok(Self(proven.scope))
+        })
+    }
+}
+
+impl<P: PermissionKind> FromRequest for Allowed<P> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let (services, request) = (services(request), request.clone());
+        Box::pin(async move {
+            let proven = by_key_or_session(&services, &request, Surface::Elsewhere).await?;
+            let action = P::PERMISSION.as_str();
+            let mut event = AuditEvent::allowed(&proven.scope, action, AuditTarget::Organization, SystemClock.now());
+            event.request_id = request_id(&request);
+            let granted = proven.scope.grant::<P>();
+            if let Err(denied) = &granted {
+                event.outcome = Outcome::Refused;
+                event.code = Some(Problem::from(*denied).code().as_str());
+            }
+            record(&services, event).await?;
+            Ok(Self { grant: granted?, request_id: request_id(&request), permission: PhantomData })
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! JSON bodies: bounded, complete, without unknown fields, and every fault named by its place.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, HttpRequest};
+use domain::field::FieldErrors;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+use validator::{Validate, ValidationErrors, ValidationErrorsKind};
+
+use crate::code::Code;
+use crate::compose::Services;
+use crate::problem::Problem;
+
+/// A JSON body of this shape.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let limit = request.app_data::<Data<Services>>().map_or(1 << 20, |services| services.settings.body_limit);
+        let json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        });
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        Box::pin(async move {
+            let payload = payload.map_err(|_| Problem::because(Code::InvalidRequest, "there is no body"))?;
+            let bytes = read(payload, limit).await?;
+            if !json {
+                return Err(Problem::because(
+                    Code::InvalidRequest,
+                    "the body must be sent with Content-Type: application/json",
+                ));
+            }
+            let value: T = parse(&bytes)?;
+            value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
+            Ok(Self(value))
+        })
+    }
+}
+
+/// Reads a body up to a limit.
+///
+/// # Errors
+/// 413 over the limit, 400 when the client stops in the middle.
+pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
+    match payload.to_bytes_limited(limit).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Problem::because(Code::InvalidRequest, "the body ended before it was complete")),
+        Err(_) => Err(Problem::because(Code::PayloadTooLarge, format!("the body must be at most {limit} bytes"))),
+    }
+}
+
+/// Reads the start of a refused request's body, if it is short and there soon; its JSON-RPC id goes into the refusal.
+pub async fn read_start(payload: web::Payload) -> Option<bytes::Bytes> {
+    const SHORT: usize = 64 * 1024;
+    const SOON: std::time::Duration = std::time::Duration::from_millis(500);
+    tokio::time::timeout(SOON, read(payload, SHORT)).await.ok()?.ok()
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        // serde_json's messages for data errors name fields and types, and can quote a value; keep only what is ours.
+        if inner.is_data() {
+            Problem::field(Code::ValidationFailed, if path == "." { "body" } else { &path }, what_is_wrong(&inner))
+        } else {
+            Problem::because(
+                Code::InvalidRequest,
+                format!("the body is not JSON: line {}, column {}", inner.line(), inner.column()),
+            )
+        }
+    })?;
+    reader.end().map_err(|_| Problem::because(Code::InvalidRequest, "the body has more than one JSON value"))?;
+    Ok(value)
+}
+
+fn what_is_wrong(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if let Some(rest) = text.strip_prefix("invalid type: ") {
+        // "string \"hunter2\", expected u32": the value may be a secret in the wrong place.
+        let expected = rest.rsplit(", expected ").next().unwrap_or("another type");
+        return format!("has the wrong type: expected {expected}");
+    }
+    if let Some(rest) = text.strip_prefix("invalid value: ") {
+        return format!("is not allowed: expected {}", rest.rsplit(", expected ").next().unwrap_or("another value"));
+    }
+    if let Some(rest) = text.strip_prefix("unknown variant ") {
+        return format!("is not one of the allowed values: {}", rest.rsplit(", expected ").next().unwrap_or_default());
+    }
+    text.to_owned()
+}
+
+fn flatten(errors: &ValidationErrors) -> FieldErrors {
+    let mut flat = FieldErrors::default();
+    collect(errors, "", &mut flat);
+    flat
+}
+
+fn collect(errors: &ValidationErrors, prefix: &str, flat: &mut FieldErrors) {
+    for (field, kind) in errors.errors() {
+        let place = if prefix.is_empty() { field.to_string() } else { format!("{prefix}.{field}") };
+        match kind {
+            ValidationErrorsKind::Field(errors) => {
+                for error in errors {
+                    let message = error.message.as_deref().unwrap_or("is not allowed");
+                    flat.add(place.clone(), message);
+                }
+            }
+            ValidationErrorsKind::Struct(errors) => collect(errors, &place, flat),
+            ValidationErrorsKind::List(list) => {
+                for (index, errors) in list {
+                    collect(errors, &format!("{place}[{index}]"), flat);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What handlers ask for in their signatures: a proven caller, a permission, a checked body, a page.
+
+mod allowed;
+mod body;
+mod page;
+
+pub use allowed::{Allowed, Caller};
+pub use body::{Body, read, read_start};
+pub use page::{Paging, decode_cursor, encode_cursor};

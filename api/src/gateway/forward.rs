@@ -1,0 +1,139 @@
+//! Sending a caller's message upstream and bringing the answer back.
+
+use actix_web::http::header::{CONTENT_LENGTH, LOCATION};
+use actix_web::http::{StatusCode, Uri};
+use actix_web::{HttpRequest, HttpResponse};
+use awc::ClientResponse;
+use awc::error::SendRequestError;
+use bytes::Bytes;
+use domain::key::port::LiveKey;
+use infra::upstream::{Upstream, UpstreamFault};
+use url::Url;
+
+use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
+use super::passport::Passport;
+use super::stream::Relayed;
+use super::{Admitted, session};
+use crate::code::Code;
+use crate::compose::Services;
+use crate::problem::Problem;
+
+type Answer = ClientResponse<actix_http::BoxedPayloadStream>;
+
+/// Forwards one message.
+///
+/// # Errors
+/// [`Problem`] where the upstream gave no answer that may be passed on, or the key was revoked meanwhile.
+pub(super) async fn forward(
+    services: &Services,
+    upstream: &Upstream,
+    request: &HttpRequest,
+    admitted: Admitted,
+    body: Bytes,
+) -> Result<HttpResponse, Problem> {
+    let Admitted { grant, live, server } = admitted;
+    let passport = services.passports.issue(&grant, &server)?;
+    let session = match request.headers().get(MCP_SESSION_ID) {
+        Some(presented) => Some(session::open(&services.sealer, &grant, &server, presented)?),
+        None => None,
+    };
+    let idle = services.settings.upstream_idle_timeout;
+    let answer = async {
+        let mut target = passport.target.clone();
+        for hop in 0..2 {
+            let mut outgoing = upstream.request(request.method().clone(), target.clone());
+            copy_request(request.headers(), outgoing.headers_mut());
+            dress(outgoing.headers_mut(), &passport, session.as_ref());
+            let answer = outgoing.send_body(body.clone()).await.map_err(fault)?;
+            match redirect(&answer, &target) {
+                Redirect::No => return Ok(answer),
+                Redirect::Same(next) if hop == 0 => target = next,
+                Redirect::Same(_) | Redirect::Elsewhere => break,
+            }
+        }
+        Err(Problem::because(
+            Code::UpstreamError,
+            "the server redirects elsewhere; register the URL that it redirects to",
+        ))
+    };
+    // Dropping the future closes the upstream connection, which is how the upstream learns that nobody waits any more.
+    let answer = tokio::select! {
+        biased;
+        () = live.end().wait() => return Err(Problem::new(Code::Unauthenticated)),
+        answer = tokio::time::timeout(idle, answer) => {
+            answer.map_err(|_| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
+        }
+    };
+    if live.has_ended() {
+        return Err(Problem::new(Code::Unauthenticated));
+    }
+    relay(services, answer, &grant, &server, live)
+}
+
+fn dress(
+    headers: &mut actix_web::http::header::HeaderMap,
+    passport: &Passport,
+    session: Option<&actix_web::http::header::HeaderValue>,
+) {
+    headers.insert(ASSERTION, passport.assertion.clone());
+    if let Some((name, value)) = &passport.credential {
+        headers.insert(name.clone(), value.clone());
+    }
+    if let Some(session) = session {
+        headers.insert(MCP_SESSION_ID, session.clone());
+    }
+}
+
+fn fault(error: SendRequestError) -> Problem {
+    let fault = UpstreamFault::from(error);
+    tracing::warn!(error = &fault as &dyn std::error::Error, "the upstream server gave no answer");
+    fault.into()
+}
+
+/// What an answer says about where to go.
+enum Redirect {
+    /// Nothing: it is the answer.
+    No,
+    /// Somewhere that we may follow: the same origin, with a status that keeps method and body (307, 308).
+    Same(Uri),
+    /// Somewhere else.
+    Elsewhere,
+}
+
+fn redirect(answer: &Answer, from: &Uri) -> Redirect {
+    if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
+        return Redirect::No;
+    }
+    let same_origin = || {
+        let keeps_body = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&answer.status());
+        let from = Url::parse(&from.to_string()).ok().filter(|_| keeps_body)?;
+        let to = from.join(answer.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+        if to.origin() == from.origin() { to.as_str().parse().ok() } else { None }
+    };
+    same_origin().map_or(Redirect::Elsewhere, Redirect::Same)
+}
+
+fn relay(
+    services: &Services,
+    answer: Answer,
+    grant: &domain::access::Grant<domain::access::permission::McpConnect>,
+    server: &domain::access::decide::ReachableServer,
+    live: infra::cache::LiveKeyHandle,
+) -> Result<HttpResponse, Problem> {
+    if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // It judges our credential, not the caller's key.
+        return Err(Problem::because(
+            Code::UpstreamError,
+            format!("the server refused Keyrack's credential with {}; check its auth", answer.status().as_u16()),
+        ));
+    }
+    let mut response = HttpResponse::build(answer.status()).finish();
+    copy_response(answer.headers(), response.headers_mut());
+    if let Some(upstream) = answer.headers().get(MCP_SESSION_ID) {
+        let sealed = session::seal(&services.sealer, grant, server, upstream)?;
+        response.headers_mut().insert(MCP_SESSION_ID, sealed);
+    }
+    let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = Relayed::new(answer, length, live, services.settings.upstream_idle_timeout);
+    Ok(response.set_body(body).map_into_boxed_body())
+}

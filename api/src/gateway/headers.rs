@@ -1,0 +1,172 @@
+//! Which headers cross the gateway. The one place that says so, in both directions.
+
+use actix_web::http::header::{
+    ACCEPT_CHARSET, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED,
+    HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+};
+
+/// The session id of legacy protocol versions.
+pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The signed statement of who calls.
+pub const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHENTICATE]
+        .contains(name)
+}
+
+/// The caller's own, or what would tell the server about our side of the connection.
+fn is_callers_own(name: &HeaderName) -> bool {
+    const OWN: [HeaderName; 11] = [
+        HOST,
+        AUTHORIZATION,
+        PROXY_AUTHORIZATION,
+        COOKIE,
+        ORIGIN,
+        REFERER,
+        X_API_KEY,
+        FORWARDED,
+        CONTENT_LENGTH,
+        EXPECT,
+        MCP_SESSION_ID,
+    ];
+    let text = name.as_str();
+    OWN.contains(name)
+        || ["x-forwarded-", "x-original-", "x-real-", "x-keyrack-", "sec-", "cf-"]
+            .iter()
+            .any(|own| text.starts_with(own))
+        || *name == ACCEPT_CHARSET
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect()
+}
+
+/// Copies what goes upstream.
+pub fn copy_request(from: &HeaderMap, to: &mut HeaderMap) {
+    let dropped = named_by_connection(from);
+    for (name, value) in from {
+        if !is_hop_by_hop(name) && !is_callers_own(name) && !dropped.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Copies what goes back. Length and session id are the forwarder's to write.
+pub fn copy_response(from: &HeaderMap, to: &mut HeaderMap) {
+    const DROPPED: [HeaderName; 5] = [SET_COOKIE, WWW_AUTHENTICATE, LOCATION, CONTENT_LENGTH, MCP_SESSION_ID];
+    let dropped = named_by_connection(from);
+    for (name, value) in from {
+        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+    if is_event_stream(from) {
+        // A proxy in front must not hold events back.
+        if !to.contains_key(X_ACCEL_BUFFERING) {
+            to.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        }
+        if !to.contains_key(CACHE_CONTROL) {
+            to.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+    }
+}
+
+/// Whether the body is a stream of events.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse().expect("a name"), HeaderValue::from_str(value).expect("a value"));
+        }
+        map
+    }
+
+    #[test]
+    fn nothing_of_the_callers_own_goes_upstream() {
+        let from = map(&[
+            ("authorization", "Bearer t"),
+            ("x-api-key", "t"),
+            ("cookie", "c"),
+            ("host", "h"),
+            ("origin", "o"),
+            ("proxy-authorization", "p"),
+            ("forwarded", "f"),
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-host", "h"),
+            ("x-original-url", "/"),
+            ("x-keyrack-assertion", "forged"),
+            ("connection", "keep-alive, x-hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("content-length", "3"),
+            ("sec-fetch-site", "none"),
+            ("referer", "r"),
+            ("mcp-session-id", "s"),
+        ]);
+        let mut to = HeaderMap::new();
+        copy_request(&from, &mut to);
+        assert_eq!(to.len(), 0, "{to:?}");
+    }
+
+    #[test]
+    fn what_the_protocol_needs_goes_upstream() {
+        let names = [
+            "content-type",
+            "accept",
+            "accept-encoding",
+            "mcp-protocol-version",
+            "last-event-id",
+            "mcp-method",
+            "mcp-name",
+            "mcp-param-region",
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "user-agent",
+        ];
+        let from = map(&names.map(|name| (name, "v")));
+        let mut to = HeaderMap::new();
+        copy_request(&from, &mut to);
+        for name in names {
+            assert_eq!(to.get(name).map(HeaderValue::as_bytes), Some(b"v".as_slice()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_would_mislead_the_caller_does_not_come_back() {
+        let from = map(&[
+            ("set-cookie", "c"),
+            ("www-authenticate", "Bearer resource_metadata=x"),
+            ("location", "/"),
+            ("content-type", "text/event-stream"),
+            ("retry-after", "3"),
+        ]);
+        let mut to = HeaderMap::new();
+        copy_response(&from, &mut to);
+        let mut names: Vec<_> = to.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "content-type", "retry-after", "x-accel-buffering"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! `ANY /mcp-connect/{server}[/mcp]`: from a proven caller to the upstream server and back.
+//!
+//! The order of checks is the contract's: key, tenant, permission, server, then the body. Nothing of the caller's own
+//! credentials goes upstream, and what comes back is streamed as it comes.
+
+mod forward;
+mod headers;
+pub mod passport;
+pub mod refusal;
+mod session;
+mod stream;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use domain::access::decide::{ReachableServer, reach};
+use domain::access::permission::McpConnect;
+use domain::access::{Grant, TenantScope};
+use domain::audit::{AuditEvent, AuditTarget, Outcome};
+use domain::server::port::ServerName;
+use domain::tenant::Surface;
+use domain::time::{Clock, SystemClock};
+use infra::cache::LiveKeyHandle;
+use infra::upstream::Upstream;
+
+use crate::authenticate::{Proven, by_key, record, request_id};
+use crate::code::Code;
+use crate::compose::Services;
+use crate::extract;
+use crate::problem::Problem;
+
+/// A caller that may use the server it asked for.
+struct Admitted {
+    grant: Grant<McpConnect>,
+    live: LiveKeyHandle,
+    server: ReachableServer,
+}
+
+/// The gateway's one handler. Its refusals are JSON-RPC errors.
+pub async fn handle(
+    request: HttpRequest,
+    payload: Payload,
+    services: Data<Services>,
+    upstream: Data<Upstream>,
+) -> HttpResponse {
+    let admitted = match admit(&services, &request).await {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            // The id of a refused call stands in its body; a refused caller is not read for long.
+            let body = extract::read_start(payload).await;
+            return refusal::respond(&problem, &request, body.as_deref());
+        }
+    };
+    let body = match extract::read(payload, services.settings.body_limit).await {
+        Ok(body) => body,
+        Err(problem) => return refusal::respond(&problem, &request, None),
+    };
+    match forward::forward(&services, &upstream, &request, admitted, body.clone()).await {
+        Ok(response) => response,
+        Err(problem) => refusal::respond(&problem, &request, Some(&body)),
+    }
+}
+
+async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, Problem> {
+    let Proven { scope, live } = by_key(services, request, Surface::Tenant).await?;
+    let live = live.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+    let decided = decide(services, request, scope.clone()).await;
+    let mut event = AuditEvent::allowed(&scope, "mcp.connect", AuditTarget::Organization, SystemClock.now());
+    event.request_id = request_id(request);
+    match &decided {
+        Ok((_, server)) => event.target = AuditTarget::Server(server.record().id),
+        Err(problem) => {
+            let failed = problem.code().status().is_server_error();
+            event.outcome = if failed { Outcome::Error } else { Outcome::Refused };
+            event.code = Some(problem.code().as_str());
+            event.reason = request.match_info().get("server").map(|name| name.chars().take(80).collect());
+        }
+    }
+    record(services, event).await?;
+    let (grant, server) = decided?;
+    Ok(Admitted { grant, live, server })
+}
+
+async fn decide(
+    services: &Services,
+    request: &HttpRequest,
+    scope: TenantScope,
+) -> Result<(Grant<McpConnect>, ReachableServer), Problem> {
+    let grant = scope.grant::<McpConnect>()?;
+    let found = match request.match_info().get("server").and_then(ServerName::parse) {
+        None => None,
+        Some(name) => match services.directory.cached(&grant, &name) {
+            Some(server) => Some(server),
+            None => services.directory.find(&grant, &name).await?,
+        },
+    };
+    let server = reach(&grant, found)?;
+    Ok((grant, server))
+}

@@ -1,0 +1,138 @@
+//! What is sent upstream on a caller's behalf, made once per caller, server and minute: the signed assertion, the
+//! organization's credential and the target.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Uri;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::access::decide::ReachableServer;
+use domain::access::permission::McpConnect;
+use domain::access::{Actor, Grant};
+use domain::assertion::{ASSERTION_LIFETIME, AssertionClaims};
+use domain::id::{ServerId, TenantOrgId, TenantUserId, UserId};
+use domain::key::KeyId;
+use domain::server::UpstreamAuth;
+use domain::server::model::SharedServer;
+use domain::tenant::Tenant;
+use domain::time::{Clock, SystemClock, Timestamp};
+use infra::cache::GuardedCache;
+use infra::token::{AssertionSigner, JwkSet};
+use secrecy::ExposeSecret;
+
+use crate::code::Code;
+use crate::problem::Problem;
+
+/// An assertion is sent for at most half of its life, so that a server gets one that is good for a while.
+const REUSE: Duration = Duration::from_secs(ASSERTION_LIFETIME.as_secs() / 2);
+
+/// For whom and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Bearer {
+    key: Option<KeyId>,
+    user: UserId,
+    tenant_org: Option<TenantOrgId>,
+    tenant_user: Option<TenantUserId>,
+    server: ServerId,
+}
+
+/// Ready to be sent.
+#[derive(Debug)]
+pub struct Passport {
+    /// Where to.
+    pub target: Uri,
+    /// Who calls.
+    pub assertion: HeaderValue,
+    /// The organization's credential.
+    pub credential: Option<(HeaderName, HeaderValue)>,
+    // The record that it was made of: a changed server is another record.
+    server: SharedServer,
+    until: Timestamp,
+}
+
+/// Makes passports, and remembers them for as long as they may be reused.
+pub struct Passports {
+    signer: AssertionSigner,
+    issuer: String,
+    made: GuardedCache<Bearer, Arc<Passport>>,
+}
+
+impl Passports {
+    /// Passports of this installation, which upstream servers know as `issuer`.
+    #[must_use]
+    pub fn new(signer: AssertionSigner, issuer: String, capacity: usize) -> Self {
+        Self { signer, issuer, made: GuardedCache::new(capacity) }
+    }
+
+    /// What upstream servers verify assertions with.
+    #[must_use]
+    pub fn jwks(&self) -> JwkSet {
+        self.signer.jwks()
+    }
+
+    /// The passport of this caller for this server.
+    ///
+    /// # Errors
+    /// [`Problem`] when the stored credential cannot be a header; it is checked at registration.
+    pub fn issue(&self, grant: &Grant<McpConnect>, server: &ReachableServer) -> Result<Arc<Passport>, Problem> {
+        let bearer = bearer(grant, server);
+        let now = SystemClock.now();
+        if let Some(passport) = self.made.get(&bearer)
+            && passport.until > now
+            && Arc::ptr_eq(&passport.server, server.record())
+        {
+            return Ok(passport);
+        }
+        let passport = Arc::new(self.make(grant, server, now)?);
+        let ticket = self.made.ticket(&bearer);
+        // Nothing invalidates passports: the server's record is compared at every use.
+        let _ = self.made.fill(ticket, bearer, Arc::clone(&passport));
+        Ok(passport)
+    }
+
+    fn make(&self, grant: &Grant<McpConnect>, server: &ReachableServer, now: Timestamp) -> Result<Passport, Problem> {
+        let record = server.record();
+        let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now));
+        let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
+        Ok(Passport {
+            target: record.url.as_url().as_str().parse().map_err(|_| unusable())?,
+            assertion: HeaderValue::from_str(&assertion).map_err(|_| unusable())?,
+            credential: credential(&record.auth).ok_or_else(unusable)?,
+            server: Arc::clone(record),
+            until: now.after(REUSE),
+        })
+    }
+}
+
+fn bearer(grant: &Grant<McpConnect>, server: &ReachableServer) -> Bearer {
+    let (tenant_org, tenant_user) = match grant.tenant() {
+        Tenant::Below { org, user } => (org.as_ref().map(|(id, _)| *id), user.as_ref().map(|(id, _)| *id)),
+        Tenant::Owner | Tenant::Organization => (None, None),
+    };
+    let key = match grant.actor() {
+        Actor::Key(facts) => Some(facts.id),
+        Actor::Member(_) => None,
+    };
+    Bearer { key, user: grant.user().id, tenant_org, tenant_user, server: server.record().id }
+}
+
+/// The credential as a header; `Some(None)` for a server that takes none, `None` for one that cannot be a header.
+#[must_use]
+pub fn credential(auth: &UpstreamAuth) -> Option<Option<(HeaderName, HeaderValue)>> {
+    let header = |name: HeaderName, text: &str| {
+        let mut value = HeaderValue::from_str(text).ok()?;
+        value.set_sensitive(true);
+        Some(Some((name, value)))
+    };
+    match auth {
+        UpstreamAuth::None => Some(None),
+        UpstreamAuth::Bearer(secret) => header(AUTHORIZATION, &format!("Bearer {}", secret.expose_secret())),
+        UpstreamAuth::Header { name, value } => header(name.parse().ok()?, value.expose_secret()),
+        UpstreamAuth::Basic { username, password } => {
+            let pair = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
+            header(AUTHORIZATION, &format!("Basic {pair}"))
+        }
+    }
+}

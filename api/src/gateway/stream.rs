@@ -1,0 +1,99 @@
+//! The body on its way back: passed on chunk by chunk, cut when the key is revoked, ended when the upstream is silent
+//! for too long.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use domain::key::port::LiveKey;
+use futures_util::Stream;
+use infra::cache::LiveKeyHandle;
+use tokio::time::{Instant, Sleep};
+
+/// Why a body ended before its time. The connection is closed without the end that HTTP asks for, so that nobody takes
+/// a part for the whole.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    /// The key was revoked.
+    #[error("the key was revoked")]
+    Revoked,
+    /// The upstream was silent for too long.
+    #[error("the server was silent for too long")]
+    Idle,
+    /// The upstream's connection broke.
+    #[error("the server's connection broke")]
+    Broken,
+}
+
+/// An upstream's body.
+pub struct Relayed<S> {
+    inner: S,
+    size: BodySize,
+    live: LiveKeyHandle,
+    idle_timeout: Duration,
+    // Made at the first wait: most bodies are there at once and never need them.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    ended: Pin<Box<dyn Future<Output = ()>>>,
+    idle: Pin<Box<Sleep>>,
+}
+
+impl<S> Relayed<S> {
+    /// Relays `inner`, whose length is `length` bytes where the upstream said so.
+    pub const fn new(inner: S, length: Option<u64>, live: LiveKeyHandle, idle_timeout: Duration) -> Self {
+        let size = match length {
+            Some(length) => BodySize::Sized(length),
+            None => BodySize::Stream,
+        };
+        Self { inner, size, live, idle_timeout, waiting: None }
+    }
+}
+
+impl<S, E> MessageBody for Relayed<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+{
+    type Error = Cut;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        let this = self.get_mut();
+        if this.live.has_ended() {
+            return Poll::Ready(Some(Err(Cut::Revoked)));
+        }
+        match Pin::new(&mut this.inner).poll_next(cx) {
+            Poll::Ready(Some(Ok(chunk))) => {
+                if let Some(waiting) = &mut this.waiting {
+                    waiting.idle.as_mut().reset(Instant::now() + this.idle_timeout);
+                }
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(Cut::Broken))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => {}
+        }
+        let waiting = this.waiting.get_or_insert_with(|| {
+            let end = Arc::clone(this.live.end());
+            Waiting {
+                ended: Box::pin(async move { end.wait().await }),
+                idle: Box::pin(tokio::time::sleep(this.idle_timeout)),
+            }
+        });
+        if waiting.ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(Cut::Revoked)));
+        }
+        if waiting.idle.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(Cut::Idle)));
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,20 @@
+//! Keyrack over HTTP: parse, ask `domain`, answer. The binary `keyrack` is `main.rs`.
+
+pub mod authenticate;
+pub mod cli;
+pub mod code;
+pub mod command;
+pub mod compose;
+pub mod demo;
+pub mod extract;
+pub mod gateway;
+pub mod layer;
+pub mod logging;
+pub mod openapi;
+pub mod problem;
+pub mod root_secret;
+pub mod routes;
+pub mod server;
+pub mod settings;
+pub mod system;
+pub mod v1;

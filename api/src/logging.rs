@@ -1,0 +1,53 @@
+//! Log lines: for a person, or as JSON. And the span that every request runs in.
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use tracing::Span;
+use tracing_actix_web::{RequestId, RootSpanBuilder};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::settings::LogFormat;
+
+/// Begins logging to standard error.
+///
+/// # Errors
+/// When `directives` cannot be read, or logging has begun already.
+pub fn begin(directives: &str, format: LogFormat) -> Result<(), String> {
+    begin_with(directives, format, BoxMakeWriter::new(std::io::stderr))
+}
+
+fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Result<(), String> {
+    let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let begun = match format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    begun.map_err(|error| error.to_string())
+}
+
+/// The span of a request: its id, method and path. Never the query, which names tenants, and never a header.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestSpan;
+
+impl RootSpanBuilder for RequestSpan {
+    fn on_request_start(request: &ServiceRequest) -> Span {
+        use actix_web::HttpMessage;
+        let id = request.extensions().get::<RequestId>().copied();
+        tracing::info_span!(
+            "request",
+            id = id.map(tracing::field::display),
+            method = request.method().as_str(),
+            path = request.path(),
+        )
+    }
+
+    fn on_request_end<B: MessageBody>(_: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        match outcome {
+            Ok(response) => tracing::debug!(status = response.status().as_u16(), "answered"),
+            Err(error) => tracing::error!(%error, "not answered"),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What goes wrong, as the caller is told. Every fault of the domain becomes a [`Problem`] here and nowhere else; the
+//! cause is logged once, at this boundary, and never sent.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use domain::access::Denied;
+use domain::audit::Saturated;
+use domain::field::{FieldError, FieldErrors};
+use domain::key::service::KeyFault;
+use domain::key::token::NoRandomness;
+use domain::key::verify::ScopeFault;
+use domain::organization::service::AccountFault;
+use domain::organization::session::SessionFault;
+use domain::server::service::ServerFault;
+use domain::store::{StoreFault, WriteFault};
+use domain::tenant::{InvalidTenant, TenantRefusal};
+use infra::upstream::UpstreamFault;
+use serde::Serialize;
+use tracing_actix_web::RequestId;
+use utoipa::ToSchema;
+
+use crate::code::Code;
+
+/// Seconds after which a caller may try again when a dependency is down.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A refusal or failure on its way to the caller.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    message: String,
+    fields: Vec<FieldError>,
+    // Boxed and optional: only faults of our own or of dependencies have one.
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The body of every error answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorContent,
+}
+
+/// An error.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorContent {
+    /// What went wrong, in a word.
+    pub code: Code,
+    /// What went wrong and what to do, for a person.
+    #[schema(example = "this needs the role editor or a higher one")]
+    pub message: String,
+    /// Quote it when you report a problem; logs and audit rows have it too.
+    #[schema(example = "01985a7c-0000-7000-8000-000000000000")]
+    pub request_id: String,
+    /// More, where there is more.
+    pub details: Details,
+}
+
+/// More about an error.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Details {
+    /// The wrong fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub field_errors: Vec<FieldProblem>,
+}
+
+/// A wrong field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// The field, as the request named it.
+    #[schema(example = "name")]
+    pub field: String,
+    /// What is wrong with it.
+    #[schema(example = "must not be empty")]
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem with the code's general meaning as its message.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), cause: None }
+    }
+
+    /// A problem with a message of its own.
+    #[must_use]
+    pub fn because(code: Code, message: impl ToString) -> Self {
+        Self { message: message.to_string(), ..Self::new(code) }
+    }
+
+    /// A problem with one field.
+    #[must_use]
+    pub fn field(code: Code, field: &str, message: impl ToString) -> Self {
+        let message = message.to_string();
+        Self {
+            fields: vec![FieldError { field: field.to_owned(), message: message.clone() }],
+            ..Self::because(code, format!("{field} {message}"))
+        }
+    }
+
+    fn caused(code: Code, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Box::new(cause)), ..Self::new(code) }
+    }
+
+    /// Its code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Logs the cause, if there is one: the end of the chain, once.
+    pub fn log(&self) {
+        if let Some(cause) = &self.cause {
+            let error = cause.as_ref() as &dyn std::error::Error;
+            tracing::error!(code = self.code.as_str(), error, "request failed");
+        }
+    }
+
+    /// The content for a REST body.
+    #[must_use]
+    pub fn content(&self, request_id: Option<RequestId>) -> ErrorContent {
+        ErrorContent {
+            code: self.code,
+            message: self.message.clone(),
+            request_id: request_id.map(|id| id.to_string()).unwrap_or_default(),
+            details: Details {
+                field_errors: self
+                    .fields
+                    .iter()
+                    .map(|error| FieldProblem { field: error.field.clone(), message: error.message.clone() })
+                    .collect(),
+            },
+        }
+    }
+
+    /// Adds the headers that go with the code.
+    pub fn decorate(&self, response: &mut HttpResponse) {
+        let headers = response.headers_mut();
+        match self.code {
+            Code::Unauthenticated => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="keyrack""#));
+            }
+            Code::Unavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            }
+            _ => {}
+        }
+    }
+
+    /// The whole REST answer.
+    #[must_use]
+    pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
+        self.log();
+        self.body(request.extensions().get::<RequestId>().copied())
+    }
+
+    fn body(&self, request_id: Option<RequestId>) -> HttpResponse {
+        let mut response = HttpResponse::build(self.code.status())
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .json(ErrorBody { error: self.content(request_id) });
+        self.decorate(&mut response);
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    // actix calls this without the request; `layer::finish` answers again with the request's id.
+    fn error_response(&self) -> HttpResponse {
+        self.body(None)
+    }
+}
+
+// === from the domain ===
+
+impl From<FieldErrors> for Problem {
+    fn from(errors: FieldErrors) -> Self {
+        Self { message: errors.to_string(), fields: errors.0, ..Self::new(Code::ValidationFailed) }
+    }
+}
+
+impl From<StoreFault> for Problem {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Unavailable(_) => Self::caused(Code::Unavailable, fault),
+            StoreFault::Corrupt(_) | StoreFault::Broken(_) => Self::caused(Code::Internal, fault),
+        }
+    }
+}
+
+impl From<WriteFault> for Problem {
+    fn from(fault: WriteFault) -> Self {
+        match fault {
+            WriteFault::Taken { what } => Self::field(Code::Conflict, what, "is already taken"),
+            WriteFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<NoRandomness> for Problem {
+    fn from(fault: NoRandomness) -> Self {
+        Self::caused(Code::Unavailable, fault)
+    }
+}
+
+impl From<Saturated> for Problem {
+    fn from(fault: Saturated) -> Self {
+        Self::caused(Code::Unavailable, fault)
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let code = match denied {
+            Denied::Role { .. } => Code::ForbiddenRole,
+            Denied::Permission { .. } => Code::ForbiddenPermission,
+            Denied::ServerNotFound => Code::ServerNotFound,
+            Denied::ServerNotAllowed => Code::ServerNotAllowed,
+        };
+        Self::because(code, denied)
+    }
+}
+
+impl From<InvalidTenant> for Problem {
+    fn from(invalid: InvalidTenant) -> Self {
+        Self::field(Code::InvalidTenant, invalid.field.as_str(), invalid.fault)
+    }
+}
+
+impl From<TenantRefusal> for Problem {
+    fn from(refusal: TenantRefusal) -> Self {
+        match refusal {
+            TenantRefusal::Required { field } => {
+                Self::field(Code::TenantRequired, field.as_str(), "is required for this key")
+            }
+            TenantRefusal::NotAllowed => Self::because(Code::TenantNotAllowed, refusal),
+            TenantRefusal::Suspended => Self::because(Code::TenantSuspended, refusal),
+        }
+    }
+}
+
+impl From<ScopeFault> for Problem {
+    fn from(fault: ScopeFault) -> Self {
+        match fault {
+            ScopeFault::Refused(refusal) => refusal.into(),
+            ScopeFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<SessionFault> for Problem {
+    fn from(fault: SessionFault) -> Self {
+        match fault {
+            SessionFault::Unauthenticated => Self::new(Code::Unauthenticated),
+            SessionFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<AccountFault> for Problem {
+    fn from(fault: AccountFault) -> Self {
+        match fault {
+            AccountFault::Unauthenticated => Self::new(Code::Unauthenticated),
+            AccountFault::BootstrapToken => Self::field(
+                Code::ValidationFailed,
+                "bootstrapToken",
+                "must be the token that the first start printed; it works once. `keyrack admin create-owner` works too",
+            ),
+            AccountFault::Write(fault) => fault.into(),
+            AccountFault::NoRandomness(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<KeyFault> for Problem {
+    fn from(fault: KeyFault) -> Self {
+        match fault {
+            KeyFault::Invalid(errors) => errors.into(),
+            KeyFault::NotFound => Self::new(Code::NotFound),
+            KeyFault::Denied(denied) => denied.into(),
+            KeyFault::Revoked => Self::because(Code::Conflict, "the key is revoked and can no longer change"),
+            KeyFault::NoRandomness(fault) => fault.into(),
+            KeyFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ServerFault> for Problem {
+    fn from(fault: ServerFault) -> Self {
+        match fault {
+            ServerFault::Invalid(errors) => errors.into(),
+            ServerFault::NotFound => Self::new(Code::ServerNotFound),
+            ServerFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<UpstreamFault> for Problem {
+    fn from(fault: UpstreamFault) -> Self {
+        match fault {
+            UpstreamFault::Egress(refusal) => {
+                Self::because(Code::UpstreamError, format!("the server's address is not allowed: {refusal}"))
+            }
+            UpstreamFault::Unreachable(_) => {
+                Self::because(Code::UpstreamError, "cannot connect to the server; check its URL and that it runs")
+            }
+            UpstreamFault::ConnectTimeout => {
+                Self::because(Code::UpstreamTimeout, "connecting to the server took too long")
+            }
+            UpstreamFault::Broken(_) => {
+                Self::because(Code::UpstreamError, "the server closed the connection or did not answer in HTTP")
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Every route of the product, on one page.
+
+use actix_web::web::{self, PathConfig, QueryConfig};
+use utoipa_actix_web::scope;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::code::Code;
+use crate::problem::Problem;
+use crate::v1::{api_keys, auth, identity, mcp_servers};
+use crate::{gateway, layer, openapi, system};
+
+/// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
+pub fn rest(routes: &mut ServiceConfig<'_>) {
+    routes
+        .service(auth::signup::sign_up)
+        .service(auth::login::log_in)
+        .service(auth::refresh::refresh)
+        .service(auth::logout::log_out)
+        .service(identity::me::get_me)
+        .service(identity::org::get_org)
+        .service(mcp_servers::create::create_mcp_server)
+        .service(mcp_servers::list::list_mcp_servers)
+        .service(mcp_servers::get::get_mcp_server)
+        .service(mcp_servers::archive::archive_mcp_server)
+        .service(api_keys::create::create_api_key)
+        .service(api_keys::list::list_api_keys)
+        .service(api_keys::get::get_api_key)
+        .service(api_keys::revoke::revoke_api_key)
+        .service(api_keys::replace_tenants::replace_api_key_tenants)
+        .service(api_keys::change_tenants::change_api_key_tenants);
+}
+
+/// What answers outside `/api`: probes, keys for upstream servers, and the document itself.
+pub fn outside(routes: &mut ServiceConfig<'_>) {
+    routes
+        .service(system::health::get_health)
+        .service(system::ready::get_ready)
+        .service(system::jwks::get_jwks)
+        .service(system::oauth::no_oauth);
+}
+
+/// The gateway. Every method; with and without `/mcp` and a trailing slash, never a redirect.
+pub fn gateway(routes: &mut web::ServiceConfig) {
+    for path in
+        ["/mcp-connect/{server}", "/mcp-connect/{server}/", "/mcp-connect/{server}/mcp", "/mcp-connect/{server}/mcp/"]
+    {
+        routes.service(web::resource(path).to(gateway::handle));
+    }
+}
+
+/// The document, and the page that shows it.
+pub fn documents(routes: &mut web::ServiceConfig) {
+    routes
+        .service(web::resource("/api/v1/openapi.json").route(web::get().to(openapi::serve)))
+        .service(web::redirect("/swagger-ui", "/swagger-ui/"))
+        .service(SwaggerUi::new("/swagger-ui/{path:.*}").config(Config::new(["/api/v1/openapi.json"])));
+}
+
+/// How paths and queries that do not parse are answered.
+pub fn parsing(routes: &mut web::ServiceConfig) {
+    routes
+        .app_data(QueryConfig::default().error_handler(|error, _| {
+            Problem::because(Code::ValidationFailed, format!("the query cannot be read: {error}")).into()
+        }))
+        .app_data(PathConfig::default().error_handler(|_, _| Problem::new(Code::NotFound).into()))
+        .default_service(web::to(layer::no_route));
+}
+
+/// Everything, in the order of matching: `/api/v1` before `/api`, which would match it too.
+pub fn all(routes: &mut web::ServiceConfig) {
+    routes.configure(parsing).configure(gateway).configure(documents);
+    let mut described = ServiceConfig::new(routes);
+    outside(&mut described);
+    described.service(scope("/api/v1").configure(rest)).service(scope("/api").configure(rest));
+}

@@ -1,0 +1,140 @@
+//! The HTTP server: opens everything, listens, and on the way down drains before it closes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use domain::store::StoreFault;
+use infra::db::{ConnectFault, Database};
+use infra::upstream::Upstream;
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tracing_actix_web::TracingLogger;
+use url::Url;
+
+use crate::compose::{Background, Services};
+use crate::logging::RequestSpan;
+use crate::openapi::{self, DocumentText};
+use crate::root_secret::{self, RootSecretFault};
+use crate::settings::Settings;
+use crate::{layer, routes};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// No root secret.
+    #[error(transparent)]
+    RootSecret(#[from] RootSecretFault),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectFault),
+    /// The database cannot be migrated or read.
+    #[error("the database cannot be prepared")]
+    Store(#[from] StoreFault),
+    /// The bootstrap token cannot be made.
+    #[error("the bootstrap token cannot be made")]
+    Bootstrap(#[source] domain::organization::service::AccountFault),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The API document cannot be written.
+    #[error("the API document cannot be made")]
+    Document(#[from] serde_json::Error),
+}
+
+/// A running server.
+pub struct Running {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// How clients reach it.
+    pub public_url: Url,
+    /// The token for the first sign-up, when the installation is fresh.
+    pub bootstrap_token: Option<SecretString>,
+    /// What requests need; tests look in.
+    pub services: Arc<Services>,
+    background: Background,
+    handle: ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts a server. It answers `/ready` when this returns.
+///
+/// # Errors
+/// [`StartFault`]
+pub async fn start(settings: Settings) -> Result<Running, StartFault> {
+    let root = root_secret::obtain(&settings)?;
+    let database = Database::open(&settings.database(), settings.database_connections).await?;
+    let migrated = database.migrate().await?;
+    if migrated > 0 {
+        tracing::info!(steps = migrated, "migrated the database");
+    }
+    let listen = settings.listen;
+    let fault = |cause| StartFault::Listen { address: listen, cause };
+    let listener = TcpListener::bind(listen).map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
+    let (services, background) = Services::compose(settings, &root, database, &public_url);
+    let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
+    let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
+    let handle = server.handle();
+    let task = tokio::spawn(server);
+    Ok(Running { address, public_url, bootstrap_token, services, background, handle, task })
+}
+
+fn default_url(address: SocketAddr) -> Url {
+    let mut url = Url::parse("http://localhost").expect("a url");
+    let set = url.set_ip_host(address.ip()).and_then(|()| url.set_port(Some(address.port())));
+    debug_assert!(set.is_ok(), "http urls take any address and port");
+    url
+}
+
+fn http(listener: TcpListener, services: Arc<Services>, document: String) -> std::io::Result<actix_web::dev::Server> {
+    let workers = services.settings.workers;
+    let grace = services.settings.shutdown_timeout.as_secs();
+    let document = Data::new(DocumentText(document));
+    let server = HttpServer::new(move || {
+        let upstream = Upstream::new(&services.egress, services.settings.upstream_connect_timeout);
+        App::new()
+            .app_data(Data::from(Arc::clone(&services)))
+            .app_data(Data::new(upstream))
+            .app_data(document.clone())
+            .wrap(from_fn(layer::finish))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(routes::all)
+    })
+    .workers(workers)
+    // Else a client that leaves is noticed only when something is written to it, and upstream is never told.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(grace)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+impl Running {
+    /// Returns when the server ends by itself, which it only does when it fails.
+    ///
+    /// # Errors
+    /// The failure.
+    pub async fn ended(&mut self) -> std::io::Result<()> {
+        (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+
+    /// Stops taking requests, waits for those under way, writes what is to be written, and closes the database.
+    pub async fn stop(self) {
+        self.handle.stop(true).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the server ended badly");
+        }
+        self.background.finish(self.services).await;
+    }
+}

@@ -1,0 +1,50 @@
+//! `GET /.well-known/jwks.json`: what upstream servers verify assertions with.
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::compose::Services;
+
+/// A JSON Web Key Set (RFC 7517).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JwkSetShape {
+    /// Ed25519 public keys (RFC 8037).
+    keys: Vec<JwkShape>,
+}
+
+/// An Ed25519 public key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JwkShape {
+    /// `OKP`
+    kty: String,
+    /// `Ed25519`
+    crv: String,
+    /// The public key, base64url.
+    x: String,
+    /// Which key; the same in the header of every assertion.
+    kid: String,
+    /// `EdDSA`
+    alg: String,
+    /// `sig`
+    #[serde(rename = "use")]
+    usage: String,
+}
+
+/// The public keys behind `X-Keyrack-Assertion`.
+#[utoipa::path(
+    operation_id = "get_jwks", tag = "system",
+    responses((status = 200, description = "The keys.", body = JwkSetShape))
+)]
+#[get("/.well-known/jwks.json")]
+pub async fn get_jwks(services: Data<Services>) -> HttpResponse {
+    let keys = services.passports.jwks().keys.into_iter();
+    let keys = keys
+        .map(|key| JwkShape { kty: key.kty, crv: key.crv, x: key.x, kid: key.kid, alg: key.alg, usage: key.usage })
+        .collect();
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))
+        .json(JwkSetShape { keys })
+}

@@ -1,0 +1,25 @@
+//! `GET /ready`: requests can be served.
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get};
+
+use super::health::StatusShape;
+use crate::compose::Services;
+use crate::problem::{ErrorBody, Problem};
+
+/// The database answers, so requests can be served.
+///
+/// # Errors
+/// 503 when it does not.
+#[utoipa::path(
+    operation_id = "get_ready", tag = "system",
+    responses(
+        (status = 200, description = "Ready.", body = StatusShape),
+        (status = 503, description = "`unavailable`, with `Retry-After`", body = ErrorBody),
+    )
+)]
+#[get("/ready")]
+pub async fn get_ready(services: Data<Services>) -> Result<HttpResponse, Problem> {
+    services.database.ping().await?;
+    Ok(HttpResponse::Ok().json(StatusShape { status: "ok" }))
+}

@@ -1,0 +1,10 @@
+//! API keys, as people manage them. Keys can never manage keys.
+
+pub mod change_tenants;
+pub mod create;
+pub mod get;
+pub mod list;
+pub mod replace_tenants;
+pub mod revoke;
+mod shapes;
+mod tenants;

@@ -1,0 +1,46 @@
+//! `DELETE /api-keys/{id}`
+
+use std::time::Instant;
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, delete};
+use domain::access::permission::ApiKeysWrite;
+use domain::audit::AuditTarget;
+
+use super::get::named;
+use super::shapes::{ApiKeyShape, ReceiptShape, RevokedShape};
+use crate::compose::Services;
+use crate::extract::Allowed;
+use crate::problem::Problem;
+use crate::v1::Refusals;
+
+/// Revokes a key, for good. When this is answered, no request with its token is accepted any more, calls under way get
+/// 401 and open streams are cut. Revoking it again changes nothing.
+///
+/// # Errors
+/// [`Problem`]
+#[utoipa::path(
+    operation_id = "revoke_api_key", tag = "api-keys",
+    params(("id" = String, Path, description = "`key_…`", example = "key_7Gk2mQ0xZt4Rv9Ab")),
+    responses((status = 200, description = "The key, revoked.", body = RevokedShape), Refusals),
+    security(("access_token" = []))
+)]
+#[delete("/api-keys/{id}")]
+pub async fn revoke_api_key(
+    allowed: Allowed<ApiKeysWrite>,
+    services: Data<Services>,
+    id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let key = named(&id)?;
+    let began = Instant::now();
+    let revoked = services.keys.revoke(&allowed, key).await?;
+    let ms = began.elapsed().as_secs_f64() * 1000.0;
+    if revoked.newly {
+        services.audit.record_durably(allowed.event("key.revoke", AuditTarget::Key(key))).await?;
+    }
+    let view = services.keys.view(&allowed, revoked.record).await?;
+    Ok(HttpResponse::Ok().json(RevokedShape {
+        api_key: ApiKeyShape::from(&view),
+        receipt: vec![ReceiptShape { node: "local".to_owned(), ms }],
+    }))
+}

@@ -1,0 +1,191 @@
+//! A key as people see it.
+
+use domain::access::Permission;
+use domain::key::port::ListedServer;
+use domain::key::service::KeyView;
+use domain::tenant::{AllowedTenants, Allowing, TenantRule};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::tenants::TenantsShape;
+use crate::v1::{AnyOr, PersonShape, time};
+
+/// Whom a key may speak for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyTypeName {
+    /// One person: the key's owner.
+    Solo,
+    /// One company; its people connect with `?user_id=`.
+    Client,
+    /// A SaaS with many customers; `?org_id=` and `?user_id=`.
+    Platform,
+}
+
+/// A role.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleName {
+    /// Reads.
+    Viewer,
+    /// Writes.
+    Editor,
+    /// Manages.
+    Admin,
+    /// Everything.
+    Owner,
+}
+
+/// A key. Its token is shown once, when it is created.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyShape {
+    /// `key_…`
+    #[schema(example = "key_7Gk2mQ0xZt4Rv9Ab")]
+    id: String,
+    /// What its owner calls it.
+    #[schema(example = "CI runner")]
+    name: String,
+    /// A longer explanation.
+    description: Option<String>,
+    /// Enough to recognize the token by.
+    #[schema(example = "kr_7Gk2mQ0xZt4Rv9Ab_…")]
+    hint: String,
+    /// `solo`, `client` or `platform`.
+    #[serde(rename = "type")]
+    #[schema(example = "solo")]
+    kind: &'static str,
+    /// The role, frozen when the key was created.
+    #[schema(example = "editor")]
+    role: &'static str,
+    /// What it may do.
+    permissions: Vec<&'static str>,
+    /// `"*"` for every server, or the servers that it lists.
+    #[schema(schema_with = AnyOr::<ServerRefShape>::field_schema)]
+    servers: AnyOr<ServerRefShape>,
+    /// How many servers that is now.
+    server_count: u64,
+    /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown.
+    tenants: Option<TenantsShape>,
+    /// How many entries the list of tenants has; null without a list.
+    tenant_count: Option<u64>,
+    /// The limit of its own.
+    rate_limit: Option<RateLimitShape>,
+    /// When it was created, RFC 3339 UTC.
+    created_at: String,
+    /// By whom.
+    created_by: PersonShape,
+    /// When it last made a valid request, to the minute.
+    last_used_at: Option<String>,
+    /// When it ends; null for never.
+    expires_at: Option<String>,
+    /// When it was revoked.
+    revoked_at: Option<String>,
+    /// Listed servers that the key cannot reach now.
+    unreachable_servers: Vec<ServerRefShape>,
+}
+
+/// A server by its names.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServerRefShape {
+    /// `mcp_…`
+    id: String,
+    /// Name for addresses.
+    slug: String,
+    /// Name for people.
+    name: String,
+}
+
+/// At most so many requests in so many seconds.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitShape {
+    /// Requests.
+    requests: u32,
+    /// Seconds.
+    per_seconds: u32,
+}
+
+/// A key and its token, once.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedShape {
+    /// The key.
+    pub api_key: ApiKeyShape,
+    /// The token. It is not stored and cannot be shown again.
+    pub token: String,
+}
+
+/// A revoked key, and which nodes had let go of it when this was answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokedShape {
+    /// The key.
+    pub api_key: ApiKeyShape,
+    /// One entry per node.
+    pub receipt: Vec<ReceiptShape>,
+}
+
+/// A node that had let go of a revoked key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceiptShape {
+    /// The node.
+    #[schema(example = "local")]
+    pub node: String,
+    /// After how many milliseconds.
+    #[schema(example = 0.4)]
+    pub ms: f64,
+}
+
+fn server_ref(server: &ListedServer) -> ServerRefShape {
+    ServerRefShape { id: server.id.to_string(), slug: server.slug.clone(), name: server.name.clone() }
+}
+
+fn tenants(view: &KeyView) -> Option<TenantsShape> {
+    if let Some((listed, _)) = &view.tenants {
+        return Some(listed.into());
+    }
+    match view.record.facts.tenants {
+        TenantRule::Owner => None,
+        TenantRule::Users { .. } => Some((&AllowedTenants::Users(Allowing::Any)).into()),
+        TenantRule::Orgs { .. } => Some((&AllowedTenants::Orgs(Allowing::Any)).into()),
+    }
+}
+
+impl From<&KeyView> for ApiKeyShape {
+    fn from(view: &KeyView) -> Self {
+        let record = &view.record;
+        let facts = &record.facts;
+        let listed = view.servers.as_deref();
+        Self {
+            id: facts.id.to_string(),
+            name: facts.name.to_string(),
+            description: record.description.as_ref().map(ToString::to_string),
+            hint: facts.hint.to_string(),
+            kind: facts.kind.as_str(),
+            role: facts.role.as_str(),
+            permissions: facts.permissions.iter().map(Permission::as_str).collect(),
+            servers: match listed {
+                None => AnyOr::Any,
+                Some(servers) => AnyOr::List(servers.iter().map(server_ref).collect()),
+            },
+            server_count: listed.map_or(view.every_server, |servers| servers.len() as u64),
+            tenants: tenants(view),
+            tenant_count: view.tenants.as_ref().map(|(_, count)| *count),
+            rate_limit: record
+                .rate_limit
+                .map(|limit| RateLimitShape { requests: limit.requests, per_seconds: limit.per_seconds }),
+            created_at: time(record.created_at),
+            created_by: PersonShape::from(&facts.owner),
+            last_used_at: record.last_used_at.map(time),
+            expires_at: facts.expires_at.map(time),
+            revoked_at: record.revoked_at.map(time),
+            unreachable_servers: listed
+                .unwrap_or_default()
+                .iter()
+                .filter(|server| !server.active)
+                .map(server_ref)
+                .collect(),
+        }
+    }
+}

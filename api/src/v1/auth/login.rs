@@ -1,0 +1,95 @@
+//! `POST /auth/login`
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, post};
+use domain::access::{Actor, MemberFacts};
+use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
+use domain::field::FieldErrors;
+use domain::id::EventId;
+use domain::organization::service::AccountFault;
+use domain::tenant::Tenant;
+use domain::text::{Email, InvalidText};
+use domain::time::{Clock, SystemClock};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::shapes::{SessionShape, respond};
+use crate::authenticate::request_id;
+use crate::compose::Services;
+use crate::extract::Body;
+use crate::problem::Problem;
+use crate::v1::{BodyRefusals, PublicRefusals};
+
+/// Who you are.
+#[derive(Deserialize, ToSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// E-mail address.
+    #[schema(example = "ann@example.com")]
+    email: String,
+    /// Password.
+    #[schema(value_type = String, format = Password, example = "correct horse battery")]
+    password: SecretString,
+    /// Slug or id, for people in several organizations; the one joined first when not given.
+    #[schema(example = "acme")]
+    organization: Option<String>,
+}
+
+/// Signs you in.
+///
+/// # Errors
+/// [`Problem`]
+#[utoipa::path(
+    operation_id = "log_in", tag = "auth", request_body = LoginRequest,
+    responses((status = 200, description = "You are signed in.", body = SessionShape), PublicRefusals, BodyRefusals)
+)]
+#[post("/auth/login")]
+pub async fn log_in(
+    request: HttpRequest,
+    services: Data<Services>,
+    body: Body<LoginRequest>,
+) -> Result<HttpResponse, Problem> {
+    let LoginRequest { email, password, organization } = body.0;
+    let email: Email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
+    match services.accounts.login(&email, password, organization.as_deref()).await {
+        Ok(session) => {
+            let target = AuditTarget::User(session.member.user.id);
+            record(&services, &request, &session.member, "session.open", target).await?;
+            Ok(respond(&services, StatusCode::OK, &session))
+        }
+        Err(fault) => {
+            if matches!(fault, AccountFault::Unauthenticated) {
+                services.audit.count_anonymous("sign-in refused");
+            }
+            Err(fault.into())
+        }
+    }
+}
+
+/// Records what a person did before they had a scope.
+pub(super) async fn record(
+    services: &Services,
+    request: &HttpRequest,
+    member: &MemberFacts,
+    action: &'static str,
+    target: AuditTarget,
+) -> Result<(), Problem> {
+    let event = AuditEvent {
+        id: EventId::new(),
+        at: SystemClock.now(),
+        organization: Some(member.organization.id),
+        actor: AuditActor::Proven(Actor::Member(Arc::new(member.clone()))),
+        action,
+        target,
+        tenant: Tenant::Owner,
+        outcome: Outcome::Allowed,
+        code: None,
+        reason: None,
+        request_id: request_id(request),
+    };
+    Ok(services.audit.record_durably(event).await?)
+}

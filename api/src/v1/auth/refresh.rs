@@ -1,0 +1,36 @@
+//! `POST /auth/refresh`
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, post};
+use domain::organization::service::AccountFault;
+
+use super::cookie;
+use super::shapes::{SessionShape, respond};
+use crate::code::Code;
+use crate::compose::Services;
+use crate::problem::Problem;
+use crate::v1::PublicRefusals;
+
+/// Gives a new access token for the cookie's refresh token, which is replaced. Presenting a replaced one ends the
+/// session everywhere.
+///
+/// # Errors
+/// [`Problem`]
+#[utoipa::path(
+    operation_id = "refresh", tag = "auth",
+    responses((status = 200, description = "A new access token.", body = SessionShape), PublicRefusals)
+)]
+#[post("/auth/refresh")]
+pub async fn refresh(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
+    let token = cookie::presented(&request).ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+    match services.accounts.refresh(&token).await {
+        Ok(session) => Ok(respond(&services, StatusCode::OK, &session)),
+        Err(fault) => {
+            if matches!(fault, AccountFault::Unauthenticated) {
+                services.audit.count_anonymous("refresh refused");
+            }
+            Err(fault.into())
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `GET /me`
+
+use actix_web::{HttpResponse, get};
+use domain::access::TenantScope;
+use domain::tenant::Tenant;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::extract::Caller;
+use crate::v1::{PersonShape, Refusals};
+
+/// Who is calling, and for whom.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeShape {
+    /// The person, or the key's owner.
+    user: PersonShape,
+    /// The organization.
+    organization: OrganizationShape,
+    /// The role that counts for this request.
+    #[schema(example = "editor")]
+    role: String,
+    /// The key; null for a person.
+    api_key: Option<KeyShape>,
+    /// The tenant that the parameters select; null when they select none.
+    tenant: Option<TenantShape>,
+}
+
+/// An organization.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrganizationShape {
+    /// `org_…`
+    pub id: String,
+    /// Name for addresses.
+    #[schema(example = "acme")]
+    pub slug: String,
+    /// Name for people.
+    #[schema(example = "Acme")]
+    pub name: String,
+}
+
+/// The key that calls.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyShape {
+    /// `key_…`
+    id: String,
+    /// What its owner calls it.
+    name: String,
+    /// `solo`, `client` or `platform`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Enough to recognize it by.
+    hint: String,
+}
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TenantShape {
+    /// The tenant org.
+    org: Option<TenantPart>,
+    /// The tenant user.
+    user: Option<TenantPart>,
+}
+
+/// A tenant org or tenant user, by the caller's own id.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TenantPart {
+    /// The caller's own id.
+    id: String,
+}
+
+impl From<&TenantScope> for OrganizationShape {
+    fn from(scope: &TenantScope) -> Self {
+        let organization = scope.organization();
+        Self {
+            id: organization.id.to_string(),
+            slug: organization.slug.to_string(),
+            name: organization.name.to_string(),
+        }
+    }
+}
+
+fn tenant(tenant: &Tenant) -> Option<TenantShape> {
+    match tenant {
+        Tenant::Owner | Tenant::Organization => None,
+        Tenant::Below { .. } => Some(TenantShape {
+            org: tenant.org().map(|id| TenantPart { id: id.to_string() }),
+            user: tenant.user().map(|id| TenantPart { id: id.to_string() }),
+        }),
+    }
+}
+
+/// Who is calling, and for whom. Works for every valid key.
+#[utoipa::path(
+    operation_id = "get_me", tag = "identity",
+    params(crate::openapi::TenantQuery),
+    responses((status = 200, description = "Who is calling.", body = MeShape), Refusals),
+    security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
+)]
+#[get("/me")]
+pub async fn get_me(caller: Caller) -> HttpResponse {
+    let scope = caller.0;
+    HttpResponse::Ok().json(MeShape {
+        user: scope.user().into(),
+        organization: OrganizationShape::from(&scope),
+        role: scope.role().as_str().to_owned(),
+        api_key: scope.key().map(|key| KeyShape {
+            id: key.id.to_string(),
+            name: key.name.to_string(),
+            kind: key.kind.as_str(),
+            hint: key.hint.to_string(),
+        }),
+        tenant: tenant(scope.tenant()),
+    })
+}

@@ -1,0 +1,36 @@
+//! `POST /mcp-servers/{server}/archive`
+
+use actix_web::web::{Data, Path};
+use actix_web::{HttpResponse, post};
+use domain::access::permission::ServersWrite;
+use domain::audit::AuditTarget;
+use domain::server::port::ServerName;
+
+use super::shapes::ServerShape;
+use crate::code::Code;
+use crate::compose::Services;
+use crate::extract::Allowed;
+use crate::problem::Problem;
+use crate::v1::Refusals;
+
+/// Puts a server away: it stays for the record and takes no calls. Archiving it again changes nothing.
+///
+/// # Errors
+/// [`Problem`]
+#[utoipa::path(
+    operation_id = "archive_mcp_server", tag = "mcp-servers",
+    params(("server" = String, Path, description = "Id or slug.", example = "notes"), crate::openapi::TenantQuery),
+    responses((status = 200, description = "The server, archived.", body = ServerShape), Refusals),
+    security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
+)]
+#[post("/mcp-servers/{server}/archive")]
+pub async fn archive_mcp_server(
+    allowed: Allowed<ServersWrite>,
+    services: Data<Services>,
+    server: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = ServerName::parse(&server).ok_or_else(|| Problem::new(Code::ServerNotFound))?;
+    let server = services.servers.archive(&allowed, &name).await?;
+    services.audit.record_durably(allowed.event("server.archive", AuditTarget::Server(server.id))).await?;
+    Ok(HttpResponse::Ok().json(ServerShape::from(&server)))
+}

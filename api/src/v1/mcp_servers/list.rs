@@ -1,0 +1,46 @@
+//! `GET /mcp-servers`
+
+use actix_web::web::{Data, Query};
+use actix_web::{HttpResponse, get};
+use domain::access::permission::ServersRead;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::shapes::ServerShape;
+use crate::compose::Services;
+use crate::extract::{Allowed, Paging, encode_cursor};
+use crate::problem::Problem;
+use crate::v1::{Items, Refusals};
+
+/// Which servers.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ServerFilter {
+    /// The archived ones instead of the active ones.
+    #[serde(default)]
+    archived: bool,
+}
+
+/// The organization's servers, in the order of their registration.
+///
+/// # Errors
+/// [`Problem`]
+#[utoipa::path(
+    operation_id = "list_mcp_servers", tag = "mcp-servers",
+    params(Paging, ServerFilter, crate::openapi::TenantQuery),
+    responses((status = 200, description = "A page of servers.", body = Items<ServerShape>), Refusals),
+    security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
+)]
+#[get("/mcp-servers")]
+pub async fn list_mcp_servers(
+    allowed: Allowed<ServersRead>,
+    services: Data<Services>,
+    paging: Query<Paging>,
+    filter: Query<ServerFilter>,
+) -> Result<HttpResponse, Problem> {
+    let page = services.servers.list(&allowed, filter.archived, paging.request(|key| key.parse().ok())?).await?;
+    Ok(HttpResponse::Ok().json(Items {
+        items: page.items.iter().map(ServerShape::from).collect(),
+        next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
+    }))
+}

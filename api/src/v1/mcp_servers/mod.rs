@@ -1,0 +1,7 @@
+//! Registered upstream servers.
+
+pub mod archive;
+pub mod create;
+pub mod get;
+pub mod list;
+mod shapes;

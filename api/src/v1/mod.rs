@@ -1,0 +1,11 @@
+//! The REST surface: one folder per area, one file per operation. `crate::routes` lists them.
+
+pub mod api_keys;
+pub mod auth;
+pub mod identity;
+pub mod mcp_servers;
+mod refusals;
+mod shapes;
+
+pub use refusals::{BodyRefusals, PublicRefusals, Refusals};
+pub use shapes::{AnyOr, Items, PersonShape, time};

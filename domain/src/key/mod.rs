@@ -1,0 +1,13 @@
+//! API keys: their text form, what is stored of them, and the verifier that turns a presented token into a scope.
+
+pub mod digest;
+pub mod model;
+pub mod port;
+pub mod presented;
+pub mod service;
+pub mod token;
+pub mod verify;
+
+pub use digest::{Digest, TokenKeys};
+pub use model::{KeyFacts, KeyRecord, KeyServers, KeyType};
+pub use token::{IssuedToken, KeyId, KeyPrefix};

@@ -1,0 +1,150 @@
+//! A key as data: what it may do, whose it is, and what is known of its life.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::token::KeyId;
+use crate::access::{PermissionSet, Role};
+use crate::id::{OrganizationId, ServerId, UserId};
+use crate::organization::{OrganizationRef, UserRef};
+use crate::tenant::TenantRule;
+use crate::text::{Description, Name};
+use crate::time::Timestamp;
+
+/// Whom a key may speak for. Fixed at creation, and not visible in the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// One person: the key's owner.
+    Solo,
+    /// One company; its people connect with `?user_id=`.
+    Client,
+    /// A SaaS with many customers; `?org_id=` and `?user_id=`.
+    Platform,
+}
+
+impl KeyType {
+    /// All types.
+    pub const ALL: [Self; 3] = [Self::Solo, Self::Client, Self::Platform];
+
+    /// The type's name in JSON and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Solo => "solo",
+            Self::Client => "client",
+            Self::Platform => "platform",
+        }
+    }
+
+    /// The type with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Which servers a key may reach, of those that its owner reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyServers {
+    /// Every server, also those that are registered later.
+    All,
+    /// These alone.
+    Listed(HashSet<ServerId>),
+}
+
+impl KeyServers {
+    /// Whether the key's list lets this server through.
+    #[must_use]
+    pub fn permit(&self, server: ServerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(servers) => servers.contains(&server),
+        }
+    }
+}
+
+/// At most `requests` in any `per_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many requests.
+    pub requests: u32,
+    /// In how many seconds.
+    pub per_seconds: u32,
+}
+
+/// What a request needs to know of its key: read once, then shared by every request of the key until something changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFacts {
+    /// The key's id.
+    pub id: KeyId,
+    /// What its owner calls it.
+    pub name: Arc<str>,
+    /// The display hint, `kr_<key-id>_…`.
+    pub hint: Arc<str>,
+    /// Whom it may speak for.
+    pub kind: KeyType,
+    /// The organization it belongs to.
+    pub organization: OrganizationRef,
+    /// The person it belongs to.
+    pub owner: UserRef,
+    /// The role that was frozen at its creation.
+    pub role: Role,
+    /// The permissions chosen at its creation.
+    pub permissions: PermissionSet,
+    /// The servers it may reach.
+    pub servers: KeyServers,
+    /// The tenants it may speak for.
+    pub tenants: TenantRule,
+    /// Counts the changes of its allowed tenants, so that what was remembered under an earlier number is not used.
+    pub tenants_version: i32,
+    /// From when on it is refused; none for never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key as its owner and admins see it. Never holds the secret, nor a digest of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// What requests need to know.
+    pub facts: KeyFacts,
+    /// A longer explanation.
+    pub description: Option<Description>,
+    /// The limit of its own, if any.
+    pub rate_limit: Option<RateLimit>,
+    /// When it was created, by its owner.
+    pub created_at: Timestamp,
+    /// When it last made a valid request, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A key about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// The id inside the token.
+    pub id: KeyId,
+    /// The prefix inside the token.
+    pub prefix: String,
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The owner and creator.
+    pub owner: UserId,
+    /// The name.
+    pub name: Name,
+    /// A longer explanation.
+    pub description: Option<Description>,
+    /// Whom it may speak for.
+    pub kind: KeyType,
+    /// The frozen role.
+    pub role: Role,
+    /// The chosen permissions.
+    pub permissions: PermissionSet,
+    /// The servers it may reach.
+    pub servers: KeyServers,
+    /// The tenants it may speak for.
+    pub tenants: crate::tenant::AllowedTenants,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}

@@ -1,0 +1,21 @@
+//! The rules of Keyrack, and nothing else.
+//!
+//! What a key is, whom it may speak for, who may do what: every decision of the product is made by a function of this
+//! crate. It must never open a socket or a file, read a clock by itself, or know HTTP or SQL: those are ports here and
+//! adapters in `infra`.
+
+pub mod access;
+pub mod assertion;
+pub mod audit;
+pub mod egress;
+pub mod field;
+pub mod id;
+pub mod key;
+pub mod organization;
+pub mod page;
+pub mod root;
+pub mod server;
+pub mod store;
+pub mod tenant;
+pub mod text;
+pub mod time;

@@ -1,0 +1,167 @@
+//! What organizations and sign-in ask of the world outside.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::model::Password;
+use super::session::AccessClaims;
+use crate::access::MemberFacts;
+use crate::id::{OrganizationId, UserId};
+use crate::key::Digest;
+use crate::store::{StoreFault, WriteFault};
+use crate::text::{Email, Name, Slug};
+use crate::time::Timestamp;
+
+/// Signs and verifies access tokens.
+pub trait AccessTokens: Send + Sync {
+    /// A token for these claims that ends at `expires_at`.
+    fn sign(&self, claims: AccessClaims, expires_at: Timestamp) -> SecretString;
+
+    /// The claims of a token of ours that has not ended; none for anything else.
+    fn verify(&self, token: &str) -> Option<AccessClaims>;
+}
+
+/// Hashes passwords, slowly, off the threads that serve requests.
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// A hash in PHC string format.
+    async fn hash(&self, password: &Password) -> String;
+
+    /// Whether the password has this hash. Without a hash it takes as long and says no, so that the time of a refused
+    /// sign-in does not tell whether the person exists.
+    async fn verify(&self, password: SecretString, hash: Option<String>) -> bool;
+}
+
+/// Knows who is a member of what.
+#[async_trait]
+pub trait Members: Send + Sync {
+    /// The membership, if the person is an active member.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn active(&self, organization: OrganizationId, user: UserId) -> Result<Option<MemberFacts>, StoreFault>;
+}
+
+/// A new organization and its first owner.
+#[derive(Debug, Clone)]
+pub struct NewOwner {
+    /// The person's id.
+    pub user: UserId,
+    /// The person's e-mail address.
+    pub email: Email,
+    /// The hash of the person's password.
+    pub password_hash: String,
+    /// What the person wants to be called.
+    pub display_name: Option<Name>,
+    /// The organization's id.
+    pub organization: OrganizationId,
+    /// Its name.
+    pub organization_name: Name,
+    /// Its slug.
+    pub organization_slug: Slug,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a sign-up must show.
+#[derive(Debug, Clone, Copy)]
+pub enum SignUpProof {
+    /// The bootstrap token of a fresh installation; the sign-up consumes it.
+    Bootstrap(Digest),
+    /// Nothing: the installation is open, or an operator acts on the machine itself.
+    None,
+}
+
+/// Why a sign-up was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpRefusal {
+    /// The bootstrap token is not the one that was printed, or it was used.
+    #[error("the bootstrap token does not hold")]
+    BootstrapToken,
+    /// The slug or e-mail address is taken, or the store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+/// What a sign-in needs to know of a person.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The person.
+    pub user: UserId,
+    /// The hash of the person's password.
+    pub password_hash: String,
+    /// The person's organizations, oldest membership first.
+    pub memberships: Vec<MemberFacts>,
+}
+
+/// A refresh token about to be stored. Only its digest is.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRefresh {
+    /// Keyed digest of the token.
+    pub digest: Digest,
+    /// Whose.
+    pub user: UserId,
+    /// For which organization.
+    pub organization: OrganizationId,
+    /// Issued when.
+    pub at: Timestamp,
+    /// Good until when.
+    pub expires_at: Timestamp,
+}
+
+/// What comes of presenting a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// It was the newest of its family and is replaced.
+    Rotated(AccessClaims),
+    /// It had been replaced before: somebody else has a copy. The whole family is ended.
+    Reused(AccessClaims),
+    /// Unknown, ended or over.
+    Refused,
+}
+
+/// Keeps organizations, people and refresh tokens.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Stores a new organization with its owner, in one transaction.
+    ///
+    /// # Errors
+    /// [`SignUpRefusal`]
+    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof) -> Result<(), SignUpRefusal>;
+
+    /// What a sign-in with this e-mail address needs; none when nobody has it.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreFault>;
+
+    /// Stores the first refresh token of a new family.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn begin_refresh(&self, token: NewRefresh) -> Result<(), StoreFault>;
+
+    /// Replaces a refresh token by its successor.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn rotate_refresh(
+        &self,
+        presented: Digest,
+        successor: Digest,
+        at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreFault>;
+
+    /// Ends the family of a refresh token; nothing when it is unknown.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault>;
+
+    /// Makes `token` the installation's bootstrap token if nobody has signed up yet; else says false.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault>;
+}

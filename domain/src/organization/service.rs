@@ -1,0 +1,256 @@
+//! Signing up, signing in, refreshing and signing out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::model::Password;
+use super::port::{
+    AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, PasswordHasher, Rotation, SignUpProof,
+    SignUpRefusal,
+};
+use super::session::AccessClaims;
+use crate::access::MemberFacts;
+use crate::id::{OrganizationId, UserId};
+use crate::key::Digest;
+use crate::key::token::NoRandomness;
+use crate::root::{Purpose, RootSecret, random_text};
+use crate::store::{StoreFault, WriteFault};
+use crate::text::{Email, Name, Slug};
+use crate::time::{Clock, Timestamp};
+use zeroize::Zeroizing;
+
+/// How long an access token lasts.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+/// How long a refresh token lasts when it is not used.
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(720);
+
+/// Who may create an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Whoever has the bootstrap token that the first start printed.
+    Bootstrap,
+    /// Anybody.
+    Open,
+}
+
+/// What a new owner sends, parsed.
+#[derive(Debug, Clone)]
+pub struct SignUp {
+    /// E-mail address.
+    pub email: Email,
+    /// Password.
+    pub password: Password,
+    /// What to call them.
+    pub display_name: Option<Name>,
+    /// The organization's name.
+    pub organization_name: Name,
+    /// The organization's slug.
+    pub organization_slug: Slug,
+    /// The bootstrap token, where the installation asks for one.
+    pub bootstrap_token: Option<SecretString>,
+}
+
+/// Tokens of a session that was just opened or refreshed.
+#[derive(Debug)]
+pub struct OpenedSession {
+    /// The short access token.
+    pub access_token: SecretString,
+    /// The rotating refresh token.
+    pub refresh_token: SecretString,
+    /// The person and their place.
+    pub member: MemberFacts,
+}
+
+/// Why no session was opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountFault {
+    /// Wrong e-mail address, password, organization or refresh token; never says which.
+    #[error("not signed in")]
+    Unauthenticated,
+    /// The installation takes no sign-up without its bootstrap token.
+    #[error("the bootstrap token is missing, wrong or used")]
+    BootstrapToken,
+    /// Something unique is taken, or the store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+    /// No random bytes.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+impl From<StoreFault> for AccountFault {
+    fn from(fault: StoreFault) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+impl From<SignUpRefusal> for AccountFault {
+    fn from(refusal: SignUpRefusal) -> Self {
+        match refusal {
+            SignUpRefusal::BootstrapToken => Self::BootstrapToken,
+            SignUpRefusal::Write(fault) => Self::Write(fault),
+        }
+    }
+}
+
+/// The use cases of sign-in.
+pub struct AccountService<C> {
+    store: Arc<dyn AccountStore>,
+    members: Arc<dyn Members>,
+    hasher: Arc<dyn PasswordHasher>,
+    tokens: Arc<dyn AccessTokens>,
+    digest_key: Zeroizing<[u8; 32]>,
+    mode: SignUpMode,
+    clock: C,
+}
+
+impl<C: Clock> AccountService<C> {
+    /// Puts the service together.
+    pub fn new(
+        store: Arc<dyn AccountStore>,
+        members: Arc<dyn Members>,
+        hasher: Arc<dyn PasswordHasher>,
+        tokens: Arc<dyn AccessTokens>,
+        root: &RootSecret,
+        mode: SignUpMode,
+        clock: C,
+    ) -> Self {
+        Self { store, members, hasher, tokens, digest_key: root.derive(Purpose::RefreshDigest), mode, clock }
+    }
+
+    /// Creates an organization and signs its owner in.
+    ///
+    /// # Errors
+    /// [`AccountFault`]
+    pub async fn sign_up(&self, request: SignUp) -> Result<OpenedSession, AccountFault> {
+        let proof = match (self.mode, &request.bootstrap_token) {
+            (SignUpMode::Open, _) => SignUpProof::None,
+            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digest(token)),
+            (SignUpMode::Bootstrap, None) => return Err(AccountFault::BootstrapToken),
+        };
+        let claims = self.create_owner(request, proof).await?;
+        self.open(claims).await
+    }
+
+    /// Creates an organization and its owner on behalf of an operator on the machine itself.
+    ///
+    /// # Errors
+    /// [`AccountFault`]
+    pub async fn create_owner(&self, request: SignUp, proof: SignUpProof) -> Result<AccessClaims, AccountFault> {
+        let claims = AccessClaims { user: UserId::new(), organization: OrganizationId::new() };
+        let owner = NewOwner {
+            user: claims.user,
+            password_hash: self.hasher.hash(&request.password).await,
+            email: request.email,
+            display_name: request.display_name,
+            organization: claims.organization,
+            organization_name: request.organization_name,
+            organization_slug: request.organization_slug,
+            at: self.clock.now(),
+        };
+        self.store.sign_up(owner, proof).await?;
+        Ok(claims)
+    }
+
+    /// Signs a person in, in the named organization (slug or id) or the one they joined first.
+    ///
+    /// # Errors
+    /// [`AccountFault::Unauthenticated`] for every wrong part alike.
+    pub async fn login(
+        &self,
+        email: &Email,
+        password: SecretString,
+        organization: Option<&str>,
+    ) -> Result<OpenedSession, AccountFault> {
+        let credentials = self.store.credentials(email).await?;
+        let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
+        if !self.hasher.verify(password, hash).await {
+            return Err(AccountFault::Unauthenticated);
+        }
+        let Some(Credentials { user, memberships, .. }) = credentials else {
+            return Err(AccountFault::Unauthenticated);
+        };
+        let chosen = memberships.iter().find(|member| {
+            organization.is_none_or(|name| {
+                member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
+            })
+        });
+        let organization = chosen.ok_or(AccountFault::Unauthenticated)?.organization.id;
+        self.open(AccessClaims { user, organization }).await
+    }
+
+    /// Replaces a refresh token and gives a new access token.
+    ///
+    /// # Errors
+    /// [`AccountFault::Unauthenticated`] when the token is unknown, over, or was replaced before.
+    pub async fn refresh(&self, presented: &SecretString) -> Result<OpenedSession, AccountFault> {
+        let successor = new_token("krr")?;
+        let now = self.clock.now();
+        let rotation = self
+            .store
+            .rotate_refresh(self.digest(presented), self.digest(&successor), now, now.after(REFRESH_TOKEN_LIFETIME))
+            .await?;
+        match rotation {
+            Rotation::Rotated(claims) => self.opened(claims, successor).await,
+            Rotation::Reused(_) | Rotation::Refused => Err(AccountFault::Unauthenticated),
+        }
+    }
+
+    /// Ends the session that a refresh token belongs to.
+    ///
+    /// # Errors
+    /// [`AccountFault`] when the store cannot.
+    pub async fn logout(&self, presented: &SecretString) -> Result<Option<AccessClaims>, AccountFault> {
+        Ok(self.store.end_refresh(self.digest(presented)).await?)
+    }
+
+    /// Makes a bootstrap token if nobody has signed up yet and the installation asks for one.
+    ///
+    /// # Errors
+    /// [`AccountFault`]
+    pub async fn arm_bootstrap(&self) -> Result<Option<SecretString>, AccountFault> {
+        if self.mode == SignUpMode::Open {
+            return Ok(None);
+        }
+        let token = new_token("krb")?;
+        let armed = self.store.arm_bootstrap(self.digest(&token), self.clock.now()).await?;
+        Ok(armed.then_some(token))
+    }
+
+    async fn open(&self, claims: AccessClaims) -> Result<OpenedSession, AccountFault> {
+        let refresh = new_token("krr")?;
+        let now = self.clock.now();
+        self.store
+            .begin_refresh(NewRefresh {
+                digest: self.digest(&refresh),
+                user: claims.user,
+                organization: claims.organization,
+                at: now,
+                expires_at: now.after(REFRESH_TOKEN_LIFETIME),
+            })
+            .await?;
+        self.opened(claims, refresh).await
+    }
+
+    async fn opened(&self, claims: AccessClaims, refresh_token: SecretString) -> Result<OpenedSession, AccountFault> {
+        let member = self.members.active(claims.organization, claims.user).await?;
+        let member = member.ok_or(AccountFault::Unauthenticated)?;
+        let access_token = self.tokens.sign(claims, self.access_token_end());
+        Ok(OpenedSession { access_token, refresh_token, member })
+    }
+
+    fn access_token_end(&self) -> Timestamp {
+        self.clock.now().after(ACCESS_TOKEN_LIFETIME)
+    }
+
+    fn digest(&self, token: &SecretString) -> Digest {
+        Digest::from_bytes(*blake3::keyed_hash(&self.digest_key, token.expose_secret().as_bytes()).as_bytes())
+    }
+}
+
+/// 256 random bits behind a prefix that tells a reader what leaked where.
+fn new_token(prefix: &str) -> Result<SecretString, NoRandomness> {
+    Ok(format!("{prefix}_{}", random_text()?).into())
+}

@@ -1,0 +1,105 @@
+//! The root secret and what is derived from it. One secret to keep, one key per purpose.
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use crate::key::token::NoRandomness;
+
+/// Fewest characters of a root secret that an operator chooses.
+pub const ROOT_SECRET_MIN: usize = 32;
+
+/// The installation's root secret. It has no `Debug` and no `Display`: it cannot be printed.
+#[derive(Clone)]
+pub struct RootSecret(Zeroizing<Vec<u8>>);
+
+/// The root secret is too short to protect anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have at least {ROOT_SECRET_MIN} characters; `openssl rand -base64 48` makes a good one")]
+pub struct WeakRootSecret;
+
+/// What a derived key is for. The context strings are part of the format: changing one voids what was made with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Keyed checksum inside tokens.
+    TokenChecksum,
+    /// Keyed digest of tokens at rest.
+    TokenDigest,
+    /// Ed25519 seed that signs access tokens of people.
+    AccessTokenSigning,
+    /// Ed25519 seed that signs assertions for upstream servers.
+    AssertionSigning,
+    /// Keyed digest of refresh and bootstrap tokens at rest.
+    RefreshDigest,
+    /// Cipher key for upstream credentials at rest.
+    CredentialSealing,
+    /// Cipher key for session ids handed to MCP clients.
+    SessionSealing,
+}
+
+impl Purpose {
+    const fn context(self) -> &'static str {
+        match self {
+            Self::TokenChecksum => "keyrack 2026-11-21 token checksum v1",
+            Self::TokenDigest => "keyrack 2026-11-21 token digest v1",
+            Self::AccessTokenSigning => "keyrack 2026-11-21 access token signing v1",
+            Self::AssertionSigning => "keyrack 2026-11-21 assertion signing v1",
+            Self::RefreshDigest => "keyrack 2026-11-21 refresh digest v1",
+            Self::CredentialSealing => "keyrack 2026-11-21 credential sealing v1",
+            Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
+        }
+    }
+}
+
+impl RootSecret {
+    /// Takes the operator's secret.
+    ///
+    /// # Errors
+    /// [`WeakRootSecret`] when it has fewer than [`ROOT_SECRET_MIN`] bytes.
+    pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, WeakRootSecret> {
+        let secret = Zeroizing::new(secret.into());
+        if secret.len() < ROOT_SECRET_MIN { Err(WeakRootSecret) } else { Ok(Self(secret)) }
+    }
+
+    /// The 256-bit key for one purpose (BLAKE3 `derive_key`).
+    #[must_use]
+    pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(purpose.context(), &self.0))
+    }
+}
+
+/// A new root secret's text: 256 random bits in hexadecimal.
+///
+/// # Errors
+/// [`NoRandomness`] when the operating system's source fails.
+pub fn random_text() -> Result<String, NoRandomness> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    SysRng.try_fill_bytes(bytes.as_mut()).map_err(|_| NoRandomness)?;
+    Ok(blake3::Hash::from_bytes(*bytes).to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_have_different_keys() {
+        let root = RootSecret::new([7_u8; 32]).expect("long enough");
+        let purposes = [
+            Purpose::TokenChecksum,
+            Purpose::TokenDigest,
+            Purpose::AccessTokenSigning,
+            Purpose::AssertionSigning,
+            Purpose::RefreshDigest,
+            Purpose::CredentialSealing,
+            Purpose::SessionSealing,
+        ];
+        let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
+        assert_eq!(keys.len(), purposes.len());
+    }
+
+    #[test]
+    fn a_short_root_secret_is_refused() {
+        assert!(RootSecret::new([7_u8; 31]).is_err());
+    }
+}

@@ -1,0 +1,83 @@
+//! What servers ask of a store.
+
+use async_trait::async_trait;
+
+use super::model::{ServerRecord, SharedServer};
+use crate::access::Grant;
+use crate::access::permission::{McpConnect, ServersRead, ServersWrite};
+use crate::id::ServerId;
+use crate::page::{Page, PageRequest};
+use crate::store::{StoreFault, WriteFault};
+use crate::text::Slug;
+use crate::time::Timestamp;
+
+/// How a caller names a server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerName {
+    /// By id.
+    Id(ServerId),
+    /// By slug.
+    Slug(Slug),
+}
+
+impl ServerName {
+    /// Reads an id or a slug; none for a text that can be neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.parse() {
+            Ok(id) => Some(Self::Id(id)),
+            Err(_) => text.parse().ok().map(Self::Slug),
+        }
+    }
+}
+
+/// Keeps servers.
+#[async_trait]
+pub trait ServerStore: Send + Sync {
+    /// Stores a new server.
+    ///
+    /// # Errors
+    /// [`WriteFault::Taken`] for a slug that the organization has.
+    async fn insert(&self, grant: &Grant<ServersWrite>, server: &ServerRecord) -> Result<(), WriteFault>;
+
+    /// One server, archived ones too.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
+
+    /// A page of servers in the order of registration.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn list(
+        &self,
+        grant: &Grant<ServersRead>,
+        archived: bool,
+        page: PageRequest<ServerId>,
+    ) -> Result<Page<SharedServer, ServerId>, StoreFault>;
+
+    /// Puts a server away; none when there is no such server. When it returns, no request that starts reaches it.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn archive(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        at: Timestamp,
+    ) -> Result<Option<SharedServer>, StoreFault>;
+}
+
+/// Finds servers for requests, from memory when it can.
+#[async_trait]
+pub trait ServerDirectory: Send + Sync {
+    /// What memory holds, without waiting.
+    fn cached(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Option<SharedServer>;
+
+    /// What the store holds.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn find(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
+}

@@ -1,0 +1,11 @@
+//! What is remembered between requests. A cache here may forget at any time and must never remember what has changed:
+//! every change bumps a generation before it removes, and a value that was read under an earlier generation is not
+//! stored.
+
+pub mod guarded;
+pub mod keys;
+pub mod servers;
+pub mod tenants;
+
+pub use guarded::GuardedCache;
+pub use keys::{KeyCache, KeyEnd, LiveKeyHandle};

@@ -1,0 +1,283 @@
+//! Organizations, people and refresh tokens.
+
+use async_trait::async_trait;
+use domain::access::{MemberFacts, Role};
+use domain::id::{OrganizationId, UserId};
+use domain::key::Digest;
+use domain::organization::port::{
+    AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal,
+};
+use domain::organization::{AccessClaims, OrganizationRef};
+use domain::store::StoreFault;
+use domain::text::Email;
+use domain::time::Timestamp;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::Database;
+use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
+use super::fault::{store_fault, write_fault};
+use super::key_rows::user_ref;
+use super::scoped::unscoped;
+
+/// Accounts in the database.
+#[derive(Clone)]
+pub struct SqlAccounts {
+    db: Database,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct MemberRow {
+    role: String,
+    organization_id: Uuid,
+    organization_slug: String,
+    organization_name: String,
+    user_id: Uuid,
+    user_email: String,
+    user_display_name: Option<String>,
+}
+
+impl SqlAccounts {
+    /// Keeps accounts in this database.
+    #[must_use]
+    pub const fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    async fn members(&self, which: Condition) -> Result<Vec<MemberFacts>, StoreFault> {
+        let rows = unscoped("sign-in finds out which organizations a person has")
+            .find::<membership::Entity>()
+            .join(JoinType::InnerJoin, membership::Relation::Organization.def())
+            .join(JoinType::InnerJoin, membership::Relation::User.def())
+            .filter(which)
+            .filter(membership::Column::DisabledAt.is_null())
+            .filter(user::Column::DisabledAt.is_null())
+            .select_only()
+            .columns([membership::Column::Role, membership::Column::OrganizationId, membership::Column::UserId])
+            .column_as(organization::Column::Slug, "organization_slug")
+            .column_as(organization::Column::Name, "organization_name")
+            .column_as(user::Column::Email, "user_email")
+            .column_as(user::Column::DisplayName, "user_display_name")
+            .order_by(membership::Column::CreatedAt, Order::Asc)
+            .order_by(membership::Column::OrganizationId, Order::Asc)
+            .into_model::<MemberRow>()
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        rows.into_iter()
+            .map(|row| {
+                let role = Role::named(&row.role).ok_or_else(|| StoreFault::Corrupt("role of a member".to_owned()))?;
+                Ok(MemberFacts {
+                    organization: OrganizationRef {
+                        id: OrganizationId::from_uuid(row.organization_id),
+                        slug: row.organization_slug.as_str().into(),
+                        name: row.organization_name.as_str().into(),
+                    },
+                    user: user_ref(row.user_id, &row.user_email, row.user_display_name.as_deref()),
+                    role,
+                })
+            })
+            .collect()
+    }
+
+    async fn refresh_row(
+        db: &impl ConnectionTrait,
+        digest: Digest,
+    ) -> Result<Option<refresh_token::Model>, StoreFault> {
+        unscoped("the digest finds out whose")
+            .find::<refresh_token::Entity>()
+            .filter(refresh_token::Column::Digest.eq(digest.as_bytes().as_slice()))
+            .one(db)
+            .await
+            .map_err(store_fault)
+    }
+
+    async fn end_family(db: &impl ConnectionTrait, family: Uuid) -> Result<(), StoreFault> {
+        unscoped("a family has one person in one organization")
+            .delete::<refresh_token::Entity>()
+            .filter(refresh_token::Column::Family.eq(family))
+            .exec(db)
+            .await
+            .map_err(store_fault)?;
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
+        self.db.writer().begin().await.map_err(store_fault)
+    }
+}
+
+fn claims_of(row: &refresh_token::Model) -> AccessClaims {
+    AccessClaims { user: UserId::from_uuid(row.user_id), organization: OrganizationId::from_uuid(row.organization_id) }
+}
+
+fn refresh_model(token: NewRefresh, family: Uuid) -> refresh_token::ActiveModel {
+    refresh_token::ActiveModel {
+        digest: ActiveValue::Set(token.digest.as_bytes().to_vec()),
+        family: ActiveValue::Set(family),
+        user_id: ActiveValue::Set(token.user.as_uuid()),
+        organization_id: ActiveValue::Set(token.organization.as_uuid()),
+        created_at: ActiveValue::Set(token.at.as_micros()),
+        expires_at: ActiveValue::Set(token.expires_at.as_micros()),
+        replaced_at: ActiveValue::Set(None),
+    }
+}
+
+#[async_trait]
+impl Members for SqlAccounts {
+    async fn active(&self, organization: OrganizationId, user: UserId) -> Result<Option<MemberFacts>, StoreFault> {
+        let which = Condition::all()
+            .add(membership::Column::OrganizationId.eq(organization.as_uuid()))
+            .add(membership::Column::UserId.eq(user.as_uuid()));
+        Ok(self.members(which).await?.into_iter().next())
+    }
+}
+
+#[async_trait]
+impl AccountStore for SqlAccounts {
+    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof) -> Result<(), SignUpRefusal> {
+        let new = unscoped("an organization begins");
+        let at = owner.at.as_micros();
+        let transaction = self.begin().await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
+        if let SignUpProof::Bootstrap(digest) = proof {
+            // Consumed in the same transaction: of two sign-ups with one token, one finds nothing.
+            let consumed = new
+                .delete::<bootstrap_token::Entity>()
+                .filter(bootstrap_token::Column::Digest.eq(digest.as_bytes().as_slice()))
+                .exec(&transaction)
+                .await
+                .map_err(|error| SignUpRefusal::Write(store_fault(error).into()))?;
+            if consumed.rows_affected == 0 {
+                return Err(SignUpRefusal::BootstrapToken);
+            }
+        }
+        // Whoever is first, by whatever way, ends the time of bootstrap tokens.
+        new.delete::<bootstrap_token::Entity>()
+            .exec(&transaction)
+            .await
+            .map_err(|error| SignUpRefusal::Write(store_fault(error).into()))?;
+        let taken = |what| move |error| SignUpRefusal::Write(write_fault(error, what));
+        new.insert(organization::ActiveModel {
+            id: ActiveValue::Set(owner.organization.as_uuid()),
+            slug: ActiveValue::Set(owner.organization_slug.to_string()),
+            name: ActiveValue::Set(owner.organization_name.to_string()),
+            created_at: ActiveValue::Set(at),
+        })
+        .exec_without_returning(&transaction)
+        .await
+        .map_err(taken("organization.slug"))?;
+        new.insert(user::ActiveModel {
+            id: ActiveValue::Set(owner.user.as_uuid()),
+            email: ActiveValue::Set(owner.email.to_string()),
+            display_name: ActiveValue::Set(owner.display_name.as_ref().map(ToString::to_string)),
+            password_hash: ActiveValue::Set(owner.password_hash),
+            disabled_at: ActiveValue::Set(None),
+            created_at: ActiveValue::Set(at),
+        })
+        .exec_without_returning(&transaction)
+        .await
+        .map_err(taken("email"))?;
+        new.insert(membership::ActiveModel {
+            organization_id: ActiveValue::Set(owner.organization.as_uuid()),
+            user_id: ActiveValue::Set(owner.user.as_uuid()),
+            role: ActiveValue::Set(Role::Owner.as_str().to_owned()),
+            disabled_at: ActiveValue::Set(None),
+            created_at: ActiveValue::Set(at),
+        })
+        .exec_without_returning(&transaction)
+        .await
+        .map_err(taken("email"))?;
+        transaction.commit().await.map_err(|error| SignUpRefusal::Write(store_fault(error).into()))
+    }
+
+    async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreFault> {
+        let row = unscoped("people belong to several organizations")
+            .find::<user::Entity>()
+            .filter(user::Column::Email.eq(email.as_str()))
+            .filter(user::Column::DisabledAt.is_null())
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
+        let memberships = self.members(Condition::all().add(membership::Column::UserId.eq(row.id))).await?;
+        Ok(Some(Credentials { user: UserId::from_uuid(row.id), password_hash: row.password_hash, memberships }))
+    }
+
+    async fn begin_refresh(&self, token: NewRefresh) -> Result<(), StoreFault> {
+        unscoped("signing in finds out which organization")
+            .insert(refresh_model(token, Uuid::now_v7()))
+            .exec_without_returning(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        Ok(())
+    }
+
+    async fn rotate_refresh(
+        &self,
+        presented: Digest,
+        successor: Digest,
+        at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreFault> {
+        use refresh_token::Column;
+        let transaction = self.begin().await?;
+        // Marking it first takes the row's lock: of two rotations at once the second finds it replaced.
+        let replaced = unscoped("the digest finds out whose")
+            .update::<refresh_token::Entity>()
+            .filter(Column::Digest.eq(presented.as_bytes().as_slice()))
+            .filter(Column::ReplacedAt.is_null())
+            .col_expr(Column::ReplacedAt, Expr::value(at.as_micros()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(Rotation::Refused) };
+        let claims = claims_of(&row);
+        let outcome = if replaced.rows_affected == 0 {
+            Self::end_family(&transaction, row.family).await?;
+            Rotation::Reused(claims)
+        } else if row.expires_at <= at.as_micros() {
+            Self::end_family(&transaction, row.family).await?;
+            Rotation::Refused
+        } else {
+            let token =
+                NewRefresh { digest: successor, user: claims.user, organization: claims.organization, at, expires_at };
+            unscoped("the successor takes its predecessor's place")
+                .insert(refresh_model(token, row.family))
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(store_fault)?;
+            Rotation::Rotated(claims)
+        };
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(outcome)
+    }
+
+    async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault> {
+        let transaction = self.begin().await?;
+        let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(None) };
+        Self::end_family(&transaction, row.family).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Some(claims_of(&row)))
+    }
+
+    async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault> {
+        let fresh = unscoped("before the first organization");
+        let people = fresh.find::<user::Entity>().count(self.db.reader()).await.map_err(store_fault)?;
+        if people > 0 {
+            return Ok(false);
+        }
+        fresh
+            .insert(bootstrap_token::ActiveModel {
+                digest: ActiveValue::Set(token.as_bytes().to_vec()),
+                created_at: ActiveValue::Set(at.as_micros()),
+            })
+            .exec_without_returning(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        Ok(true)
+    }
+}

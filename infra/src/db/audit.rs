@@ -1,0 +1,208 @@
+//! Appending rows to the audit chains.
+
+use std::collections::HashMap;
+
+use domain::access::SystemScope;
+use domain::audit::chain::ChainHash;
+use domain::id::OrganizationId;
+use domain::store::StoreFault;
+use sea_orm::sea_query::{LockType, OnConflict};
+use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, QueryFilter, QuerySelect, TransactionTrait};
+use uuid::Uuid;
+
+use super::entity::{audit_event, audit_head};
+use super::fault::store_fault;
+use super::scoped;
+use super::{Database, DatabaseKind};
+
+/// Rows per statement; keeps within the databases' limits on parameters.
+const CHUNK: usize = 500;
+
+/// An event as it will be stored, before its place in the chain is known.
+#[derive(Debug, Clone)]
+pub struct AuditRow {
+    /// The organization; nil for events of none.
+    pub organization: OrganizationId,
+    /// The event's id.
+    pub id: Uuid,
+    /// Microseconds since the epoch.
+    pub at: i64,
+    /// `key`, `member`, `anonymous` or `system`.
+    pub actor_kind: &'static str,
+    /// The actor's id.
+    pub actor_id: Option<String>,
+    /// The actor's name at that time.
+    pub actor_name: Option<String>,
+    /// What was done.
+    pub action: &'static str,
+    /// To what kind of thing.
+    pub target_kind: &'static str,
+    /// To which.
+    pub target_id: Option<String>,
+    /// The caller's own id of the tenant org.
+    pub tenant_org: Option<String>,
+    /// The caller's own id of the tenant user.
+    pub tenant_user: Option<String>,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// The code that the caller got.
+    pub code: Option<&'static str>,
+    /// More than the caller was told.
+    pub reason: Option<String>,
+    /// The request.
+    pub request_id: Option<Uuid>,
+}
+
+impl AuditRow {
+    fn link(&self, previous: ChainHash, seq: i64) -> ChainHash {
+        fn text(text: Option<&str>) -> Option<&[u8]> {
+            text.map(str::as_bytes)
+        }
+        previous.next(
+            seq,
+            &[
+                Some(self.organization.as_uuid().as_bytes()),
+                Some(self.id.as_bytes()),
+                Some(&self.at.to_le_bytes()),
+                Some(self.actor_kind.as_bytes()),
+                text(self.actor_id.as_deref()),
+                text(self.actor_name.as_deref()),
+                Some(self.action.as_bytes()),
+                Some(self.target_kind.as_bytes()),
+                text(self.target_id.as_deref()),
+                text(self.tenant_org.as_deref()),
+                text(self.tenant_user.as_deref()),
+                Some(self.outcome.as_bytes()),
+                text(self.code),
+                text(self.reason.as_deref()),
+                self.request_id.as_ref().map(|id| id.as_bytes().as_slice()),
+            ],
+        )
+    }
+}
+
+/// The audit log in the database.
+#[derive(Clone)]
+pub struct SqlAuditRows {
+    db: Database,
+}
+
+impl SqlAuditRows {
+    /// Appends to this database.
+    #[must_use]
+    pub const fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    /// Appends rows, in their order, to their organizations' chains, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then none of the rows was written.
+    pub async fn append(&self, rows: &[AuditRow]) -> Result<(), StoreFault> {
+        let mut by_organization: HashMap<OrganizationId, Vec<&AuditRow>> = HashMap::new();
+        for row in rows {
+            by_organization.entry(row.organization).or_default().push(row);
+        }
+        let mut organizations: Vec<_> = by_organization.keys().copied().collect();
+        // Two nodes that lock the same heads take them in the same order.
+        organizations.sort();
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        for organization in organizations {
+            let rows = by_organization.remove(&organization).unwrap_or_default();
+            self.append_chain(&transaction, organization, rows).await?;
+        }
+        transaction.commit().await.map_err(store_fault)
+    }
+
+    async fn append_chain(
+        &self,
+        transaction: &DatabaseTransaction,
+        organization: OrganizationId,
+        rows: Vec<&AuditRow>,
+    ) -> Result<(), StoreFault> {
+        let scope = SystemScope::new(organization, "the log writes what was decided");
+        let (mut seq, mut hash) = self.head(transaction, &scope).await?;
+        let mut models = Vec::with_capacity(rows.len());
+        for row in rows {
+            seq += 1;
+            let previous = hash;
+            hash = row.link(previous, seq);
+            models.push(model(row, seq, previous, hash));
+        }
+        for chunk in models.chunks(CHUNK) {
+            scoped::insert::<audit_event::Entity, _>(&scope, chunk.iter().cloned())
+                .exec_without_returning(transaction)
+                .await
+                .map_err(store_fault)?;
+        }
+        scoped::update::<audit_head::Entity>(&scope)
+            .col_expr(audit_head::Column::Seq, seq.into())
+            .col_expr(audit_head::Column::Hash, hash.as_bytes().to_vec().into())
+            .exec(transaction)
+            .await
+            .map_err(store_fault)?;
+        Ok(())
+    }
+
+    /// The chain's newest link, locked until the transaction ends.
+    async fn head(
+        &self,
+        transaction: &DatabaseTransaction,
+        scope: &SystemScope,
+    ) -> Result<(i64, ChainHash), StoreFault> {
+        let genesis = audit_head::ActiveModel {
+            organization_id: ActiveValue::NotSet,
+            seq: ActiveValue::Set(0),
+            hash: ActiveValue::Set(ChainHash::GENESIS.as_bytes().to_vec()),
+        };
+        scoped::insert::<audit_head::Entity, _>(scope, [genesis])
+            .on_conflict(OnConflict::column(audit_head::Column::OrganizationId).do_nothing().to_owned())
+            .exec_without_returning(transaction)
+            .await
+            .map_err(store_fault)?;
+        let mut head = scoped::find::<audit_head::Entity>(scope);
+        if self.db.kind() == DatabaseKind::Postgres {
+            head = head.lock(LockType::Update);
+        }
+        let corrupt = || StoreFault::Corrupt("head of an audit chain".to_owned());
+        let row = head.one(transaction).await.map_err(store_fault)?.ok_or_else(corrupt)?;
+        Ok((row.seq, ChainHash::from_bytes(row.hash.try_into().map_err(|_| corrupt())?)))
+    }
+
+    /// How many rows an organization's chain has.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn length(&self, organization: OrganizationId) -> Result<i64, StoreFault> {
+        let row = scoped::find::<audit_head::Entity>(&SystemScope::new(organization, "the log counts itself"))
+            .filter(audit_head::Column::Seq.gt(0))
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        Ok(row.map_or(0, |row| row.seq))
+    }
+}
+
+fn model(row: &AuditRow, seq: i64, previous: ChainHash, hash: ChainHash) -> audit_event::ActiveModel {
+    let text = |text: &Option<String>| ActiveValue::Set(text.clone());
+    audit_event::ActiveModel {
+        organization_id: ActiveValue::NotSet,
+        seq: ActiveValue::Set(seq),
+        id: ActiveValue::Set(row.id),
+        at: ActiveValue::Set(row.at),
+        actor_kind: ActiveValue::Set(row.actor_kind.to_owned()),
+        actor_id: text(&row.actor_id),
+        actor_name: text(&row.actor_name),
+        action: ActiveValue::Set(row.action.to_owned()),
+        target_kind: ActiveValue::Set(row.target_kind.to_owned()),
+        target_id: text(&row.target_id),
+        tenant_org: text(&row.tenant_org),
+        tenant_user: text(&row.tenant_user),
+        outcome: ActiveValue::Set(row.outcome.to_owned()),
+        code: ActiveValue::Set(row.code.map(str::to_owned)),
+        reason: text(&row.reason),
+        request_id: ActiveValue::Set(row.request_id),
+        previous_hash: ActiveValue::Set(previous.as_bytes().to_vec()),
+        hash: ActiveValue::Set(hash.as_bytes().to_vec()),
+    }
+}

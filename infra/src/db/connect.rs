@@ -1,0 +1,237 @@
+//! Opening the database: SQLite in WAL mode, one process per file, or a PostgreSQL pool.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use domain::store::StoreFault;
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use tracing::log::LevelFilter;
+
+use super::fault::store_fault;
+
+/// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
+const SQLITE_READERS: u32 = 4;
+/// How long a request waits for a connection before it gets 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// A file of this process alone.
+    Sqlite,
+    /// A server that any number of nodes share.
+    Postgres,
+}
+
+/// A database's address, known to be one that Keyrack can use. Its text can hold a password: it has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// An SQLite file.
+    Sqlite(PathBuf),
+    /// `postgres://…`
+    Postgres(String),
+}
+
+/// The text is no database address that Keyrack can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+pub struct InvalidDatabaseUrl;
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDatabaseUrl> {
+        if let Some(path) = text.strip_prefix("sqlite://").filter(|path| !path.is_empty()) {
+            return Ok(Self::Sqlite(path.into()));
+        }
+        let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
+        let has_host = url::Url::parse(text).is_ok_and(|url| url.host().is_some() || url.query().is_some());
+        if postgres && has_host { Ok(Self::Postgres(text.to_owned())) } else { Err(InvalidDatabaseUrl) }
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(out, "sqlite://{}", path.display()),
+            Self::Postgres(_) => out.write_str("postgres://…"),
+        }
+    }
+}
+
+impl DatabaseUrl {
+    /// Which kind it leads to.
+    #[must_use]
+    pub const fn kind(&self) -> DatabaseKind {
+        match self {
+            Self::Sqlite(_) => DatabaseKind::Sqlite,
+            Self::Postgres(_) => DatabaseKind::Postgres,
+        }
+    }
+}
+
+/// Why the database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectFault {
+    /// Another process has the SQLite file.
+    #[error("{} is in use by another keyrack process; stop it first, or use PostgreSQL to run several", .0.display())]
+    InUse(PathBuf),
+    /// The file or its directory cannot be used.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The database refused.
+    #[error("cannot open the database")]
+    Database(#[from] DbErr),
+}
+
+/// An open database.
+#[derive(Clone)]
+pub struct Database {
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    kind: DatabaseKind,
+    // Held for as long as the database is open; closing the file releases the lock.
+    _lock: Option<std::sync::Arc<File>>,
+}
+
+impl Database {
+    /// Opens a database; creates the SQLite file when it is not there. Does not migrate.
+    ///
+    /// # Errors
+    /// [`ConnectFault`]
+    pub async fn open(url: &DatabaseUrl, max_connections: u32) -> Result<Self, ConnectFault> {
+        match url {
+            DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
+            DatabaseUrl::Postgres(url) => {
+                let mut options = options(url.clone(), max_connections);
+                options.min_connections(1);
+                let pool = sea_orm::Database::connect(options).await?;
+                Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, _lock: None })
+            }
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, ConnectFault> {
+        let lock = lock(path)?;
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        // One connection writes, so that writers queue here and not on the file's lock; the others read.
+        let writer = sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?;
+        let reader = sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
+        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, _lock: Some(std::sync::Arc::new(lock)) })
+    }
+
+    /// Runs the migrations that are still to be run; how many were.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn migrate(&self) -> Result<usize, StoreFault> {
+        let pending = Migrator::get_pending_migrations(&self.writer).await.map_err(store_fault)?.len();
+        Migrator::up(&self.writer, None).await.map_err(store_fault)?;
+        Ok(pending)
+    }
+
+    /// How many migrations are still to be run.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn pending_migrations(&self) -> Result<usize, StoreFault> {
+        Ok(Migrator::get_pending_migrations(&self.writer).await.map_err(store_fault)?.len())
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn ping(&self) -> Result<(), StoreFault> {
+        self.reader.ping().await.map_err(store_fault)
+    }
+
+    /// Waits for what is under way, then closes.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn close(self) -> Result<(), StoreFault> {
+        self.reader.close().await.map_err(store_fault)?;
+        match self.kind {
+            DatabaseKind::Sqlite => self.writer.close().await.map_err(store_fault),
+            DatabaseKind::Postgres => Ok(()), // the same pool
+        }
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub const fn kind(&self) -> DatabaseKind {
+        self.kind
+    }
+
+    pub(super) const fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    pub(super) const fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+}
+
+fn options(url: String, max_connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging_level(LevelFilter::Trace)
+        .sqlx_slow_statements_logging_settings(LevelFilter::Warn, Duration::from_secs(1));
+    options
+}
+
+fn sqlite_options(url: String, max_connections: u32) -> ConnectOptions {
+    let mut options = options(url, max_connections);
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        // FULL: a revocation that was answered survives a power cut.
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(ACQUIRE_TIMEOUT)
+    });
+    options
+}
+
+fn lock(database: &Path) -> Result<File, ConnectFault> {
+    let path = database.with_extension("lock");
+    let fault = |cause| ConnectFault::File { path: path.clone(), cause };
+    if let Some(directory) = database.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(fault)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ConnectFault::InUse(database.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(fault(cause)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_urls_are_checked_and_never_show_a_password() {
+        assert_eq!("sqlite:///var/lib/x.db".parse(), Ok(DatabaseUrl::Sqlite("/var/lib/x.db".into())));
+        let postgres: DatabaseUrl = "postgres://u:hunter2@db/keyrack".parse().expect("valid");
+        assert!(!format!("{postgres:?}").contains("hunter2"));
+        for bad in ["", "sqlite://", "mysql://db/x", "postgres", "/var/x.db"] {
+            assert_eq!(bad.parse::<DatabaseUrl>(), Err(InvalidDatabaseUrl), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The tenants that a key lists.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_key_tenants")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_org: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_user: String,
+    pub any_user: bool,
+    pub organization_id: Uuid,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::db::scoped::TenantOwned for Entity {
+    const ORGANIZATION: Column = Column::OrganizationId;
+}

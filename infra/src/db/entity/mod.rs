@@ -1,0 +1,16 @@
+//! Rows as sea-orm sees them. Private to the store: nothing outside knows a column.
+
+pub mod api_key;
+pub mod api_key_digest;
+pub mod api_key_server;
+pub mod api_key_tenant;
+pub mod audit_event;
+pub mod audit_head;
+pub mod bootstrap_token;
+pub mod membership;
+pub mod organization;
+pub mod refresh_token;
+pub mod server;
+pub mod tenant_org;
+pub mod tenant_user;
+pub mod user;

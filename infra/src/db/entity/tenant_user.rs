@@ -1,0 +1,24 @@
+//! End users who do not sign in.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "tenant_users")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub organization_id: Uuid,
+    pub tenant_org_id: Uuid,
+    pub external_id: String,
+    pub created_at: i64,
+    pub suspended_at: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::db::scoped::TenantOwned for Entity {
+    const ORGANIZATION: Column = Column::OrganizationId;
+}

@@ -1,0 +1,96 @@
+//! Finding keys for requests: the cache, else one indexed look-up by digest.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use domain::id::OrganizationId;
+use domain::key::port::KeyDirectory;
+use domain::key::{Digest, KeyFacts, KeyId};
+use domain::store::StoreFault;
+use sea_orm::{ColumnTrait, Condition, JoinType, QueryFilter, QuerySelect, RelationTrait};
+
+use super::Database;
+use super::entity::{api_key, api_key_digest, membership, user};
+use super::fault::store_fault;
+use super::key_rows::{KeyRow, records, with_names};
+use super::scoped::unscoped;
+use crate::cache::{KeyCache, LiveKeyHandle};
+
+/// How often a look-up starts again because the key changed meanwhile, before the store counts as unavailable.
+const ATTEMPTS: usize = 8;
+
+/// Keys in the database, behind the cache.
+#[derive(Clone)]
+pub struct SqlKeyDirectory {
+    db: Database,
+    cache: Arc<KeyCache>,
+    lookups: Arc<AtomicU64>,
+}
+
+impl SqlKeyDirectory {
+    /// Puts the cache before the database.
+    #[must_use]
+    pub fn new(db: Database, cache: Arc<KeyCache>) -> Self {
+        Self { db, cache, lookups: Arc::default() }
+    }
+
+    /// How many look-ups the database has answered or failed.
+    #[must_use]
+    pub fn lookups(&self) -> u64 {
+        self.lookups.load(Ordering::Relaxed)
+    }
+
+    async fn read(&self, digest: &Digest) -> Result<Option<KeyFacts>, StoreFault> {
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        let keys = unscoped("the digest finds out which organization").find::<api_key::Entity>();
+        let of_digest = api_key_digest::Relation::Key.def().rev();
+        let row = with_names(keys)
+            .join(JoinType::InnerJoin, of_digest)
+            // A key lives no longer than its owner's place in the organization.
+            .join(JoinType::InnerJoin, api_key::Relation::Membership.def())
+            .filter(
+                Condition::all()
+                    .add(api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice()))
+                    .add(api_key::Column::RevokedAt.is_null())
+                    .add(membership::Column::DisabledAt.is_null())
+                    .add(user::Column::DisabledAt.is_null()),
+            )
+            .into_model::<KeyRow>()
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let records = records(self.db.reader(), row.into_iter().collect()).await?;
+        Ok(records.into_iter().next().map(|record| record.facts))
+    }
+}
+
+#[async_trait]
+impl KeyDirectory for SqlKeyDirectory {
+    type Live = LiveKeyHandle;
+
+    fn cached(&self, digest: &Digest) -> Option<LiveKeyHandle> {
+        self.cache.get(digest)
+    }
+
+    async fn load(&self, digest: &Digest) -> Result<Option<LiveKeyHandle>, StoreFault> {
+        for _ in 0..ATTEMPTS {
+            let ticket = self.cache.ticket(digest);
+            let Some(facts) = self.read(digest).await? else { return Ok(None) };
+            if let Some(live) = self.cache.fill(ticket, *digest, facts) {
+                return Ok(Some(live));
+            }
+        }
+        Err(StoreFault::Unavailable("the key changed at every attempt to read it".into()))
+    }
+
+    async fn organization_of(&self, key: KeyId) -> Result<Option<OrganizationId>, StoreFault> {
+        let row = unscoped("a refused key finds out whose log it belongs to")
+            .find::<api_key::Entity>()
+            .filter(api_key::Column::Id.eq(key.as_token_part()))
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        Ok(row.map(|row| OrganizationId::from_uuid(row.organization_id)))
+    }
+}

@@ -1,0 +1,140 @@
+//! Reading keys: one join for what every view of a key needs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use domain::access::{Permission, PermissionSet, Role};
+use domain::id::{OrganizationId, ServerId, UserId};
+use domain::key::model::RateLimit;
+use domain::key::token::hint;
+use domain::key::{KeyFacts, KeyId, KeyRecord, KeyServers, KeyType};
+use domain::organization::{OrganizationRef, UserRef};
+use domain::store::StoreFault;
+use domain::tenant::TenantRule;
+use domain::time::Timestamp;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
+};
+use uuid::Uuid;
+
+use super::entity::{api_key, api_key_server, organization, user};
+use super::fault::store_fault;
+use super::scoped::unscoped;
+
+/// A key with the names of its organization and owner.
+#[derive(Debug, FromQueryResult)]
+pub struct KeyRow {
+    id: String,
+    organization_id: Uuid,
+    owner_id: Uuid,
+    prefix: String,
+    name: String,
+    description: Option<String>,
+    kind: String,
+    role: String,
+    permissions: String,
+    all_servers: bool,
+    any_tenant: bool,
+    tenants_version: i32,
+    rate_requests: Option<i32>,
+    rate_seconds: Option<i32>,
+    created_at: i64,
+    expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    revoked_at: Option<i64>,
+    organization_slug: String,
+    organization_name: String,
+    owner_email: String,
+    owner_display_name: Option<String>,
+}
+
+/// Adds what a [`KeyRow`] needs to a selection of keys.
+pub fn with_names(keys: Select<api_key::Entity>) -> Select<api_key::Entity> {
+    keys.join(JoinType::InnerJoin, api_key::Relation::Organization.def())
+        .join(JoinType::InnerJoin, api_key::Relation::Owner.def())
+        .column_as(organization::Column::Slug, "organization_slug")
+        .column_as(organization::Column::Name, "organization_name")
+        .column_as(user::Column::Email, "owner_email")
+        .column_as(user::Column::DisplayName, "owner_display_name")
+}
+
+/// Turns rows into records; one more query for the server lists of those keys that have one.
+pub async fn records(db: &impl ConnectionTrait, rows: Vec<KeyRow>) -> Result<Vec<KeyRecord>, StoreFault> {
+    let listing: Vec<&str> = rows.iter().filter(|row| !row.all_servers).map(|row| row.id.as_str()).collect();
+    let mut servers: HashMap<String, HashSet<ServerId>> = HashMap::new();
+    if !listing.is_empty() {
+        let listed = unscoped("the key ids come from rows that were scoped")
+            .find::<api_key_server::Entity>()
+            .filter(api_key_server::Column::KeyId.is_in(listing))
+            .all(db)
+            .await
+            .map_err(store_fault)?;
+        for row in listed {
+            servers.entry(row.key_id).or_default().insert(ServerId::from_uuid(row.server_id));
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let listed = servers.remove(&row.id).unwrap_or_default();
+            record(row, listed)
+        })
+        .collect()
+}
+
+fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFault> {
+    let corrupt = |what: &str| StoreFault::Corrupt(format!("key {}: {what}", row.id));
+    let id = KeyId::from_token_part(&row.id).map_err(|_| corrupt("id"))?;
+    let kind = KeyType::named(&row.kind).ok_or_else(|| corrupt("kind"))?;
+    let any = row.any_tenant;
+    let facts = KeyFacts {
+        id,
+        name: row.name.as_str().into(),
+        hint: hint(&row.prefix, id).into(),
+        kind,
+        organization: OrganizationRef {
+            id: OrganizationId::from_uuid(row.organization_id),
+            slug: row.organization_slug.as_str().into(),
+            name: row.organization_name.as_str().into(),
+        },
+        owner: user_ref(row.owner_id, &row.owner_email, row.owner_display_name.as_deref()),
+        role: Role::named(&row.role).ok_or_else(|| corrupt("role"))?,
+        permissions: permissions_from_text(&row.permissions).ok_or_else(|| corrupt("permissions"))?,
+        servers: if row.all_servers { KeyServers::All } else { KeyServers::Listed(listed) },
+        tenants: match kind {
+            KeyType::Solo => TenantRule::Owner,
+            KeyType::Client => TenantRule::Users { any },
+            KeyType::Platform => TenantRule::Orgs { any },
+        },
+        tenants_version: row.tenants_version,
+        expires_at: row.expires_at.map(Timestamp::from_micros),
+    };
+    let rate_limit = row.rate_requests.zip(row.rate_seconds).map(|(requests, seconds)| RateLimit {
+        requests: requests.unsigned_abs(),
+        per_seconds: seconds.unsigned_abs(),
+    });
+    let description = row.description.as_deref().map(str::parse).transpose().map_err(|_| corrupt("description"))?;
+    Ok(KeyRecord {
+        facts,
+        description,
+        rate_limit,
+        created_at: Timestamp::from_micros(row.created_at),
+        last_used_at: row.last_used_at.map(Timestamp::from_micros),
+        revoked_at: row.revoked_at.map(Timestamp::from_micros),
+    })
+}
+
+/// A person as everything names them.
+pub fn user_ref(id: Uuid, email: &str, display_name: Option<&str>) -> UserRef {
+    let email: Arc<str> = email.into();
+    let display_name = display_name.map_or_else(|| Arc::clone(&email), Into::into);
+    UserRef { id: UserId::from_uuid(id), email, display_name }
+}
+
+/// A set of permissions as the store has it: names between blanks.
+pub fn permissions_to_text(permissions: PermissionSet) -> String {
+    permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn permissions_from_text(text: &str) -> Option<PermissionSet> {
+    text.split_whitespace().map(Permission::named).collect()
+}

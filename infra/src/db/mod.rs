@@ -1,0 +1,24 @@
+//! The store: sea-orm on SQLite or PostgreSQL.
+
+mod accounts;
+mod audit;
+mod connect;
+mod entity;
+mod fault;
+mod key_directory;
+mod key_rows;
+mod keys;
+mod last_used;
+mod scoped;
+mod servers;
+mod tenants;
+
+pub use accounts::SqlAccounts;
+pub use audit::{AuditRow, SqlAuditRows};
+pub use connect::{ConnectFault, Database, DatabaseKind, DatabaseUrl, InvalidDatabaseUrl};
+pub use fault::store_fault;
+pub use key_directory::SqlKeyDirectory;
+pub use keys::SqlKeyStore;
+pub use last_used::SqlLastUsed;
+pub use servers::SqlServers;
+pub use tenants::SqlTenants;

@@ -1,0 +1,199 @@
+//! Keeping servers, with their credentials sealed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::access::permission::{McpConnect, ServersRead, ServersWrite};
+use domain::access::{Grant, WithinOrganization};
+use domain::egress::VettedUrl;
+use domain::id::{OrganizationId, ServerId};
+use domain::page::{Page, PageRequest};
+use domain::server::model::SharedServer;
+use domain::server::port::{ServerDirectory, ServerName, ServerStore};
+use domain::server::{AuthKind, AuthScope, ServerRecord, ServerStatus, UpstreamAuth};
+use domain::store::{StoreFault, WriteFault};
+use domain::time::Timestamp;
+use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Database;
+use super::entity::server;
+use super::fault::{store_fault, write_fault};
+use super::scoped;
+use crate::cache::servers::ServerCache;
+use crate::seal::{Sealer, ServerPlace};
+
+/// How often a look-up starts again because the server changed meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Servers in the database, behind a cache.
+pub struct SqlServers {
+    db: Database,
+    cache: Arc<ServerCache>,
+    sealer: Arc<Sealer>,
+}
+
+impl SqlServers {
+    /// Puts the cache before the database; credentials are sealed by `sealer`.
+    #[must_use]
+    pub const fn new(db: Database, cache: Arc<ServerCache>, sealer: Arc<Sealer>) -> Self {
+        Self { db, cache, sealer }
+    }
+
+    async fn read(
+        &self,
+        scope: &impl WithinOrganization,
+        name: &ServerName,
+    ) -> Result<Option<SharedServer>, StoreFault> {
+        let row =
+            named(scoped::find::<server::Entity>(scope), name).one(self.db.reader()).await.map_err(store_fault)?;
+        row.map(|row| self.record(row).map(Arc::new)).transpose()
+    }
+
+    fn record(&self, row: server::Model) -> Result<ServerRecord, StoreFault> {
+        let id = ServerId::from_uuid(row.id);
+        let organization = OrganizationId::from_uuid(row.organization_id);
+        let corrupt = |what: &str| StoreFault::Corrupt(format!("server {id}: {what}"));
+        let kind = AuthKind::named(&row.auth_kind).ok_or_else(|| corrupt("auth"))?;
+        let secret = || {
+            let sealed = row.auth_sealed.as_deref().ok_or_else(|| corrupt("credential"))?;
+            self.sealer.open_server(ServerPlace { organization, server: id }, sealed).map_err(|_| corrupt("credential"))
+        };
+        let auth = match kind {
+            AuthKind::None => UpstreamAuth::None,
+            AuthKind::Bearer => UpstreamAuth::Bearer(secret()?),
+            AuthKind::Header => UpstreamAuth::Header {
+                name: row.auth_header.clone().ok_or_else(|| corrupt("header"))?,
+                value: secret()?,
+            },
+            AuthKind::Basic => UpstreamAuth::Basic {
+                username: row.auth_username.clone().ok_or_else(|| corrupt("username"))?,
+                password: secret()?,
+            },
+        };
+        Ok(ServerRecord {
+            id,
+            organization,
+            slug: row.slug.parse().map_err(|_| corrupt("slug"))?,
+            name: row.name.parse().map_err(|_| corrupt("name"))?,
+            description: row.description.as_deref().map(str::parse).transpose().map_err(|_| corrupt("description"))?,
+            url: VettedUrl::stored(&row.url).map_err(|_| corrupt("url"))?,
+            auth,
+            scope: AuthScope::Organization,
+            categories: serde_json::from_str(&row.categories).map_err(|_| corrupt("categories"))?,
+            status: if row.archived_at.is_some() { ServerStatus::Archived } else { ServerStatus::Active },
+            created_at: Timestamp::from_micros(row.created_at),
+        })
+    }
+}
+
+fn named(servers: Select<server::Entity>, name: &ServerName) -> Select<server::Entity> {
+    match name {
+        ServerName::Id(id) => servers.filter(server::Column::Id.eq(id.as_uuid())),
+        ServerName::Slug(slug) => servers.filter(server::Column::Slug.eq(slug.as_str())),
+    }
+}
+
+#[async_trait]
+impl ServerStore for SqlServers {
+    async fn insert(&self, grant: &Grant<ServersWrite>, record: &ServerRecord) -> Result<(), WriteFault> {
+        let place = ServerPlace { organization: grant.organization_id(), server: record.id };
+        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &record.auth {
+            UpstreamAuth::None => (None, None, None),
+            UpstreamAuth::Bearer(secret) => (None, None, Some(secret)),
+            UpstreamAuth::Header { name, value } => (Some(name), None, Some(value)),
+            UpstreamAuth::Basic { username, password } => (None, Some(username), Some(password)),
+        };
+        let categories = serde_json::to_string(&record.categories)
+            .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
+        let row = server::ActiveModel {
+            id: ActiveValue::Set(record.id.as_uuid()),
+            organization_id: ActiveValue::NotSet,
+            slug: ActiveValue::Set(record.slug.to_string()),
+            name: ActiveValue::Set(record.name.to_string()),
+            description: ActiveValue::Set(record.description.as_ref().map(ToString::to_string)),
+            url: ActiveValue::Set(record.url.as_url().to_string()),
+            auth_kind: ActiveValue::Set(record.auth.kind().as_str().to_owned()),
+            auth_header: ActiveValue::Set(header.map(str::to_owned)),
+            auth_username: ActiveValue::Set(username.map(str::to_owned)),
+            auth_sealed: ActiveValue::Set(
+                secret
+                    .map(|secret| self.sealer.seal_server(place, secret.expose_secret()))
+                    .transpose()
+                    .map_err(|error| StoreFault::Broken(Box::new(error)))?,
+            ),
+            categories: ActiveValue::Set(categories),
+            created_at: ActiveValue::Set(record.created_at.as_micros()),
+            archived_at: ActiveValue::Set(None),
+        };
+        scoped::insert::<server::Entity, _>(grant, [row])
+            .exec_without_returning(self.db.writer())
+            .await
+            .map_err(|error| write_fault(error, "slug"))?;
+        Ok(())
+    }
+
+    async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
+        self.read(grant, name).await
+    }
+
+    async fn list(
+        &self,
+        grant: &Grant<ServersRead>,
+        archived: bool,
+        page: PageRequest<ServerId>,
+    ) -> Result<Page<SharedServer, ServerId>, StoreFault> {
+        use server::Column;
+        let mut servers = scoped::find::<server::Entity>(grant);
+        servers =
+            servers.filter(if archived { Column::ArchivedAt.is_not_null() } else { Column::ArchivedAt.is_null() });
+        if let Some(after) = page.after {
+            servers = servers.filter(Column::Id.gt(after.as_uuid()));
+        }
+        let rows = servers
+            .order_by(Column::Id, Order::Asc)
+            .limit(u64::from(page.limit.get()) + 1)
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let servers =
+            rows.into_iter().map(|row| self.record(row).map(Arc::new)).collect::<Result<Vec<_>, StoreFault>>()?;
+        Ok(Page::of_overread(servers, page.limit, |server| server.id))
+    }
+
+    async fn archive(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        at: Timestamp,
+    ) -> Result<Option<SharedServer>, StoreFault> {
+        let Some(found) = self.read(grant, name).await? else { return Ok(None) };
+        scoped::update::<server::Entity>(grant)
+            .filter(server::Column::Id.eq(found.id.as_uuid()))
+            .filter(server::Column::ArchivedAt.is_null())
+            .col_expr(server::Column::ArchivedAt, at.as_micros().into())
+            .exec(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        self.cache.changed(&found);
+        self.read(grant, &ServerName::Id(found.id)).await
+    }
+}
+
+#[async_trait]
+impl ServerDirectory for SqlServers {
+    fn cached(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Option<SharedServer> {
+        self.cache.get(grant.organization_id(), name)
+    }
+
+    async fn find(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
+        for _ in 0..ATTEMPTS {
+            let ticket = self.cache.ticket(grant.organization_id(), name);
+            let Some(server) = self.read(grant, name).await? else { return Ok(None) };
+            if self.cache.fill(ticket, name.clone(), Arc::clone(&server)) {
+                return Ok(Some(server));
+            }
+        }
+        Err(StoreFault::Unavailable("the server changed at every attempt to read it".into()))
+    }
+}

@@ -1,0 +1,57 @@
+//! When keys were last used: at most one write per key per minute, beside the request's path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use domain::key::KeyId;
+use domain::time::{Clock, SystemClock, Timestamp};
+
+use crate::db::SqlLastUsed;
+
+/// How often uses are written, and how exact they are.
+pub const INTERVAL: Duration = Duration::from_mins(1);
+
+/// Notes uses in memory until they are written.
+#[derive(Clone, Default)]
+pub struct LastUsed {
+    pending: Arc<DashMap<KeyId, Timestamp>>,
+}
+
+impl LastUsed {
+    /// Notes that a key was used now. Only for requests whose key was valid.
+    pub fn note(&self, key: KeyId) {
+        // Most uses find the key noted already in this interval, which is exact enough.
+        if !self.pending.contains_key(&key) {
+            self.pending.insert(key, SystemClock.now());
+        }
+    }
+
+    /// Writes what was noted; keeps it for the next time when the store cannot.
+    pub async fn flush(&self, store: &SqlLastUsed) {
+        let uses: Vec<_> = self.pending.iter().map(|entry| (*entry.key(), *entry.value())).collect();
+        if uses.is_empty() {
+            return;
+        }
+        match store.write(&uses).await {
+            Ok(()) => {
+                for (key, at) in uses {
+                    self.pending.remove_if(&key, |_, noted| *noted == at);
+                }
+            }
+            Err(error) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, keys = uses.len(), "last uses of keys wait to be written");
+            }
+        }
+    }
+
+    /// Writes once per interval, for ever.
+    pub async fn run(self, store: SqlLastUsed) {
+        let mut interval = tokio::time::interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            self.flush(&store).await;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Adapters: everything with a socket, a clock or a file. Each implements a port of `domain` and returns records; none
+//! can make a scope or take a decision.
+
+pub mod audit;
+pub mod cache;
+pub mod db;
+pub mod egress;
+pub mod last_used;
+pub mod seal;
+pub mod token;
+pub mod upstream;

@@ -1,0 +1,149 @@
+//! Sealing: authenticated encryption (AES-256-GCM) of what must be readable again: upstream credentials at rest and
+//! upstream session ids in clients' hands. The place of a sealed thing is bound to it, so that it does not open anywhere
+//! else.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use domain::id::{OrganizationId, ServerId};
+use domain::root::{Purpose, RootSecret};
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// It was not sealed here, not for this place, or was altered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("does not open")]
+pub struct DoesNotOpen;
+
+/// Where a server's credential belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerPlace {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The server.
+    pub server: ServerId,
+}
+
+impl ServerPlace {
+    fn bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(self.organization.as_uuid().as_bytes());
+        bytes[16..].copy_from_slice(self.server.as_uuid().as_bytes());
+        bytes
+    }
+}
+
+/// Seals and opens, under keys derived from the root secret.
+pub struct Sealer {
+    credentials: RandomizedNonceKey,
+    sessions: RandomizedNonceKey,
+}
+
+impl Sealer {
+    /// Derives the keys.
+    ///
+    /// # Panics
+    /// Never: the derived keys have the cipher's length.
+    #[must_use]
+    pub fn derive(root: &RootSecret) -> Self {
+        let key = |purpose| {
+            RandomizedNonceKey::new(&AES_256_GCM, root.derive(purpose).as_ref())
+                .expect("a derived key has the cipher's length")
+        };
+        Self { credentials: key(Purpose::CredentialSealing), sessions: key(Purpose::SessionSealing) }
+    }
+
+    /// Seals a server's credential.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_server(&self, place: ServerPlace, secret: &str) -> Result<Vec<u8>, DoesNotOpen> {
+        seal(&self.credentials, &place.bytes(), secret.as_bytes())
+    }
+
+    /// Opens a server's credential.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_server(&self, place: ServerPlace, sealed: &[u8]) -> Result<SecretString, DoesNotOpen> {
+        let opened = open(&self.credentials, &place.bytes(), sealed)?;
+        std::str::from_utf8(&opened).map(|text| text.to_owned().into()).map_err(|_| DoesNotOpen)
+    }
+
+    /// Seals an upstream session id for one caller and server, named by `binding`.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_session(&self, binding: &[u8], session: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        seal(&self.sessions, binding, session)
+    }
+
+    /// Opens a session id that was sealed under the same binding.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_session(&self, binding: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        open(&self.sessions, binding, sealed).map(|opened| opened.to_vec())
+    }
+}
+
+fn seal(key: &RandomizedNonceKey, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+    let mut sealed = plain.to_vec();
+    let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut sealed).map_err(|_| DoesNotOpen)?;
+    let mut out = Vec::with_capacity(NONCE_LEN + sealed.len());
+    out.extend_from_slice(nonce.as_ref());
+    out.append(&mut sealed);
+    Ok(out)
+}
+
+fn open(key: &RandomizedNonceKey, place: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(DoesNotOpen)?;
+    let mut buffer = Zeroizing::new(sealed.to_vec());
+    let length = key.open_in_place(nonce.into(), Aad::from(place), &mut buffer).map_err(|_| DoesNotOpen)?.len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn sealer() -> Sealer {
+        Sealer::derive(&RootSecret::new([9_u8; 32]).expect("long enough"))
+    }
+
+    #[test]
+    fn a_credential_opens_only_in_its_own_place() {
+        let place = ServerPlace { organization: OrganizationId::new(), server: ServerId::new() };
+        let sealed = sealer().seal_server(place, "upstream-secret").expect("randomness");
+        let opened = sealer().open_server(place, &sealed).expect("the same place");
+        assert_eq!(opened.expose_secret(), "upstream-secret");
+        let elsewhere = [
+            ServerPlace { organization: OrganizationId::new(), ..place },
+            ServerPlace { server: ServerId::new(), ..place },
+        ];
+        for place in elsewhere {
+            assert!(sealer().open_server(place, &sealed).is_err());
+        }
+    }
+
+    #[test]
+    fn an_altered_credential_does_not_open() {
+        let place = ServerPlace { organization: OrganizationId::new(), server: ServerId::new() };
+        let sealed = sealer().seal_server(place, "upstream-secret").expect("randomness");
+        for position in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[position] ^= 1;
+            assert!(sealer().open_server(place, &altered).is_err(), "byte {position}");
+        }
+        assert!(sealer().open_server(place, &sealed[..sealed.len() - 1]).is_err());
+        assert!(sealer().open_server(place, b"").is_err());
+    }
+
+    #[test]
+    fn a_session_does_not_open_for_another_caller() {
+        let sealed = sealer().seal_session(b"key-a", b"upstream-session").expect("randomness");
+        assert_eq!(sealer().open_session(b"key-a", &sealed).as_deref(), Ok(b"upstream-session".as_slice()));
+        assert!(sealer().open_session(b"key-b", &sealed).is_err());
+    }
+}

@@ -1,0 +1,231 @@
+//! JWTs signed with Ed25519 (RFC 8037), under keys derived from the root secret: access tokens of people, and
+//! assertions for upstream servers. The two have keys of their own, so that neither can stand in for the other.
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::assertion::AssertionClaims;
+use domain::organization::AccessClaims;
+use domain::organization::port::AccessTokens;
+use domain::root::{Purpose, RootSecret};
+use domain::time::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// What an access token is for; an assertion has the server's url there instead.
+const ACCESS_AUDIENCE: &str = "keyrack";
+/// PKCS#8 (RFC 8410) before the 32 bytes of an Ed25519 seed.
+const PKCS8_PREFIX: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
+/// A public key as upstream servers fetch it (RFC 7517, RFC 8037).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Jwk {
+    /// `OKP`
+    pub kty: String,
+    /// `Ed25519`
+    pub crv: String,
+    /// The public key, base64url.
+    pub x: String,
+    /// Which key; the same in the header of every assertion.
+    pub kid: String,
+    /// `EdDSA`
+    pub alg: String,
+    /// `sig`
+    #[serde(rename = "use")]
+    pub usage: String,
+}
+
+/// The keys that verify assertions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JwkSet {
+    /// The keys; the newest first.
+    pub keys: Vec<Jwk>,
+}
+
+struct Signer {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    public: String,
+    header: Header,
+}
+
+impl Signer {
+    fn derive(root: &RootSecret, purpose: Purpose) -> Self {
+        let seed = root.derive(purpose);
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).expect("any 32 bytes are an Ed25519 seed");
+        let public_bytes = pair.public_key().as_ref();
+        let public = URL_SAFE_NO_PAD.encode(public_bytes);
+        let mut pkcs8 = zeroize::Zeroizing::new(PKCS8_PREFIX.to_vec());
+        pkcs8.extend_from_slice(seed.as_ref());
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(URL_SAFE_NO_PAD.encode(&blake3::hash(public_bytes).as_bytes()[..12]));
+        Self {
+            encoding: EncodingKey::from_ed_der(&pkcs8),
+            decoding: DecodingKey::from_ed_der(public_bytes),
+            public,
+            header,
+        }
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> String {
+        encode(&self.header, claims, &self.encoding).expect("claims of plain text can be encoded and signed")
+    }
+
+    fn kid(&self) -> String {
+        self.header.kid.clone().unwrap_or_default()
+    }
+}
+
+/// Signs and verifies access tokens of people.
+pub struct AccessTokenSigner {
+    signer: Signer,
+    validation: Validation,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccessToken {
+    sub: String,
+    org: String,
+    aud: String,
+    exp: i64,
+}
+
+impl AccessTokenSigner {
+    /// Derives the key.
+    #[must_use]
+    pub fn derive(root: &RootSecret) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[ACCESS_AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        // The token is short-lived and made by this clock, or one close to it.
+        validation.leeway = 5;
+        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), validation }
+    }
+}
+
+impl AccessTokens for AccessTokenSigner {
+    fn sign(&self, claims: AccessClaims, expires_at: Timestamp) -> SecretString {
+        let token = AccessToken {
+            sub: claims.user.to_string(),
+            org: claims.organization.to_string(),
+            aud: ACCESS_AUDIENCE.to_owned(),
+            exp: expires_at.as_seconds(),
+        };
+        self.signer.sign(&token).into()
+    }
+
+    fn verify(&self, token: &str) -> Option<AccessClaims> {
+        let claims = decode::<AccessToken>(token, &self.signer.decoding, &self.validation).ok()?.claims;
+        Some(AccessClaims { user: claims.sub.parse().ok()?, organization: claims.org.parse().ok()? })
+    }
+}
+
+/// Signs assertions for upstream servers.
+pub struct AssertionSigner {
+    signer: Signer,
+}
+
+impl AssertionSigner {
+    /// Derives the key.
+    #[must_use]
+    pub fn derive(root: &RootSecret) -> Self {
+        Self { signer: Signer::derive(root, Purpose::AssertionSigning) }
+    }
+
+    /// The assertion's text: a JWT.
+    #[must_use]
+    pub fn sign(&self, claims: &AssertionClaims) -> String {
+        self.signer.sign(claims)
+    }
+
+    /// What upstream servers verify assertions with.
+    #[must_use]
+    pub fn jwks(&self) -> JwkSet {
+        JwkSet {
+            keys: vec![Jwk {
+                kty: "OKP".to_owned(),
+                crv: "Ed25519".to_owned(),
+                x: self.signer.public.clone(),
+                kid: self.signer.kid(),
+                alg: "EdDSA".to_owned(),
+                usage: "sig".to_owned(),
+            }],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::id::{OrganizationId, UserId};
+    use domain::time::{Clock, SystemClock};
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn root(seed: u8) -> RootSecret {
+        RootSecret::new([seed; 32]).expect("long enough")
+    }
+
+    fn claims() -> AccessClaims {
+        AccessClaims { user: UserId::new(), organization: OrganizationId::new() }
+    }
+
+    #[test]
+    fn an_access_token_verifies_until_it_ends_and_only_here() {
+        let signer = AccessTokenSigner::derive(&root(1));
+        let claims = claims();
+        let now = SystemClock.now();
+        let token = signer.sign(claims, now.after(Duration::from_mins(1)));
+        assert_eq!(signer.verify(token.expose_secret()), Some(claims));
+        assert_eq!(AccessTokenSigner::derive(&root(2)).verify(token.expose_secret()), None);
+        let over = signer.sign(claims, Timestamp::from_micros(now.as_micros() - 60_000_000));
+        assert_eq!(signer.verify(over.expose_secret()), None);
+    }
+
+    #[test]
+    fn a_token_of_another_algorithm_or_key_is_no_access_token() {
+        let signer = AccessTokenSigner::derive(&root(1));
+        let claims = AccessToken {
+            sub: UserId::new().to_string(),
+            org: OrganizationId::new().to_string(),
+            aud: ACCESS_AUDIENCE.to_owned(),
+            exp: i64::from(u32::MAX),
+        };
+        // The classic confusion: HMAC with the public key as its secret.
+        let hmac = EncodingKey::from_secret(signer.signer.public.as_bytes());
+        let forged = encode(&Header::new(Algorithm::HS256), &claims, &hmac).expect("encodes");
+        assert_eq!(signer.verify(&forged), None);
+        let assertion_key = Signer::derive(&root(1), Purpose::AssertionSigning);
+        assert_eq!(signer.verify(&assertion_key.sign(&claims)), None);
+        assert_eq!(signer.verify("eyJhbGciOiJub25lIn0.e30."), None);
+    }
+
+    #[test]
+    fn an_assertion_verifies_with_the_published_key() {
+        let signer = AssertionSigner::derive(&root(1));
+        let jwk = signer.jwks().keys.remove(0);
+        let claims = AssertionClaims {
+            iss: "http://localhost:8080".into(),
+            aud: "http://127.0.0.1:9/mcp".into(),
+            sub: "marina".into(),
+            organization: "acme".into(),
+            tenant_org: None,
+            tenant_user: Some("marina".into()),
+            role: "editor",
+            key_id: None,
+            iat: SystemClock.now().as_seconds(),
+            exp: SystemClock.now().as_seconds() + 60,
+        };
+        let token = signer.sign(&claims);
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&["http://127.0.0.1:9/mcp"]);
+        let key = DecodingKey::from_ed_components(&jwk.x).expect("a public key");
+        let read = decode::<serde_json::Value>(&token, &key, &validation).expect("verifies");
+        assert_eq!(read.header.kid, Some(jwk.kid));
+        assert_eq!(read.claims["tenantUser"], "marina");
+    }
+}

@@ -1,0 +1,31 @@
+//! The schema, one file per step. Every step runs on SQLite and on PostgreSQL, and only ever adds: the version before
+//! must go on working while nodes are replaced one by one.
+//!
+//! Conventions: ids are 16-byte UUIDs except a key's, which is its 16 characters; times are microseconds since the epoch
+//! (`bigint`); every table that belongs to organizations has `organization_id`.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261121_000001_accounts;
+mod m20261121_000002_servers;
+mod m20261121_000003_api_keys;
+mod m20261121_000004_tenants;
+mod m20261121_000005_audit;
+
+/// All steps, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_accounts::Migration),
+            Box::new(m20261121_000002_servers::Migration),
+            Box::new(m20261121_000003_api_keys::Migration),
+            Box::new(m20261121_000004_tenants::Migration),
+            Box::new(m20261121_000005_audit::Migration),
+        ]
+    }
+}
