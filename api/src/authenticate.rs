@@ -5,12 +5,12 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
 use domain::access::{Actor, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
-use domain::id::EventId;
+use domain::id::OrganizationId;
 use domain::key::presented::{NoToken, select};
 use domain::key::verify::{Unauthenticated, VerifiedKey, VerifyFault};
-use domain::key::{KeyFacts, KeyId};
+use domain::key::KeyId;
 use domain::organization::session::SessionFault;
-use domain::tenant::{Surface, Tenant, TenantParams};
+use domain::tenant::{Surface, TenantParams};
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
 use std::sync::Arc;
@@ -62,19 +62,29 @@ pub async fn by_key_or_session(
     }
     let session = services.sessions.read(token).await.map_err(|fault| {
         if matches!(fault, SessionFault::Unauthenticated) {
-            services.audit.count_anonymous("access token does not verify");
+            services.audit.count_anonymous("session.verify", "access token does not verify");
         }
         Problem::from(fault)
     })?;
-    let params = TenantParams::parse(request.query_string())?;
-    Ok(Proven { scope: TenantScope::of_member(session, surface, params)?, live: None })
+    let member = session.member().clone();
+    let scope = TenantParams::parse(request.query_string())
+        .map_err(Problem::from)
+        .and_then(|params| TenantScope::of_member(session, surface, params).map_err(Problem::from));
+    match scope {
+        Ok(scope) => Ok(Proven { scope, live: None }),
+        Err(problem) => {
+            let organization = member.organization.id;
+            refused_tenant(services, request, Actor::Member(Arc::new(member)), organization, &problem).await?;
+            Err(problem)
+        }
+    }
 }
 
 fn presented<'a>(services: &Services, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
     let keys = headers.get_all(X_API_KEY).map(actix_http::header::HeaderValue::as_bytes);
     let authorizations = headers.get_all(AUTHORIZATION).map(actix_http::header::HeaderValue::as_bytes);
     select(keys, authorizations).map_err(|reason| {
-        services.audit.count_anonymous(match reason {
+        services.audit.count_anonymous("key.verify", match reason {
             NoToken::Missing => "no credentials",
             NoToken::Conflicting => "two different credentials",
             NoToken::NotText => "credentials are not text",
@@ -96,7 +106,9 @@ async fn key(services: &Services, request: &HttpRequest, token: &str, surface: S
     match scope(services, request, &verified, surface).await {
         Ok(scope) => Ok(Proven { scope, live: Some(verified.live().clone()) }),
         Err(problem) => {
-            refused_tenant(services, request, verified.facts(), &problem).await?;
+            let facts = verified.facts();
+            let actor = Actor::Key(Arc::clone(facts));
+            refused_tenant(services, request, actor, facts.organization.id, &problem).await?;
             Err(problem)
         }
     }
@@ -122,7 +134,7 @@ async fn scope(
 async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthenticated) -> Result<(), Problem> {
     let key: KeyId = match reason {
         Unauthenticated::NotAToken(not) => {
-            services.audit.count_anonymous(match not {
+            services.audit.count_anonymous("key.verify", match not {
                 domain::key::token::NotAToken::Malformed => "malformed",
                 domain::key::token::NotAToken::Checksum => "checksum does not hold",
             });
@@ -132,41 +144,38 @@ async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthe
         Unauthenticated::Expired { key } | Unauthenticated::Revoked { key } => key,
     };
     let event = AuditEvent {
-        id: EventId::new(),
-        at: SystemClock.now(),
         organization: services.verifier.organization_of(key).await?,
-        actor: AuditActor::Key(key),
-        action: "key.verify",
         target: AuditTarget::Key(key),
-        tenant: Tenant::Organization,
-        outcome: Outcome::Refused,
-        code: Some(Code::Unauthenticated.as_str()),
         reason: Some(reason.to_string()),
         request_id: request_id(request),
+        ..AuditEvent::unproven(AuditActor::Key(key), "key.verify", SystemClock.now())
     };
+    let event = event.refused(Code::Unauthenticated.as_str());
     Ok(services.audit.record(event).await?)
 }
 
 async fn refused_tenant(
     services: &Services,
     request: &HttpRequest,
-    facts: &Arc<KeyFacts>,
+    actor: Actor,
+    organization: OrganizationId,
     problem: &Problem,
 ) -> Result<(), Problem> {
-    let event = AuditEvent {
-        id: EventId::new(),
-        at: SystemClock.now(),
-        organization: Some(facts.organization.id),
-        actor: AuditActor::Proven(Actor::Key(Arc::clone(facts))),
-        action: "tenant.resolve",
+    let mut event = AuditEvent {
+        organization: Some(organization),
         target: AuditTarget::Tenant,
-        tenant: Tenant::Organization,
-        outcome: if problem.code().status().is_server_error() { Outcome::Error } else { Outcome::Refused },
-        code: Some(problem.code().as_str()),
-        reason: None,
         request_id: request_id(request),
+        ..AuditEvent::unproven(AuditActor::Proven(actor), "tenant.resolve", SystemClock.now())
     };
+    ended(&mut event, problem);
     Ok(services.audit.record(event).await?)
+}
+
+/// Notes in an event what its caller was told.
+pub fn ended(event: &mut AuditEvent, problem: &Problem) {
+    let failed = problem.code().status().is_server_error();
+    event.outcome = if failed { Outcome::Error } else { Outcome::Refused };
+    event.code = Some(problem.code().as_str());
 }
 
 /// Records a decision about a proven caller: at once when there is room, else when there is.

@@ -62,6 +62,8 @@ pub struct Services {
     pub database: Database,
     /// For tests and operators: how often a key was looked up in the database.
     pub key_lookups: SqlKeyDirectory,
+    /// The audit log's rows, for those who check them.
+    pub audit_rows: SqlAuditRows,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -96,7 +98,8 @@ impl Services {
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
-        let (audit, audit_writer) = AuditQueue::start(SqlAuditRows::new(database.clone()));
+        let audit_rows = SqlAuditRows::new(database.clone());
+        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
@@ -132,6 +135,7 @@ impl Services {
             names: Names::new(&settings, public_url),
             database: database.clone(),
             key_lookups: key_directory,
+            audit_rows,
             settings,
         });
         let background = Background {
@@ -150,7 +154,12 @@ impl Background {
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {
         self.last_used.abort();
-        self.uses.flush(&self.last_used_store).await;
+        // A pooled connection may have ended with the worker that opened it; the next one is new.
+        for _ in 0..3 {
+            if self.uses.flush(&self.last_used_store).await {
+                break;
+            }
+        }
         drop(services);
         self.audit.finished().await;
         if let Err(fault) = self.database.close().await {

@@ -32,7 +32,7 @@ impl Names {
     #[must_use]
     pub fn new(settings: &Settings, public_url: &Url) -> Self {
         let mut hosts: Vec<String> = settings.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-        hosts.extend(public_url.host_str().map(str::to_ascii_lowercase));
+        hosts.extend(public_url.host_str().map(|host| without_port(host).to_ascii_lowercase()));
         let mut origins = settings.allowed_origins.clone();
         origins.push(public_url.origin().ascii_serialization());
         Self { hosts, origins, loopback: settings.listen.ip().is_loopback(), secure: public_url.scheme() == "https" }
@@ -180,6 +180,11 @@ mod tests {
         for bad in ["http://keys.example.com", "https://evil.example.com", "null", "http://localhost:3000"] {
             assert!(!public.allows_origin(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_ipv6_public_url_names_its_own_host() {
+        assert!(names("[::]:80", "https://[2001:db8::1]").allows_host("[2001:db8::1]:443"));
     }
 
     #[test]

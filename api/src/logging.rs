@@ -1,5 +1,7 @@
 //! Log lines: for a person, or as JSON. And the span that every request runs in.
 
+use std::io::IsTerminal;
+
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -20,7 +22,7 @@ pub fn begin(directives: &str, format: LogFormat) -> Result<(), String> {
 
 fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Result<(), String> {
     let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(std::io::stderr().is_terminal());
     let begun = match format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
@@ -28,7 +30,7 @@ fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Res
     begun.map_err(|error| error.to_string())
 }
 
-/// The span of a request: its id, method and path. Never the query, which names tenants, and never a header.
+/// The span of a request: its id, method and route. Never the path or query, which callers write, and never a header.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSpan;
 
@@ -40,7 +42,8 @@ impl RootSpanBuilder for RequestSpan {
             "request",
             id = id.map(tracing::field::display),
             method = request.method().as_str(),
-            path = request.path(),
+            // The pattern and not the path: somebody will put a key into a path.
+            route = request.match_pattern().unwrap_or_default(),
         )
     }
 

@@ -276,7 +276,7 @@ impl From<SessionFault> for Problem {
 impl From<AccountFault> for Problem {
     fn from(fault: AccountFault) -> Self {
         match fault {
-            AccountFault::Unauthenticated => Self::new(Code::Unauthenticated),
+            AccountFault::Unauthenticated | AccountFault::Reused(_) => Self::new(Code::Unauthenticated),
             AccountFault::BootstrapToken => Self::field(
                 Code::ValidationFailed,
                 "bootstrapToken",
@@ -306,6 +306,7 @@ impl From<ServerFault> for Problem {
         match fault {
             ServerFault::Invalid(errors) => errors.into(),
             ServerFault::NotFound => Self::new(Code::ServerNotFound),
+            ServerFault::Denied(denied) => denied.into(),
             ServerFault::Write(fault) => fault.into(),
         }
     }

@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use domain::root::{RootSecret, WeakRootSecret};
+use infra::db::Database;
 
+use crate::server::StartFault;
 use crate::settings::Settings;
 
 const FILE: &str = "root.secret";
@@ -30,20 +32,51 @@ pub enum RootSecretFault {
         /// Why.
         cause: WeakRootSecret,
     },
+    /// The database has been used, and its root secret is gone.
+    #[error("{} is missing, and the database was used with it; restore it from your copy: without it no key works", path.display())]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The root secret is not the one that the database was used with.
+    #[error("the root secret is not the one that this database was first used with; with another one no key works")]
+    Foreign,
     /// No random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
 }
 
-/// The operator's root secret, or the one in the data directory, which is made there the first time.
+/// The root secret that belongs to a database: the operator's, or the one in the data directory, which is made there for
+/// a new database. `known` is the fingerprint of the one that the database was first used with.
 ///
 /// # Errors
-/// [`RootSecretFault`]
-pub fn obtain(settings: &Settings) -> Result<RootSecret, RootSecretFault> {
-    match &settings.root_secret {
-        Some(secret) => Ok(secret.clone()),
-        None => from_file(&settings.data_dir.join(FILE)),
+/// [`RootSecretFault`]; above all when the secret is not the database's, since then every key would look invalid.
+pub fn obtain(settings: &Settings, known: Option<&str>) -> Result<RootSecret, RootSecretFault> {
+    let path = settings.data_dir.join(FILE);
+    let secret = match &settings.root_secret {
+        Some(secret) => secret.clone(),
+        None if known.is_some() && !path.exists() => return Err(RootSecretFault::Missing { path }),
+        None => from_file(&path)?,
+    };
+    match known {
+        Some(known) if known != secret.fingerprint() => Err(RootSecretFault::Foreign),
+        _ => Ok(secret),
     }
+}
+
+/// Opens and migrates the database, and obtains the root secret that belongs to it.
+///
+/// # Errors
+/// [`StartFault`]
+pub async fn open(settings: &Settings) -> Result<(RootSecret, Database), StartFault> {
+    let database = Database::open(&settings.database(), settings.database_connections).await?;
+    let migrated = database.migrate().await?;
+    if migrated > 0 {
+        tracing::info!(steps = migrated, "migrated the database");
+    }
+    let root = obtain(settings, database.root_fingerprint().await?.as_deref())?;
+    database.note_root_fingerprint(&root.fingerprint()).await?;
+    Ok((root, database))
 }
 
 fn from_file(path: &Path) -> Result<RootSecret, RootSecretFault> {

@@ -8,7 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use domain::store::StoreFault;
-use infra::db::{ConnectFault, Database};
+use infra::db::{ConnectFault, Held};
 use infra::upstream::Upstream;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -62,6 +62,7 @@ pub struct Running {
     /// What requests need; tests look in.
     pub services: Arc<Services>,
     background: Background,
+    claim: Held,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -71,12 +72,8 @@ pub struct Running {
 /// # Errors
 /// [`StartFault`]
 pub async fn start(settings: Settings) -> Result<Running, StartFault> {
-    let root = root_secret::obtain(&settings)?;
-    let database = Database::open(&settings.database(), settings.database_connections).await?;
-    let migrated = database.migrate().await?;
-    if migrated > 0 {
-        tracing::info!(steps = migrated, "migrated the database");
-    }
+    let (root, database) = root_secret::open(&settings).await?;
+    let claim = database.claim().await?;
     let listen = settings.listen;
     let fault = |cause| StartFault::Listen { address: listen, cause };
     let listener = TcpListener::bind(listen).map_err(fault)?;
@@ -87,7 +84,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartFault> {
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();
     let task = tokio::spawn(server);
-    Ok(Running { address, public_url, bootstrap_token, services, background, handle, task })
+    Ok(Running { address, public_url, bootstrap_token, services, background, claim, handle, task })
 }
 
 fn default_url(address: SocketAddr) -> Url {
@@ -135,6 +132,7 @@ impl Running {
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");
         }
+        drop(self.claim);
         self.background.finish(self.services).await;
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::access::{Actor, TenantScope};
 use crate::server::ServerRecord;
+use crate::tenant::Tenant;
 use crate::time::Timestamp;
 
 /// How long an assertion is good for; the contract's upper bound.
@@ -17,7 +18,8 @@ pub struct AssertionClaims {
     pub iss: String,
     /// The server's url, as registered.
     pub aud: String,
-    /// Who acts, most specific first: the tenant user, else the tenant org, else the person behind the request.
+    /// Who acts, most specific first: the tenant user (`tus_…`), else the tenant org (`ten_…`), else the person behind
+    /// the request (`usr_…`). An id of ours, so that no two callers share one and no caller can choose it.
     pub sub: String,
     /// The organization's slug.
     pub organization: String,
@@ -44,7 +46,7 @@ impl AssertionClaims {
         Self {
             iss: issuer.to_owned(),
             aud: server.url.as_url().to_string(),
-            sub: tenant_user.or(tenant_org).map_or_else(|| scope.user().id.to_string(), |id| id.as_str().to_owned()),
+            sub: subject(scope),
             organization: scope.organization().slug.to_string(),
             tenant_org: tenant_org.map(|id| id.as_str().to_owned()),
             tenant_user: tenant_user.map(|id| id.as_str().to_owned()),
@@ -56,5 +58,13 @@ impl AssertionClaims {
             iat: now.as_seconds(),
             exp: now.after(ASSERTION_LIFETIME).as_seconds(),
         }
+    }
+}
+
+fn subject(scope: &TenantScope) -> String {
+    match scope.tenant() {
+        Tenant::Below { user: Some((id, _)), .. } => id.to_string(),
+        Tenant::Below { org: Some((id, _)), .. } => id.to_string(),
+        Tenant::Below { .. } | Tenant::Owner | Tenant::Organization => scope.user().id.to_string(),
     }
 }

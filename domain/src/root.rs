@@ -33,6 +33,8 @@ pub enum Purpose {
     RefreshDigest,
     /// Cipher key for upstream credentials at rest.
     CredentialSealing,
+    /// What tells one root secret from another without showing it.
+    Fingerprint,
     /// Cipher key for session ids handed to MCP clients.
     SessionSealing,
 }
@@ -46,6 +48,7 @@ impl Purpose {
             Self::AssertionSigning => "keyrack 2026-11-21 assertion signing v1",
             Self::RefreshDigest => "keyrack 2026-11-21 refresh digest v1",
             Self::CredentialSealing => "keyrack 2026-11-21 credential sealing v1",
+            Self::Fingerprint => "keyrack 2026-11-21 root secret fingerprint v1",
             Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
         }
     }
@@ -59,6 +62,13 @@ impl RootSecret {
     pub fn new(secret: impl Into<Vec<u8>>) -> Result<Self, WeakRootSecret> {
         let secret = Zeroizing::new(secret.into());
         if secret.len() < ROOT_SECRET_MIN { Err(WeakRootSecret) } else { Ok(Self(secret)) }
+    }
+
+    /// What tells this root secret from another, in 32 hexadecimal digits. It does not help to guess it.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let hex = blake3::Hash::from_bytes(*self.derive(Purpose::Fingerprint)).to_hex();
+        hex[..32].to_owned()
     }
 
     /// The 256-bit key for one purpose (BLAKE3 `derive_key`).
@@ -92,6 +102,7 @@ mod tests {
             Purpose::AssertionSigning,
             Purpose::RefreshDigest,
             Purpose::CredentialSealing,
+            Purpose::Fingerprint,
             Purpose::SessionSealing,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::access::Actor;
-use domain::audit::{AuditActor, AuditEvent, AuditLog, AuditTarget, Outcome, Saturated};
-use domain::id::{EventId, OrganizationId};
-use domain::tenant::{Tenant, TenantText};
+use domain::audit::{AuditActor, AuditEvent, AuditLog, AuditTarget, Saturated};
+use domain::id::OrganizationId;
+use domain::tenant::TenantText;
 use domain::time::{Clock, SystemClock};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
@@ -30,8 +30,13 @@ const GATHER: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a failed batch is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often, when the program ends and the store does not answer, before the rows go to the log instead.
+const CLOSING_TRIES: usize = 10;
 /// How often refusals of the unknown are written.
 const ANONYMOUS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Refusals of the unknown since they were last written, by action and reason.
+type Anonymous = HashMap<(&'static str, &'static str), u64>;
 
 struct Entry {
     event: AuditEvent,
@@ -42,7 +47,7 @@ struct Entry {
 #[derive(Clone)]
 pub struct AuditQueue {
     sender: mpsc::Sender<Entry>,
-    anonymous: Arc<Mutex<HashMap<&'static str, u64>>>,
+    anonymous: Arc<Mutex<Anonymous>>,
 }
 
 /// The writer's task; await it after the last queue is dropped, to know that everything is on disk.
@@ -97,16 +102,16 @@ impl AuditLog for AuditQueue {
         }
     }
 
-    fn count_anonymous(&self, reason: &'static str) {
+    fn count_anonymous(&self, action: &'static str, reason: &'static str) {
         let mut counts = self.anonymous.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *counts.entry(reason).or_default() += 1;
+        *counts.entry((action, reason)).or_default() += 1;
     }
 }
 
 async fn write(
     mut receiver: mpsc::Receiver<Entry>,
     rows: SqlAuditRows,
-    anonymous: Arc<Mutex<HashMap<&'static str, u64>>>,
+    anonymous: Arc<Mutex<Anonymous>>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut interval = tokio::time::interval(ANONYMOUS_INTERVAL);
@@ -120,31 +125,39 @@ async fn write(
             }
             _ = interval.tick() => batch.extend(counted(&anonymous)),
         }
-        append(&rows, &mut batch).await;
+        append(&rows, receiver.is_closed(), &mut batch).await;
     }
     batch.extend(counted(&anonymous));
-    append(&rows, &mut batch).await;
+    append(&rows, true, &mut batch).await;
 }
 
-/// Fills the batch up with what arrives soon, unless somebody waits for the disk.
+/// Fills the batch up with what arrives soon, unless somebody waits for the disk. It sleeps and then takes what is there:
+/// a task that waited for each event would be woken by each, and waking costs the sender more than the event.
 async fn gather(receiver: &mut mpsc::Receiver<Entry>, batch: &mut Vec<Entry>) {
-    let deadline = tokio::time::Instant::now() + GATHER;
-    while batch.len() < BATCH && batch.iter().all(|entry| entry.written.is_none()) {
-        let room = BATCH - batch.len();
-        match tokio::time::timeout_at(deadline, receiver.recv_many(batch, room)).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+    if batch.iter().all(|entry| entry.written.is_none()) {
+        tokio::time::sleep(GATHER).await;
+    }
+    while batch.len() < BATCH {
+        match receiver.try_recv() {
+            Ok(entry) => batch.push(entry),
+            Err(_) => break,
         }
     }
 }
 
-async fn append(audit: &SqlAuditRows, batch: &mut Vec<Entry>) {
+async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>) {
     if batch.is_empty() {
         return;
     }
     let rows: Vec<AuditRow> = batch.iter().map(|entry| row(&entry.event)).collect();
+    let mut tries = 0;
     while let Err(error) = audit.append(&rows).await {
+        tries += 1;
         tracing::error!(error = &error as &dyn std::error::Error, rows = rows.len(), "audit rows wait to be written");
+        if closing && tries >= CLOSING_TRIES {
+            tracing::error!(?rows, "audit rows could not be written before the end; this line is all that is left of them");
+            break;
+        }
         tokio::time::sleep(RETRY).await;
     }
     for entry in batch.drain(..) {
@@ -155,23 +168,14 @@ async fn append(audit: &SqlAuditRows, batch: &mut Vec<Entry>) {
     }
 }
 
-fn counted(anonymous: &Mutex<HashMap<&'static str, u64>>) -> Vec<Entry> {
+fn counted(anonymous: &Mutex<Anonymous>) -> Vec<Entry> {
     let counts = std::mem::take(&mut *anonymous.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let at = SystemClock.now();
     counts
         .into_iter()
-        .map(|(reason, count)| AuditEvent {
-            id: EventId::new(),
-            at,
-            organization: None,
-            actor: AuditActor::Anonymous,
-            action: "key.verify",
-            target: AuditTarget::Organization,
-            tenant: Tenant::Organization,
-            outcome: Outcome::Refused,
-            code: Some("unauthenticated"),
+        .map(|((action, reason), count)| AuditEvent {
             reason: Some(format!("{reason} ({count} times)")),
-            request_id: None,
+            ..AuditEvent::unproven(AuditActor::Anonymous, action, at).refused("unauthenticated")
         })
         .map(|event| Entry { event, written: None })
         .collect()

@@ -27,21 +27,23 @@ impl LastUsed {
         }
     }
 
-    /// Writes what was noted; keeps it for the next time when the store cannot.
-    pub async fn flush(&self, store: &SqlLastUsed) {
+    /// Writes what was noted; when the store cannot, keeps it for the next time and says false.
+    pub async fn flush(&self, store: &SqlLastUsed) -> bool {
         let uses: Vec<_> = self.pending.iter().map(|entry| (*entry.key(), *entry.value())).collect();
         if uses.is_empty() {
-            return;
+            return true;
         }
         match store.write(&uses).await {
             Ok(()) => {
                 for (key, at) in uses {
                     self.pending.remove_if(&key, |_, noted| *noted == at);
                 }
+                true
             }
             Err(error) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::warn!(error = cause, keys = uses.len(), "last uses of keys wait to be written");
+                false
             }
         }
     }

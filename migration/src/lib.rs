@@ -12,6 +12,7 @@ mod m20261121_000002_servers;
 mod m20261121_000003_api_keys;
 mod m20261121_000004_tenants;
 mod m20261121_000005_audit;
+mod m20261121_000006_installation;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_api_keys::Migration),
             Box::new(m20261121_000004_tenants::Migration),
             Box::new(m20261121_000005_audit::Migration),
+            Box::new(m20261121_000006_installation::Migration),
         ]
     }
 }

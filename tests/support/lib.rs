@@ -1,1 +1,16 @@
-//! Support for the tests: real servers on real sockets, actors, and upstreams that say what they saw.
+//! Support for the tests: real servers on real sockets, actors that say who they are, and upstreams that say what they
+//! saw. Everything stays on loopback.
+
+#![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+pub mod actor;
+pub mod app;
+pub mod client;
+pub mod logs;
+pub mod postgres;
+pub mod upstream;
+
+pub use actor::{Actor, Organization};
+pub use app::{App, AppOptions, Store};
+pub use client::Answer;
+pub use upstream::Upstream;

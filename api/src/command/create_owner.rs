@@ -3,11 +3,12 @@
 use std::io::Read;
 
 use clap::ArgMatches;
+use domain::audit::{AuditActor, AuditEvent};
 use domain::field::FieldErrors;
 use domain::organization::Password;
 use domain::organization::port::SignUpProof;
 use domain::organization::service::SignUp;
-use infra::db::Database;
+use domain::time::{Clock, SystemClock};
 use secrecy::SecretString;
 
 use super::chain;
@@ -21,12 +22,17 @@ use crate::settings::Settings;
 /// What kept it from doing so.
 pub async fn run(settings: Settings, matches: &ArgMatches) -> Result<(), String> {
     let request = request(matches, password()?).map_err(|errors| chain(&errors))?;
-    let root = root_secret::obtain(&settings).map_err(|fault| chain(&fault))?;
-    let database = Database::open(&settings.database(), 1).await.map_err(|fault| chain(&fault))?;
-    database.migrate().await.map_err(|fault| chain(&fault))?;
+    let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
     let (services, background) = Services::compose(settings, &root, database, &nowhere);
     let created = services.accounts.create_owner(request, SignUpProof::None).await;
+    if let Ok(claims) = &created {
+        let event = AuditEvent {
+            organization: Some(claims.organization),
+            ..AuditEvent::unproven(AuditActor::System, "organization.create", SystemClock.now())
+        };
+        services.audit.record_durably(event).await.map_err(|fault| chain(&fault))?;
+    }
     background.finish(services).await;
     let claims = created.map_err(|fault| chain(&fault))?;
     println!("{}", serde_json::json!({"userId": claims.user, "organizationId": claims.organization}));

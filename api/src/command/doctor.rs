@@ -13,8 +13,8 @@ use crate::settings::Settings;
 pub async fn run(settings: &Settings) -> Result<(), String> {
     let mut report = Report::default();
     report.good("settings", "all can be used");
-    check_root_secret(settings, &mut report);
-    check_database(settings, &mut report).await;
+    let known = check_database(settings, &mut report).await;
+    check_root_secret(settings, known.as_deref(), &mut report);
     check_listen(settings, &mut report);
     if settings.egress_allow.is_empty() {
         report.good("egress", "upstream servers must have public addresses");
@@ -54,25 +54,26 @@ impl Report {
     }
 }
 
-fn check_root_secret(settings: &Settings, report: &mut Report) {
+fn check_root_secret(settings: &Settings, known: Option<&str>, report: &mut Report) {
     let file = settings.data_dir.join("root.secret");
-    if settings.root_secret.is_none() && !file.exists() {
+    if settings.root_secret.is_none() && known.is_none() && !file.exists() {
         report.good("root secret", "none yet; the first start makes one in the data directory");
         return;
     }
-    match root_secret::obtain(settings) {
-        Ok(_) => report.good("root secret", "there"),
+    match root_secret::obtain(settings, known) {
+        Ok(_) => report.good("root secret", "there, and the database's own"),
         Err(fault) => report.bad("root secret", &chain(&fault), "restore it from your copy; without it no key works"),
     }
 }
 
-async fn check_database(settings: &Settings, report: &mut Report) {
+/// The fingerprint of the root secret that the database was used with, if it says so.
+async fn check_database(settings: &Settings, report: &mut Report) -> Option<String> {
     let url = settings.database();
     if let DatabaseUrl::Sqlite(path) = &url
         && !path.exists()
     {
         report.good("database", "none yet; the first start makes one");
-        return;
+        return None;
     }
     let database = match Database::open(&url, 1).await {
         Ok(database) => database,
@@ -83,7 +84,8 @@ async fn check_database(settings: &Settings, report: &mut Report) {
                     "check KEYRACK_DATABASE_URL, and that the database runs and lets this user in"
                 }
             };
-            return report.bad("database", &chain(&fault), fix);
+            report.bad("database", &chain(&fault), fix);
+            return None;
         }
     };
     match database.pending_migrations().await {
@@ -97,9 +99,12 @@ async fn check_database(settings: &Settings, report: &mut Report) {
         }
         Err(fault) => report.bad("database", &chain(&fault), "check that the user may create tables"),
     }
+    // A database that was never migrated has no such table; that is told above.
+    let known = database.root_fingerprint().await.ok().flatten();
     if let Err(fault) = database.close().await {
         report.bad("database", &chain(&fault), "look at the database's own log");
     }
+    known
 }
 
 fn check_listen(settings: &Settings, report: &mut Report) {

@@ -7,16 +7,16 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use domain::access::{Grant, PermissionKind, TenantScope};
-use domain::audit::{AuditEvent, AuditTarget, Outcome};
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
 use futures_util::future::LocalBoxFuture;
 
-use crate::authenticate::{by_key_or_session, record, request_id};
+use crate::authenticate::{by_key_or_session, ended, record, request_id};
 use crate::compose::Services;
 use crate::problem::Problem;
 
-/// Anybody proven: a key or a person.
+/// Anybody proven: a key or a person. The decision was recorded.
 pub struct Caller(pub TenantScope);
 
 /// Somebody with permission `P`. The decision was recorded, either way.
@@ -56,6 +56,10 @@ impl FromRequest for Caller {
         let (services, request) = (services(request), request.clone());
         Box::pin(async move {
             let proven = by_key_or_session(&services, &request, Surface::Elsewhere).await?;
+            let target = AuditTarget::Organization;
+            let mut event = AuditEvent::allowed(&proven.scope, "identity:read", target, SystemClock.now());
+            event.request_id = request_id(&request);
+            record(&services, event).await?;
             Ok(Self(proven.scope))
         })
     }
@@ -74,8 +78,7 @@ impl<P: PermissionKind> FromRequest for Allowed<P> {
             event.request_id = request_id(&request);
             let granted = proven.scope.grant::<P>();
             if let Err(denied) = &granted {
-                event.outcome = Outcome::Refused;
-                event.code = Some(Problem::from(*denied).code().as_str());
+                ended(&mut event, &Problem::from(*denied));
             }
             record(&services, event).await?;
             Ok(Self { grant: granted?, request_id: request_id(&request), permission: PhantomData })

@@ -5,7 +5,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpRequest};
 use domain::field::FieldErrors;
-use futures_util::future::LocalBoxFuture;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
@@ -13,32 +14,74 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
 
-/// A JSON body of this shape.
-pub struct Body<T>(pub T);
+/// A JSON body of this shape, not read yet: actix runs all extractors of a handler side by side, and a wrong body must
+/// not overtake a refused caller. [`Body::read`] comes after the caller is proven.
+pub struct Body<T> {
+    payload: Result<web::Payload, actix_web::Error>,
+    limit: usize,
+    json: bool,
+    shape: PhantomData<fn() -> T>,
+}
 
-impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
+impl<T: 'static> FromRequest for Body<T> {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let limit = request.app_data::<Data<Services>>().map_or(1 << 20, |services| services.settings.body_limit);
-        let json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
-        });
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let json = kind
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
         let payload = web::Payload::from_request(request, payload).into_inner();
-        Box::pin(async move {
-            let payload = payload.map_err(|_| Problem::because(Code::InvalidRequest, "there is no body"))?;
-            let bytes = read(payload, limit).await?;
-            if !json {
-                return Err(Problem::because(
-                    Code::InvalidRequest,
-                    "the body must be sent with Content-Type: application/json",
-                ));
-            }
-            let value: T = parse(&bytes)?;
-            value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
-            Ok(Self(value))
-        })
+        ready(Ok(Self { payload, limit, json, shape: PhantomData }))
+    }
+}
+
+impl<T: DeserializeOwned + Validate> Body<T> {
+    /// Reads and checks the body.
+    ///
+    /// # Errors
+    /// 400 for what cannot be read or has wrong fields, 413 over the limit.
+    pub async fn read(self) -> Result<T, Problem> {
+        let payload = self.payload.map_err(|_| Problem::because(Code::InvalidRequest, "there is no body"))?;
+        let bytes = read(payload, self.limit).await?;
+        if !self.json {
+            return Err(Problem::because(
+                Code::InvalidRequest,
+                "the body must be sent with Content-Type: application/json",
+            ));
+        }
+        let value: T = parse(&bytes)?;
+        value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
+        Ok(value)
+    }
+}
+
+/// A query of this shape, not read yet, for the same reason.
+pub struct Asked<T> {
+    query: String,
+    shape: PhantomData<fn() -> T>,
+}
+
+impl<T: 'static> FromRequest for Asked<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self { query: request.query_string().to_owned(), shape: PhantomData }))
+    }
+}
+
+impl<T: DeserializeOwned> Asked<T> {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// 400
+    pub fn read(&self) -> Result<T, Problem> {
+        web::Query::<T>::from_query(&self.query)
+            .map(web::Query::into_inner)
+            .map_err(|error| Problem::because(Code::ValidationFailed, format!("the query cannot be read: {error}")))
     }
 }
 

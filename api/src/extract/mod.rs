@@ -5,5 +5,5 @@ mod body;
 mod page;
 
 pub use allowed::{Allowed, Caller};
-pub use body::{Body, read, read_start};
+pub use body::{Asked, Body, read, read_start};
 pub use page::{Paging, decode_cursor, encode_cursor};

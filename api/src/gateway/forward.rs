@@ -1,7 +1,7 @@
 //! Sending a caller's message upstream and bringing the answer back.
 
-use actix_web::http::header::{CONTENT_LENGTH, LOCATION};
-use actix_web::http::{StatusCode, Uri};
+use actix_web::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
+use actix_web::http::{StatusCode, Uri, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::ClientResponse;
 use awc::error::SendRequestError;
@@ -12,7 +12,7 @@ use url::Url;
 
 use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
-use super::stream::Relayed;
+use super::stream::{Relayed, over};
 use super::{Admitted, session};
 use crate::code::Code;
 use crate::compose::Services;
@@ -59,7 +59,7 @@ pub(super) async fn forward(
     // Dropping the future closes the upstream connection, which is how the upstream learns that nobody waits any more.
     let answer = tokio::select! {
         biased;
-        () = live.end().wait() => return Err(Problem::new(Code::Unauthenticated)),
+        () = over(&live) => return Err(Problem::new(Code::Unauthenticated)),
         answer = tokio::time::timeout(idle, answer) => {
             answer.map_err(|_| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
         }
@@ -127,6 +127,12 @@ fn relay(
             format!("the server refused Keyrack's credential with {}; check its auth", answer.status().as_u16()),
         ));
     }
+    if !is_framed(&answer) {
+        return Err(Problem::because(
+            Code::UpstreamError,
+            "the server's answer has neither Content-Length nor chunks, so its end cannot be told from a failure",
+        ));
+    }
     let mut response = HttpResponse::build(answer.status()).finish();
     copy_response(answer.headers(), response.headers_mut());
     if let Some(upstream) = answer.headers().get(MCP_SESSION_ID) {
@@ -136,4 +142,15 @@ fn relay(
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = Relayed::new(answer, length, live, services.settings.upstream_idle_timeout);
     Ok(response.set_body(body).map_into_boxed_body())
+}
+
+/// Whether the end of the body can be told. The HTTP/1.1 client takes a body that ends with its connection for an empty
+/// one; passing that on would lose the answer without a word.
+fn is_framed(answer: &Answer) -> bool {
+    let bodiless = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::ACCEPTED | StatusCode::NOT_MODIFIED);
+    let headers = answer.headers();
+    bodiless
+        || answer.version() != Version::HTTP_11
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }

@@ -15,14 +15,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use domain::access::decide::{ReachableServer, reach};
 use domain::access::permission::McpConnect;
 use domain::access::{Grant, TenantScope};
-use domain::audit::{AuditEvent, AuditTarget, Outcome};
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::server::port::ServerName;
 use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
 use infra::upstream::Upstream;
 
-use crate::authenticate::{Proven, by_key, record, request_id};
+use crate::authenticate::{Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
@@ -50,14 +50,20 @@ pub async fn handle(
             return refusal::respond(&problem, &request, body.as_deref());
         }
     };
-    let body = match extract::read(payload, services.settings.body_limit).await {
-        Ok(body) => body,
-        Err(problem) => return refusal::respond(&problem, &request, None),
+    let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
+    let (problem, body) = match extract::read(payload, services.settings.body_limit).await {
+        Err(problem) => (problem, None),
+        Ok(body) => match forward::forward(&services, &upstream, &request, admitted, body.clone()).await {
+            Ok(response) => return response,
+            Err(problem) => (problem, Some(body)),
+        },
     };
-    match forward::forward(&services, &upstream, &request, admitted, body.clone()).await {
-        Ok(response) => response,
-        Err(problem) => refusal::respond(&problem, &request, Some(&body)),
-    }
+    // The decision to connect stands in the log already; that it came to nothing is another event.
+    let mut event = AuditEvent::allowed(&scope, "mcp.forward", AuditTarget::Server(server), SystemClock.now());
+    event.request_id = request_id(&request);
+    ended(&mut event, &problem);
+    let problem = record(&services, event).await.err().unwrap_or(problem);
+    refusal::respond(&problem, &request, body.as_deref())
 }
 
 async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, Problem> {
@@ -69,10 +75,9 @@ async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, P
     match &decided {
         Ok((_, server)) => event.target = AuditTarget::Server(server.record().id),
         Err(problem) => {
-            let failed = problem.code().status().is_server_error();
-            event.outcome = if failed { Outcome::Error } else { Outcome::Refused };
-            event.code = Some(problem.code().as_str());
-            event.reason = request.match_info().get("server").map(|name| name.chars().take(80).collect());
+            ended(&mut event, problem);
+            // Only what can be a server's name: a caller may put anything into a path, also a key.
+            event.reason = asked(request).map(|name| name.to_string());
         }
     }
     record(services, event).await?;
@@ -86,7 +91,7 @@ async fn decide(
     scope: TenantScope,
 ) -> Result<(Grant<McpConnect>, ReachableServer), Problem> {
     let grant = scope.grant::<McpConnect>()?;
-    let found = match request.match_info().get("server").and_then(ServerName::parse) {
+    let found = match asked(request) {
         None => None,
         Some(name) => match services.directory.cached(&grant, &name) {
             Some(server) => Some(server),
@@ -95,4 +100,9 @@ async fn decide(
     };
     let server = reach(&grant, found)?;
     Ok((grant, server))
+}
+
+/// The server that the path names, if it can be a name at all.
+fn asked(request: &HttpRequest) -> Option<ServerName> {
+    request.match_info().get("server").and_then(ServerName::parse)
 }

@@ -3,13 +3,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use domain::key::port::LiveKey;
+use domain::time::{Clock, SystemClock};
 use futures_util::Stream;
 use infra::cache::LiveKeyHandle;
 use tokio::time::{Instant, Sleep};
@@ -18,9 +18,9 @@ use tokio::time::{Instant, Sleep};
 /// a part for the whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
-    /// The key was revoked.
-    #[error("the key was revoked")]
-    Revoked,
+    /// The key was revoked or expired.
+    #[error("the key is over")]
+    KeyOver,
     /// The upstream was silent for too long.
     #[error("the server was silent for too long")]
     Idle,
@@ -68,7 +68,7 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let this = self.get_mut();
         if this.live.has_ended() {
-            return Poll::Ready(Some(Err(Cut::Revoked)));
+            return Poll::Ready(Some(Err(Cut::KeyOver)));
         }
         match Pin::new(&mut this.inner).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
@@ -82,18 +82,35 @@ where
             Poll::Pending => {}
         }
         let waiting = this.waiting.get_or_insert_with(|| {
-            let end = Arc::clone(this.live.end());
+            let live = this.live.clone();
             Waiting {
-                ended: Box::pin(async move { end.wait().await }),
+                ended: Box::pin(async move { over(&live).await }),
                 idle: Box::pin(tokio::time::sleep(this.idle_timeout)),
             }
         });
         if waiting.ended.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(Cut::Revoked)));
+            return Poll::Ready(Some(Err(Cut::KeyOver)));
         }
         if waiting.idle.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(Cut::Idle)));
         }
         Poll::Pending
+    }
+}
+
+/// Returns when the key is revoked or expires.
+pub async fn over(live: &LiveKeyHandle) {
+    let expiry = async {
+        match live.facts().expires_at {
+            None => std::future::pending().await,
+            Some(end) => {
+                let left = end.as_micros().saturating_sub(SystemClock.now().as_micros());
+                tokio::time::sleep(Duration::from_micros(u64::try_from(left).unwrap_or(0))).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = live.end().wait() => {}
+        () = expiry => {}
     }
 }

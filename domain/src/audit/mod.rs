@@ -91,6 +91,30 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// An event of somebody who has no scope; change the fields that differ.
+    #[must_use]
+    pub fn unproven(actor: AuditActor, action: &'static str, at: Timestamp) -> Self {
+        Self {
+            id: EventId::new(),
+            at,
+            organization: None,
+            actor,
+            action,
+            target: AuditTarget::Organization,
+            tenant: Tenant::Organization,
+            outcome: Outcome::Allowed,
+            code: None,
+            reason: None,
+            request_id: None,
+        }
+    }
+
+    /// The same event, refused with a code.
+    #[must_use]
+    pub fn refused(self, code: &'static str) -> Self {
+        Self { outcome: Outcome::Refused, code: Some(code), ..self }
+    }
+
     /// An event of a proven scope that went well; change the fields that differ.
     #[must_use]
     pub fn allowed(scope: &TenantScope, action: &'static str, target: AuditTarget, at: Timestamp) -> Self {
@@ -138,5 +162,5 @@ pub trait AuditLog: Send + Sync {
 
     /// Counts a refusal of somebody unknown. Such refusals are written as one event per reason and interval with their
     /// number, so that a flood of guesses cannot fill the log.
-    fn count_anonymous(&self, reason: &'static str);
+    fn count_anonymous(&self, action: &'static str, reason: &'static str);
 }

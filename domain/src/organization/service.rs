@@ -69,6 +69,9 @@ pub enum AccountFault {
     /// Wrong e-mail address, password, organization or refresh token; never says which.
     #[error("not signed in")]
     Unauthenticated,
+    /// A refresh token that was replaced before: its family was ended. The caller is told the same as above.
+    #[error("a replaced refresh token was presented again")]
+    Reused(AccessClaims),
     /// The installation takes no sign-up without its bootstrap token.
     #[error("the bootstrap token is missing, wrong or used")]
     BootstrapToken,
@@ -194,7 +197,8 @@ impl<C: Clock> AccountService<C> {
             .await?;
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,
-            Rotation::Reused(_) | Rotation::Refused => Err(AccountFault::Unauthenticated),
+            Rotation::Reused(claims) => Err(AccountFault::Reused(claims)),
+            Rotation::Refused => Err(AccountFault::Unauthenticated),
         }
     }
 

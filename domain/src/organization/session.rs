@@ -21,6 +21,12 @@ pub struct AccessClaims {
 pub struct Session(MemberFacts);
 
 impl Session {
+    /// Whose it is.
+    #[must_use]
+    pub const fn member(&self) -> &MemberFacts {
+        &self.0
+    }
+
     pub(crate) fn into_facts(self) -> MemberFacts {
         self.0
     }

@@ -31,6 +31,15 @@ impl ServerName {
     }
 }
 
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(out),
+            Self::Slug(slug) => slug.fmt(out),
+        }
+    }
+}
+
 /// Keeps servers.
 #[async_trait]
 pub trait ServerStore: Send + Sync {
@@ -46,7 +55,7 @@ pub trait ServerStore: Send + Sync {
     /// [`StoreFault`]
     async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
 
-    /// A page of servers in the order of registration.
+    /// A page of servers in the order of registration; of a key that lists servers, only those.
     ///
     /// # Errors
     /// [`StoreFault`]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::model::{AuthScope, ServerRecord, ServerStatus, SharedServer, UpstreamAuth};
 use super::port::{ServerName, ServerStore};
-use crate::access::Grant;
+use crate::access::{Denied, Grant, TenantScope};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
@@ -40,6 +40,9 @@ pub enum ServerFault {
     /// No such server.
     #[error("no such server")]
     NotFound,
+    /// The caller may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The slug is taken, or the store could not.
     #[error(transparent)]
     Write(#[from] WriteFault),
@@ -100,7 +103,9 @@ impl<C: Clock> ServerService<C> {
     /// # Errors
     /// [`ServerFault`]
     pub async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<SharedServer, ServerFault> {
-        self.store.get(grant, name).await?.ok_or(ServerFault::NotFound)
+        let server = self.store.get(grant, name).await?.ok_or(ServerFault::NotFound)?;
+        within_key(grant, &server)?;
+        Ok(server)
     }
 
     /// A page of servers.
@@ -121,6 +126,16 @@ impl<C: Clock> ServerService<C> {
     /// # Errors
     /// [`ServerFault`]
     pub async fn archive(&self, grant: &Grant<ServersWrite>, name: &ServerName) -> Result<SharedServer, ServerFault> {
+        let read = (**grant).clone().grant::<ServersRead>()?;
+        self.get(&read, name).await?;
         self.store.archive(grant, name, self.clock.now()).await?.ok_or(ServerFault::NotFound)
+    }
+}
+
+/// A key that lists servers manages no others.
+fn within_key(scope: &TenantScope, server: &ServerRecord) -> Result<(), Denied> {
+    match scope.key() {
+        Some(key) if !key.servers.permit(server.id) => Err(Denied::ServerNotAllowed),
+        _ => Ok(()),
     }
 }

@@ -266,18 +266,22 @@ impl AccountStore for SqlAccounts {
 
     async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault> {
         let fresh = unscoped("before the first organization");
-        let people = fresh.find::<user::Entity>().count(self.db.reader()).await.map_err(store_fault)?;
+        let transaction = self.begin().await?;
+        let people = fresh.find::<user::Entity>().count(&transaction).await.map_err(store_fault)?;
         if people > 0 {
             return Ok(false);
         }
+        // A token that an earlier start printed, perhaps into somebody's scroll-back, ends here.
+        fresh.delete::<bootstrap_token::Entity>().exec(&transaction).await.map_err(store_fault)?;
         fresh
             .insert(bootstrap_token::ActiveModel {
                 digest: ActiveValue::Set(token.as_bytes().to_vec()),
                 created_at: ActiveValue::Set(at.as_micros()),
             })
-            .exec_without_returning(self.db.writer())
+            .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
+        transaction.commit().await.map_err(store_fault)?;
         Ok(true)
     }
 }

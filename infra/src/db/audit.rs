@@ -7,7 +7,7 @@ use domain::audit::chain::ChainHash;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, QueryFilter, QuerySelect, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait};
 use uuid::Uuid;
 
 use super::entity::{audit_event, audit_head};
@@ -169,7 +169,18 @@ impl SqlAuditRows {
         Ok((row.seq, ChainHash::from_bytes(row.hash.try_into().map_err(|_| corrupt())?)))
     }
 
-    /// How many rows an organization's chain has.
+    /// How many rows of an organization there are.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn count(&self, organization: OrganizationId) -> Result<u64, StoreFault> {
+        scoped::find::<audit_event::Entity>(&SystemScope::new(organization, "the log counts itself"))
+            .count(self.db.reader())
+            .await
+            .map_err(store_fault)
+    }
+
+    /// The number of the newest link of an organization's chain.
     ///
     /// # Errors
     /// [`StoreFault`]

@@ -11,6 +11,7 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use tracing::log::LevelFilter;
 
+use super::advisory::{Held, Lock};
 use super::fault::store_fault;
 
 /// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
@@ -80,6 +81,9 @@ pub enum ConnectFault {
     /// Another process has the SQLite file.
     #[error("{} is in use by another keyrack process; stop it first, or use PostgreSQL to run several", .0.display())]
     InUse(PathBuf),
+    /// Another node serves from the database.
+    #[error("another keyrack node serves from this database; this version runs one node per database")]
+    Served,
     /// The file or its directory cannot be used.
     #[error("cannot use {}", path.display())]
     File {
@@ -113,7 +117,8 @@ impl Database {
         match url {
             DatabaseUrl::Sqlite(path) => Self::open_sqlite(path).await,
             DatabaseUrl::Postgres(url) => {
-                let mut options = options(url.clone(), max_connections);
+                // One more than one: a lock holds a connection of its own.
+                let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
                 let pool = sea_orm::Database::connect(options).await?;
                 Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, _lock: None })
@@ -130,14 +135,24 @@ impl Database {
         Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, _lock: Some(std::sync::Arc::new(lock)) })
     }
 
-    /// Runs the migrations that are still to be run; how many were.
+    /// Runs the migrations that are still to be run; how many were. One node at a time does.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub async fn migrate(&self) -> Result<usize, StoreFault> {
+        let _lock = self.wait_for(Lock::Migrations).await.map_err(store_fault)?;
         let pending = Migrator::get_pending_migrations(&self.writer).await.map_err(store_fault)?.len();
         Migrator::up(&self.writer, None).await.map_err(store_fault)?;
         Ok(pending)
+    }
+
+    /// Claims the database for this process to serve from, until the claim is dropped. Caches of several nodes do not
+    /// know of each other's changes yet, so there is one.
+    ///
+    /// # Errors
+    /// [`ConnectFault::Served`] when another process has it.
+    pub async fn claim(&self) -> Result<Held, ConnectFault> {
+        self.try_take(Lock::Serving).await?.ok_or(ConnectFault::Served)
     }
 
     /// How many migrations are still to be run.

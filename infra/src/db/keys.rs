@@ -1,6 +1,6 @@
 //! Keeping keys.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use sea_orm::{
 };
 
 use super::Database;
+use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::{KeyRow, permissions_to_text, records, with_names};
@@ -116,9 +117,17 @@ async fn add_tenants(
     tenants: &AllowedTenants,
 ) -> Result<(), StoreFault> {
     use api_key_tenant::Column;
+    // PostgreSQL refuses a statement that names one row twice; of two mentions the wider one counts.
+    let mut rows: BTreeMap<(String, String), api_key_tenant::ActiveModel> = BTreeMap::new();
+    for row in tenant_rows(id, tenants) {
+        let place = (row.tenant_org.as_ref().clone(), row.tenant_user.as_ref().clone());
+        if row.any_user == ActiveValue::Set(true) || !rows.contains_key(&place) {
+            rows.insert(place, row);
+        }
+    }
     // Adding never narrows: a tenant org all of whose users are allowed stays so when one of them is named.
     let (all_users, named): (Vec<_>, Vec<_>) =
-        tenant_rows(id, tenants).into_iter().partition(|row| row.any_user == ActiveValue::Set(true));
+        rows.into_values().partition(|row| row.any_user == ActiveValue::Set(true));
     let there_already = || OnConflict::columns([Column::KeyId, Column::TenantOrg, Column::TenantUser]);
     for (rows, conflict) in [
         (all_users, there_already().update_column(Column::AnyUser).to_owned()),
@@ -308,7 +317,9 @@ impl KeyStore for SqlKeyStore {
             return Ok(None);
         }
         let listed = || scoped::find::<api_key_tenant::Entity>(grant).filter(Column::KeyId.eq(key.id.as_token_part()));
-        let count = listed().count(self.db.reader()).await.map_err(store_fault)?;
+        // A tenant org's own row allows somebody only when it allows all.
+        let allowing = Condition::any().add(Column::TenantUser.ne("")).add(Column::AnyUser.eq(true));
+        let count = listed().filter(allowing).count(self.db.reader()).await.map_err(store_fault)?;
         let rows = listed()
             .order_by(Column::TenantOrg, Order::Asc)
             .order_by(Column::TenantUser, Order::Asc)
@@ -366,8 +377,8 @@ impl KeyStore for SqlKeyStore {
         }
         let digests = Self::digests(&transaction, grant, id).await?;
         let record = self.record(&transaction, grant, id).await?;
-        transaction.commit().await.map_err(store_fault)?;
-        self.cache.changed(&digests);
+        let cache = Arc::clone(&self.cache);
+        commit_then(transaction, move || cache.changed(&digests)).await?;
         Ok(record)
     }
 
@@ -393,9 +404,9 @@ impl KeyStore for SqlKeyStore {
             .await
             .map_err(store_fault)?;
         let record = self.record(&transaction, grant, id).await?;
-        transaction.commit().await.map_err(store_fault)?;
-        // Only now: an entry that is read again before the commit would be the old one.
-        self.cache.revoked(id, &digests);
+        let cache = Arc::clone(&self.cache);
+        // Only after the commit: an entry that is read again before it would be the old one.
+        commit_then(transaction, move || cache.revoked(id, &digests)).await?;
         Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
     }
 

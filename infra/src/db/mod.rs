@@ -1,10 +1,13 @@
 //! The store: sea-orm on SQLite or PostgreSQL.
 
 mod accounts;
+mod advisory;
 mod audit;
+mod commit;
 mod connect;
 mod entity;
 mod fault;
+mod installation;
 mod key_directory;
 mod key_rows;
 mod keys;
@@ -14,6 +17,7 @@ mod servers;
 mod tenants;
 
 pub use accounts::SqlAccounts;
+pub use advisory::Held;
 pub use audit::{AuditRow, SqlAuditRows};
 pub use connect::{ConnectFault, Database, DatabaseKind, DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::store_fault;

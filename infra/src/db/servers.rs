@@ -7,16 +7,18 @@ use domain::access::permission::{McpConnect, ServersRead, ServersWrite};
 use domain::access::{Grant, WithinOrganization};
 use domain::egress::VettedUrl;
 use domain::id::{OrganizationId, ServerId};
+use domain::key::KeyServers;
 use domain::page::{Page, PageRequest};
 use domain::server::model::SharedServer;
 use domain::server::port::{ServerDirectory, ServerName, ServerStore};
 use domain::server::{AuthKind, AuthScope, ServerRecord, ServerStatus, UpstreamAuth};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
-use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Database;
+use super::commit::commit_then;
 use super::entity::server;
 use super::fault::{store_fault, write_fault};
 use super::scoped;
@@ -145,6 +147,9 @@ impl ServerStore for SqlServers {
     ) -> Result<Page<SharedServer, ServerId>, StoreFault> {
         use server::Column;
         let mut servers = scoped::find::<server::Entity>(grant);
+        if let Some(KeyServers::Listed(listed)) = grant.key().map(|key| &key.servers) {
+            servers = servers.filter(Column::Id.is_in(listed.iter().map(ServerId::as_uuid)));
+        }
         servers =
             servers.filter(if archived { Column::ArchivedAt.is_not_null() } else { Column::ArchivedAt.is_null() });
         if let Some(after) = page.after {
@@ -168,14 +173,16 @@ impl ServerStore for SqlServers {
         at: Timestamp,
     ) -> Result<Option<SharedServer>, StoreFault> {
         let Some(found) = self.read(grant, name).await? else { return Ok(None) };
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         scoped::update::<server::Entity>(grant)
             .filter(server::Column::Id.eq(found.id.as_uuid()))
             .filter(server::Column::ArchivedAt.is_null())
             .col_expr(server::Column::ArchivedAt, at.as_micros().into())
-            .exec(self.db.writer())
+            .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        self.cache.changed(&found);
+        let (cache, changed) = (Arc::clone(&self.cache), Arc::clone(&found));
+        commit_then(transaction, move || cache.changed(&changed)).await?;
         self.read(grant, &ServerName::Id(found.id)).await
     }
 }

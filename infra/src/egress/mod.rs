@@ -30,8 +30,8 @@ impl VettingResolver {
         Self { policy }
     }
 
-    /// The addresses of a host (a name, an IPv4 address, or an IPv6 address in brackets). If any of them is refused, all
-    /// are: a name that mixes public and private addresses is an attack, not a server.
+    /// The addresses of a host (a name, an IPv4 address, or an IPv6 address in brackets) that the policy lets through.
+    /// Only these are connected to, so that it does not matter what else the name says.
     ///
     /// # Errors
     /// [`ResolveFault`]
@@ -41,10 +41,15 @@ impl VettingResolver {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => tokio::net::lookup_host((bare, port)).await?.collect(),
         };
-        for address in &addresses {
-            self.policy.permit(address.ip())?;
+        let mut refusal = EgressRefusal::NoAddress;
+        let mut permitted = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            match self.policy.permit(address.ip()) {
+                Ok(()) => permitted.push(address),
+                Err(refused) => refusal = refused,
+            }
         }
-        if addresses.is_empty() { Err(EgressRefusal::NoAddress.into()) } else { Ok(addresses) }
+        if permitted.is_empty() { Err(refusal.into()) } else { Ok(permitted) }
     }
 }
 
@@ -62,7 +67,8 @@ mod tests {
         // `localhost` stands for any public name whose record was changed after registration.
         let refused = resolver(&[]).resolve("localhost", 80).await;
         assert!(matches!(refused, Err(ResolveFault::Refused(EgressRefusal::Address(_)))), "{refused:?}");
-        assert!(resolver(&["127.0.0.0/8", "::1/128"]).resolve("localhost", 80).await.is_ok());
+        let permitted = resolver(&["127.0.0.0/8"]).resolve("localhost", 80).await.expect("127.0.0.1 is among its addresses");
+        assert!(permitted.iter().all(SocketAddr::is_ipv4));
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, Refusals};
 
 /// Tenants to add and to remove; first is removed, then added.
@@ -76,8 +77,12 @@ pub async fn change_api_key_tenants(
     body: Body<TenantsPatch>,
 ) -> Result<HttpResponse, Problem> {
     let key = named(&id)?;
-    let record = services.keys.change_tenants(&allowed, key, body.0.parse()?).await?;
-    services.audit.record_durably(allowed.event("key.tenants.change", AuditTarget::Key(key))).await?;
-    let view = services.keys.view(&allowed, record).await?;
+    let change = body.read().await?.parse()?;
+    let view = to_the_end(async move {
+        let record = services.keys.change_tenants(&allowed, key, change).await?;
+        services.audit.record_durably(allowed.event("key.tenants.change", AuditTarget::Key(key))).await?;
+        Ok(services.keys.view(&allowed, record).await?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(ApiKeyShape::from(&view)))
 }

@@ -23,6 +23,7 @@ use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{AnyOr, BodyRefusals, Refusals};
 
 /// Most servers that a key can list.
@@ -174,9 +175,13 @@ pub async fn create_api_key(
     services: Data<Services>,
     body: Body<NewKeyRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let CreatedKey { record, token } = services.keys.create(&allowed, body.0.parse()?).await?;
-    services.audit.record_durably(allowed.event("key.create", AuditTarget::Key(record.facts.id))).await?;
-    let view = services.keys.view(&allowed, record).await?;
-    let created = CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() };
+    let request = body.read().await?.parse()?;
+    let created = to_the_end(async move {
+        let CreatedKey { record, token } = services.keys.create(&allowed, request).await?;
+        services.audit.record_durably(allowed.event("key.create", AuditTarget::Key(record.facts.id))).await?;
+        let view = services.keys.view(&allowed, record).await?;
+        Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
+    })
+    .await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(created))
 }

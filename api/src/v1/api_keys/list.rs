@@ -1,6 +1,6 @@
 //! `GET /api-keys`
 
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ApiKeysRead;
 use domain::key::port::KeyPosition;
@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::shapes::ApiKeyShape;
 use crate::compose::Services;
-use crate::extract::{Allowed, Paging, encode_cursor};
+use crate::extract::{Allowed, Asked, Paging, encode_cursor};
 use crate::problem::Problem;
 use crate::v1::{Items, Refusals};
 
@@ -59,11 +59,12 @@ fn position(cursor: &str) -> Option<KeyPosition> {
 pub async fn list_api_keys(
     allowed: Allowed<ApiKeysRead>,
     services: Data<Services>,
-    paging: Query<Paging>,
-    filter: Query<KeyFilter>,
+    paging: Asked<Paging>,
+    filter: Asked<KeyFilter>,
 ) -> Result<HttpResponse, Problem> {
+    let filter = filter.read()?;
     let everybody = filter.scope == Some(Scope::Organization);
-    let page = services.keys.list(&allowed, everybody, filter.revoked, paging.request(position)?).await?;
+    let page = services.keys.list(&allowed, everybody, filter.revoked, paging.read()?.request(position)?).await?;
     let next_cursor = page.next.map(cursor);
     let views = services.keys.views(&allowed, page.items).await?;
     Ok(HttpResponse::Ok().json(Items { items: views.iter().map(ApiKeyShape::from).collect(), next_cursor }))

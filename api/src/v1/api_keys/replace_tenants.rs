@@ -13,6 +13,7 @@ use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, Refusals};
 
 /// Replaces the tenants that a key may speak for; effective on the next request.
@@ -34,10 +35,13 @@ pub async fn replace_api_key_tenants(
 ) -> Result<HttpResponse, Problem> {
     let key = named(&id)?;
     let mut errors = FieldErrors::default();
-    let tenants = body.0.parse("tenants", &mut errors);
+    let tenants = body.read().await?.parse("tenants", &mut errors);
     let tenants = tenants.filter(|_| errors.0.is_empty()).ok_or(errors)?;
-    let record = services.keys.change_tenants(&allowed, key, TenantsChange::Replace(tenants)).await?;
-    services.audit.record_durably(allowed.event("key.tenants.replace", AuditTarget::Key(key))).await?;
-    let view = services.keys.view(&allowed, record).await?;
+    let view = to_the_end(async move {
+        let record = services.keys.change_tenants(&allowed, key, TenantsChange::Replace(tenants)).await?;
+        services.audit.record_durably(allowed.event("key.tenants.replace", AuditTarget::Key(key))).await?;
+        Ok(services.keys.view(&allowed, record).await?)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(ApiKeyShape::from(&view)))
 }

@@ -12,6 +12,7 @@ use super::shapes::{ApiKeyShape, ReceiptShape, RevokedShape};
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::Refusals;
 
 /// Revokes a key, for good. When this is answered, no request with its token is accepted any more, calls under way get
@@ -33,12 +34,15 @@ pub async fn revoke_api_key(
 ) -> Result<HttpResponse, Problem> {
     let key = named(&id)?;
     let began = Instant::now();
-    let revoked = services.keys.revoke(&allowed, key).await?;
-    let ms = began.elapsed().as_secs_f64() * 1000.0;
-    if revoked.newly {
-        services.audit.record_durably(allowed.event("key.revoke", AuditTarget::Key(key))).await?;
-    }
-    let view = services.keys.view(&allowed, revoked.record).await?;
+    let (view, ms) = to_the_end(async move {
+        let revoked = services.keys.revoke(&allowed, key).await?;
+        let ms = began.elapsed().as_secs_f64() * 1000.0;
+        if revoked.newly {
+            services.audit.record_durably(allowed.event("key.revoke", AuditTarget::Key(key))).await?;
+        }
+        Ok((services.keys.view(&allowed, revoked.record).await?, ms))
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(RevokedShape {
         api_key: ApiKeyShape::from(&view),
         receipt: vec![ReceiptShape { node: "local".to_owned(), ms }],

@@ -4,9 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
 use domain::access::{Actor, MemberFacts};
-use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
+use domain::audit::{AuditActor, AuditEvent, AuditTarget};
 use domain::field::FieldErrors;
-use domain::id::EventId;
+use domain::organization::AccessClaims;
 use domain::organization::service::AccountFault;
 use domain::tenant::Tenant;
 use domain::text::{Email, InvalidText};
@@ -19,6 +19,7 @@ use validator::Validate;
 
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
+use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
@@ -53,7 +54,7 @@ pub async fn log_in(
     services: Data<Services>,
     body: Body<LoginRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let LoginRequest { email, password, organization } = body.0;
+    let LoginRequest { email, password, organization } = body.read().await?;
     let email: Email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
     match services.accounts.login(&email, password, organization.as_deref()).await {
         Ok(session) => {
@@ -63,7 +64,7 @@ pub async fn log_in(
         }
         Err(fault) => {
             if matches!(fault, AccountFault::Unauthenticated) {
-                services.audit.count_anonymous("sign-in refused");
+                services.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
             }
             Err(fault.into())
         }
@@ -78,18 +79,32 @@ pub(super) async fn record(
     action: &'static str,
     target: AuditTarget,
 ) -> Result<(), Problem> {
+    let actor = AuditActor::Proven(Actor::Member(Arc::new(member.clone())));
     let event = AuditEvent {
-        id: EventId::new(),
-        at: SystemClock.now(),
         organization: Some(member.organization.id),
-        actor: AuditActor::Proven(Actor::Member(Arc::new(member.clone()))),
-        action,
         target,
         tenant: Tenant::Owner,
-        outcome: Outcome::Allowed,
-        code: None,
-        reason: None,
         request_id: request_id(request),
+        ..AuditEvent::unproven(actor, action, SystemClock.now())
     };
+    Ok(services.audit.record_durably(event).await?)
+}
+
+/// Records what became of a session that is known by its refresh token alone.
+pub(super) async fn record_claims(
+    services: &Services,
+    request: &HttpRequest,
+    claims: AccessClaims,
+    action: &'static str,
+    refused: bool,
+) -> Result<(), Problem> {
+    let event = AuditEvent {
+        organization: Some(claims.organization),
+        target: AuditTarget::User(claims.user),
+        tenant: Tenant::Owner,
+        request_id: request_id(request),
+        ..AuditEvent::unproven(AuditActor::User(claims.user), action, SystemClock.now())
+    };
+    let event = if refused { event.refused(Code::Unauthenticated.as_str()) } else { event };
     Ok(services.audit.record_durably(event).await?)
 }

@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
 
 use super::cookie;
+use super::login::record_claims;
 use crate::compose::Services;
 use crate::problem::Problem;
 use crate::v1::PublicRefusals;
@@ -19,7 +20,10 @@ use crate::v1::PublicRefusals;
 #[post("/auth/logout")]
 pub async fn log_out(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
     if let Some(token) = cookie::presented(&request) {
-        services.accounts.logout(&token).await?;
+        let ended = services.accounts.logout(&token).await?;
+        if let Some(claims) = ended {
+            record_claims(&services, &request, claims, "session.close", false).await?;
+        }
     }
     Ok(HttpResponse::NoContent().cookie(cookie::cleared(services.names.secure())).finish())
 }

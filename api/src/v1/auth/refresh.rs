@@ -3,9 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
+use domain::audit::AuditTarget;
 use domain::organization::service::AccountFault;
 
 use super::cookie;
+use super::login::{record, record_claims};
 use super::shapes::{SessionShape, respond};
 use crate::code::Code;
 use crate::compose::Services;
@@ -25,10 +27,20 @@ use crate::v1::PublicRefusals;
 pub async fn refresh(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
     let token = cookie::presented(&request).ok_or_else(|| Problem::new(Code::Unauthenticated))?;
     match services.accounts.refresh(&token).await {
-        Ok(session) => Ok(respond(&services, StatusCode::OK, &session)),
+        Ok(session) => {
+            let target = AuditTarget::User(session.member.user.id);
+            record(&services, &request, &session.member, "session.refresh", target).await?;
+            Ok(respond(&services, StatusCode::OK, &session))
+        }
         Err(fault) => {
-            if matches!(fault, AccountFault::Unauthenticated) {
-                services.audit.count_anonymous("refresh refused");
+            match &fault {
+                AccountFault::Reused(claims) => {
+                    record_claims(&services, &request, *claims, "session.reuse", true).await?;
+                }
+                AccountFault::Unauthenticated => {
+                    services.audit.count_anonymous("session.refresh", "unknown or ended refresh token");
+                }
+                AccountFault::BootstrapToken | AccountFault::Write(_) | AccountFault::NoRandomness(_) => {}
             }
             Err(fault.into())
         }

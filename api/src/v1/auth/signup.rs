@@ -90,7 +90,7 @@ pub async fn sign_up(
     services: Data<Services>,
     body: Body<SignUpRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let session = services.accounts.sign_up(body.0.parse()?).await?;
+    let session = services.accounts.sign_up(body.read().await?.parse()?).await?;
     login::record(&services, &request, &session.member, "organization.create", AuditTarget::Organization).await?;
     Ok(shapes::respond(&services, StatusCode::CREATED, &session))
 }

@@ -11,6 +11,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::Refusals;
 
 /// Puts a server away: it stays for the record and takes no calls. Archiving it again changes nothing.
@@ -30,7 +31,11 @@ pub async fn archive_mcp_server(
     server: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = ServerName::parse(&server).ok_or_else(|| Problem::new(Code::ServerNotFound))?;
-    let server = services.servers.archive(&allowed, &name).await?;
-    services.audit.record_durably(allowed.event("server.archive", AuditTarget::Server(server.id))).await?;
+    let server = to_the_end(async move {
+        let server = services.servers.archive(&allowed, &name).await?;
+        services.audit.record_durably(allowed.event("server.archive", AuditTarget::Server(server.id))).await?;
+        Ok(server)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(ServerShape::from(&server)))
 }

@@ -20,6 +20,7 @@ use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::gateway::passport::credential;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, Refusals};
 
 const CATEGORIES_MAX: u64 = 20;
@@ -158,8 +159,8 @@ impl TooLong for UpstreamAuth {
 fn username(username: Option<String>) -> Result<String, &'static str> {
     // RFC 7617, section 2: a user name has no colon.
     match username {
-        Some(name) if !name.is_empty() && name.len() <= 256 && !name.contains(':') => Ok(name),
-        _ => Err("is required for kind basic: 1 to 256 characters without a colon"),
+        Some(name) if !name.is_empty() && name.len() <= 256 && !name.contains(':') && !name.contains(char::is_control) => Ok(name),
+        _ => Err("is required for kind basic: 1 to 256 characters without a colon or control characters"),
     }
 }
 
@@ -238,8 +239,12 @@ pub async fn create_mcp_server(
     services: Data<Services>,
     body: Body<NewServer>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.0.parse(&services.egress)?;
-    let server = services.servers.register(&allowed, request).await?;
-    services.audit.record_durably(allowed.event("server.create", AuditTarget::Server(server.id))).await?;
+    let request = body.read().await?.parse(&services.egress)?;
+    let server = to_the_end(async move {
+        let server = services.servers.register(&allowed, request).await?;
+        services.audit.record_durably(allowed.event("server.create", AuditTarget::Server(server.id))).await?;
+        Ok(server)
+    })
+    .await?;
     Ok(HttpResponse::Created().json(ServerShape::from(&server)))
 }

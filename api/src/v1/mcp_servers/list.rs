@@ -1,6 +1,6 @@
 //! `GET /mcp-servers`
 
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ServersRead;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::shapes::ServerShape;
 use crate::compose::Services;
-use crate::extract::{Allowed, Paging, encode_cursor};
+use crate::extract::{Allowed, Asked, Paging, encode_cursor};
 use crate::problem::Problem;
 use crate::v1::{Items, Refusals};
 
@@ -35,10 +35,11 @@ pub struct ServerFilter {
 pub async fn list_mcp_servers(
     allowed: Allowed<ServersRead>,
     services: Data<Services>,
-    paging: Query<Paging>,
-    filter: Query<ServerFilter>,
+    paging: Asked<Paging>,
+    filter: Asked<ServerFilter>,
 ) -> Result<HttpResponse, Problem> {
-    let page = services.servers.list(&allowed, filter.archived, paging.request(|key| key.parse().ok())?).await?;
+    let filter = filter.read()?;
+    let page = services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
     Ok(HttpResponse::Ok().json(Items {
         items: page.items.iter().map(ServerShape::from).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),

@@ -7,6 +7,7 @@ pub mod api_key_tenant;
 pub mod audit_event;
 pub mod audit_head;
 pub mod bootstrap_token;
+pub mod installation;
 pub mod membership;
 pub mod organization;
 pub mod refresh_token;

@@ -1,0 +1,54 @@
+//! The program, from arguments to exit code.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use crate::settings::Settings;
+use crate::{cli, command, demo, logging};
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let outcome = actix_web::rt::System::new().block_on(run(&matches));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("keyrack: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(matches: &ArgMatches) -> Result<(), String> {
+    match matches.subcommand() {
+        Some(("serve", flags)) => command::serve::run(begin(flags)?).await,
+        Some(("demo", flags)) => demo::run(flags).await,
+        Some(("migrate", flags)) => command::migrate::run(&begin(flags)?).await,
+        Some(("doctor", flags)) => command::doctor::run(&settings(flags)?).await,
+        Some(("openapi", flags)) => command::openapi::run(Path::new("."), flags.get_flag("check")),
+        Some(("admin", admin)) => match admin.subcommand() {
+            Some(("create-owner", flags)) => command::create_owner::run(settings(flags)?, flags).await,
+            _ => Err("unknown command; see --help".to_owned()),
+        },
+        _ => Err("unknown command; see --help".to_owned()),
+    }
+}
+
+fn settings(flags: &ArgMatches) -> Result<Settings, String> {
+    cli::settings(flags).map_err(|faults| {
+        let lines: Vec<_> = faults.iter().map(|fault| format!("  {}: {}", fault.variable, fault.message)).collect();
+        format!("these settings cannot be used:\n{}", lines.join("\n"))
+    })
+}
+
+fn begin(flags: &ArgMatches) -> Result<Settings, String> {
+    let settings = settings(flags)?;
+    logging::begin(&settings.log, settings.log_format).map_err(|error| format!("KEYRACK_LOG: {error}"))?;
+    for name in cli::unknown_variables() {
+        tracing::warn!(name, "no such setting; see docs/settings.md");
+    }
+    Ok(settings)
+}

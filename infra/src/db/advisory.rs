@@ -1,0 +1,45 @@
+//! Locks of a PostgreSQL database that nodes share. SQLite needs none: its file belongs to one process.
+
+use sea_orm::sea_query::{Func, Query};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+
+use super::{Database, DatabaseKind};
+
+/// Any numbers, as long as they stay: other versions of the program ask for the same.
+#[derive(Debug, Clone, Copy)]
+pub enum Lock {
+    /// Held while migrations run.
+    Migrations = 0x6b65_7972_0001,
+    /// Held by the one node that serves.
+    Serving = 0x6b65_7972_0002,
+}
+
+/// A lock, held until it is dropped or the database ends the connection.
+pub struct Held {
+    _transaction: Option<DatabaseTransaction>,
+}
+
+impl Database {
+    /// Waits for a lock and takes it.
+    pub(super) async fn wait_for(&self, lock: Lock) -> Result<Held, DbErr> {
+        if self.kind() == DatabaseKind::Sqlite {
+            return Ok(Held { _transaction: None });
+        }
+        let transaction = self.writer().begin().await?;
+        let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock as i64)).to_owned();
+        transaction.execute(&ask).await?;
+        Ok(Held { _transaction: Some(transaction) })
+    }
+
+    /// Takes a lock if nobody has it.
+    pub(super) async fn try_take(&self, lock: Lock) -> Result<Option<Held>, DbErr> {
+        if self.kind() == DatabaseKind::Sqlite {
+            return Ok(Some(Held { _transaction: None }));
+        }
+        let transaction = self.writer().begin().await?;
+        let ask = Query::select().expr(Func::cust("pg_try_advisory_xact_lock").arg(lock as i64)).to_owned();
+        let row = transaction.query_one(&ask).await?;
+        let taken = row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false);
+        Ok(taken.then_some(Held { _transaction: Some(transaction) }))
+    }
+}

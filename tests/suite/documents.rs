@@ -1,0 +1,81 @@
+//! The committed documents are what the code makes, and the API document says what clients need.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use api::command::openapi::documents;
+use serde_json::Value;
+
+fn document() -> Value {
+    serde_json::from_str(&api::openapi::text().expect("a document")).expect("JSON")
+}
+
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().expect("paths");
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("an item").iter();
+            methods.map(|(method, operation)| (method.clone(), path.clone(), operation.clone())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn committed_documents_are_what_the_code_makes() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    for (path, text) in documents().expect("documents") {
+        let committed = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        assert!(committed == text, "{path} is stale: run `cargo run -- openapi` and commit it");
+    }
+}
+
+#[test]
+fn both_key_headers_and_the_access_token_are_security_schemes() {
+    let schemes = document()["components"]["securitySchemes"].clone();
+    assert_eq!((&schemes["api_key"]["in"], &schemes["api_key"]["name"]), (&"header".into(), &"X-API-Key".into()));
+    for bearer in ["api_key_bearer", "access_token"] {
+        assert_eq!((&schemes[bearer]["type"], &schemes[bearer]["scheme"]), (&"http".into(), &"bearer".into()));
+    }
+}
+
+#[test]
+fn every_operation_has_an_id_a_tag_a_summary_and_its_errors() {
+    let document = document();
+    let mut ids = HashSet::new();
+    for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+        assert!(id.contains('_') || id == "refresh", "{method} {path} has the id {id:?}");
+        assert!(ids.insert(id.clone()), "{id} twice");
+        assert!(operation["tags"][0].is_string() && operation["summary"].is_string(), "{id}");
+        let secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+        if secured {
+            for status in ["400", "401", "403", "500", "503"] {
+                assert!(operation["responses"][status].is_object(), "{id} does not tell of {status}");
+            }
+        }
+        let tag = operation["tags"][0].as_str().unwrap_or_default();
+        assert_eq!(secured, !matches!(tag, "auth" | "system"), "{id} of {tag}");
+        if operation["requestBody"].is_object() {
+            assert!(operation["responses"]["413"].is_object(), "{id} does not tell of 413");
+        }
+    }
+    assert!(ids.len() >= 20, "{ids:?}");
+}
+
+#[test]
+fn every_reference_in_the_document_leads_somewhere() {
+    let document = document();
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap_or_default();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[test]
+fn nothing_in_the_documents_names_the_alias_paths() {
+    for (_, path, _) in operations(&document()) {
+        assert!(!path.starts_with("/api/") || path.starts_with("/api/v1/"), "{path}");
+    }
+}

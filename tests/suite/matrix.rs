@@ -1,0 +1,135 @@
+//! Who gets what: every operation of the API document for every kind of caller, as one committed table. An operation
+//! without a row is red; a changed row is a security review.
+//!
+//! `UPDATE_MATRIX=1 cargo test -p keyrack-tests --test suite matrix` rewrites the table.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Actor, App, Organization};
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
+
+/// A request that succeeds for whoever may make it. `fresh` ids belong to the caller's own organization and nobody
+/// else has used them.
+async fn request(operation: &str, acme: &Organization, number: usize) -> (Value, Vec<(&'static str, String)>) {
+    let none = (Value::Null, vec![]);
+    let fresh_key = async || vec![("id", acme.client().await.id)];
+    match operation {
+        "sign_up" => {
+            let slug = format!("new-{number}");
+            let body = json!({"email": format!("{slug}@example.com"), "password": "correct horse battery", "organization": {"name": "New", "slug": slug}});
+            (body, vec![])
+        }
+        "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
+        "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys" | "list_mcp_servers" => none,
+        "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
+        "create_mcp_server" => (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![]),
+        "get_mcp_server" | "archive_mcp_server" => {
+            let slug = format!("fresh-{number}");
+            acme.server(&slug, "https://x.example.com/mcp").await;
+            (Value::Null, vec![("server", slug)])
+        }
+        "create_api_key" => (json!({"name": "x"}), vec![]),
+        "get_api_key" | "revoke_api_key" => (Value::Null, fresh_key().await),
+        "replace_api_key_tenants" => (json!({"users": ["a"]}), fresh_key().await),
+        "change_api_key_tenants" => (json!({"add": {"users": ["a"]}}), {
+            let key = acme.key(json!({"type": "client", "tenants": {"users": []}})).await;
+            vec![("id", key.id)]
+        }),
+        unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
+    }
+}
+
+/// The permission that an operation needs, where a key can hold it.
+fn permission(operation: &str) -> Option<&'static str> {
+    match operation {
+        "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
+        "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
+        _ => None,
+    }
+}
+
+async fn actors(app: &App, acme: &Organization, operation: &str) -> Vec<(&'static str, Actor)> {
+    let revoked = acme.solo().await;
+    acme.revoke(&revoked.id).await;
+    let mut actors = vec![
+        ("anonymous", app.anonymous()),
+        ("bad_key", app.key("kr_0000000000000000_0000000000000000000000000000000000000000000000000")),
+        ("revoked_key", app.key(&revoked.token)),
+    ];
+    for (name, role) in [("viewer_key", "viewer"), ("editor_key", "editor"), ("admin_key", "admin"), ("owner_key", "owner")] {
+        actors.push((name, app.key(&acme.key(json!({"role": role})).await.token)));
+    }
+    let all = acme.solo().await.view["permissions"].as_array().expect("permissions").clone();
+    let but: Vec<Value> = all.into_iter().filter(|held| Some(held.as_str().unwrap_or_default()) != permission(operation)).collect();
+    actors.push(("all_but_needed_key", app.key(&acme.key(json!({"permissions": but})).await.token)));
+    actors.push(("owner", acme.owner()));
+    actors
+}
+
+#[tokio::test]
+async fn every_operation_answers_every_actor_as_the_committed_table_says() {
+    let app = App::spawn().await;
+    let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
+    let document: Value = serde_json::from_str(&api::openapi::text().expect("a document")).expect("JSON");
+    let mut rows = Vec::new();
+    let mut number = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an item") {
+            let id = operation["operationId"].as_str().expect("an id");
+            let mut actors = actors(&app, &acme, id).await;
+            actors.push(("other_owner", globex.owner()));
+            actors.push(("other_key", app.key(&globex.solo().await.token)));
+            let mut cells = Vec::new();
+            for (name, actor) in actors {
+                number += 1;
+                let (body, parameters) = request(id, &acme, number).await;
+                let path = parameters.iter().fold(path.clone(), |path, (name, value)| {
+                    path.replace(&format!("{{{name}}}"), value).replace(&format!("{{{name}:.*}}"), value)
+                });
+                assert!(!path.contains('{'), "{id}: a parameter of {path} has no value");
+                let method: Method = method.to_uppercase().parse().expect("a method");
+                let answer = if body.is_null() {
+                    actor.send(format!("{method} {path}"), actor.request(method, &path)).await
+                } else {
+                    actor.with_body(method, &path, &body).await
+                };
+                let documented = operation["responses"].as_object().is_some_and(|known| known.contains_key(&answer.status.to_string()));
+                assert!(documented, "{id} answered {} to {name}, which the document does not tell: {}", answer.status, answer.body);
+                cells.push((name, answer.status));
+            }
+            rows.push((id.to_owned(), cells));
+        }
+    }
+    rows.sort();
+    compare(&render(&rows));
+}
+
+fn render(rows: &[(String, Vec<(&'static str, u16)>)]) -> String {
+    let mut text = String::from("# operation × actor → status. A change here is a security review; see matrix.rs.\n");
+    let names: Vec<&str> = rows[0].1.iter().map(|(name, _)| *name).collect();
+    let _ = write!(text, "{:<26}", "operation");
+    for name in &names {
+        let _ = write!(text, "  {name}");
+    }
+    text.push('\n');
+    for (id, cells) in rows {
+        let _ = write!(text, "{id:<26}");
+        for (name, status) in cells {
+            let _ = write!(text, "  {status:>width$}", width = name.len());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn compare(table: &str) {
+    if std::env::var_os("UPDATE_MATRIX").is_some() {
+        std::fs::write(Path::new(TABLE), table).expect("the table can be written");
+    }
+    let committed = std::fs::read_to_string(TABLE).unwrap_or_default();
+    assert!(committed == table, "the authorization matrix changed.\ncommitted:\n{committed}\nnow:\n{table}");
+}

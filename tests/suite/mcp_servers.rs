@@ -1,0 +1,109 @@
+//! Registering, listing, showing and archiving servers.
+
+use serde_json::json;
+use support::{App, Upstream};
+
+#[tokio::test]
+async fn a_server_is_registered_shown_listed_and_archived() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let body = json!({
+        "name": "My Notes (2)", "url": "https://mcp.example.com/mcp", "description": "All notes",
+        "auth": {"kind": "header", "header": "X-Service-Token", "secret": "upstream-secret"}, "categories": ["productivity"],
+    });
+    let created = acme.server_with(body).await;
+    assert_eq!(created["slug"], "my-notes-2");
+    assert_eq!(created["status"], "active");
+    assert_eq!(created["auth"], json!({"kind": "header", "scope": "organization", "header": "x-service-token"}));
+    assert!(!created.to_string().contains("upstream-secret"));
+    let id = created["id"].as_str().expect("an id");
+    assert!(id.starts_with("mcp_"));
+    for name in [id, "my-notes-2"] {
+        assert_eq!(acme.owner().get(&format!("/api/v1/mcp-servers/{name}")).await.expect(200), created);
+    }
+    assert_eq!(acme.owner().get("/api/v1/mcp-servers").await.expect(200)["items"], json!([created]));
+    let archived = acme.owner().post("/api/v1/mcp-servers/my-notes-2/archive", &json!({})).await.expect(200);
+    assert_eq!(archived["status"], "archived");
+    acme.owner().post("/api/v1/mcp-servers/my-notes-2/archive", &json!({})).await.expect(200);
+    assert_eq!(acme.owner().get("/api/v1/mcp-servers").await.expect(200)["items"], json!([]));
+    let listed = acme.owner().get("/api/v1/mcp-servers?archived=true").await.expect(200);
+    assert_eq!(listed["items"][0]["slug"], "my-notes-2");
+}
+
+#[tokio::test]
+async fn an_archived_server_takes_no_call_from_then_on() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    acme.server("echo", &upstream.url("/echo")).await;
+    let caller = app.key(&acme.solo().await.token);
+    caller.mcp("echo", "", "ping", json!({})).await.expect(200);
+    acme.owner().post("/api/v1/mcp-servers/echo/archive", &json!({})).await.expect(200);
+    caller.mcp("echo", "", "ping", json!({})).await.refused(404, "server_not_found");
+}
+
+#[tokio::test]
+async fn slugs_are_unique_per_organization() {
+    let app = App::spawn().await;
+    let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
+    acme.server("notes", "https://a.example.com/mcp").await;
+    globex.server("notes", "https://b.example.com/mcp").await;
+    let again = json!({"name": "x", "slug": "notes", "url": "https://c.example.com"});
+    acme.owner().post("/api/v1/mcp-servers", &again).await.refused(409, "conflict").names_field("slug");
+}
+
+#[tokio::test]
+async fn pages_are_complete_and_stable_while_servers_are_added() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    for number in 0..7 {
+        acme.server(&format!("s{number}"), "https://a.example.com/mcp").await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/mcp-servers?limit=3".to_owned();
+    loop {
+        let page = acme.owner().get(&path).await.expect(200);
+        let slugs = page["items"].as_array().expect("items").iter();
+        seen.extend(slugs.map(|server| server["slug"].as_str().expect("a slug").to_owned()));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/api/v1/mcp-servers?limit=3&cursor={cursor}");
+        if seen.len() == 3 {
+            acme.owner().post("/api/v1/mcp-servers/s0/archive", &json!({})).await.expect(200);
+        }
+    }
+    assert_eq!(seen, ["s0", "s1", "s2", "s3", "s4", "s5", "s6"]);
+    for bad in ["limit=0", "limit=201", "limit=x", "cursor=!!!", "cursor=bm9uc2Vuc2U"] {
+        acme.owner().get(&format!("/api/v1/mcp-servers?{bad}")).await.refused(400, "validation_failed");
+    }
+}
+
+#[tokio::test]
+async fn private_addresses_are_refused_at_registration_with_the_fix() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    for url in ["http://10.0.0.1/mcp", "https://169.254.169.254/", "https://[::1]/", "http://mcp.example.com", "ftp://x", "https://u:p@x.example.com"] {
+        let answer = acme.owner().post("/api/v1/mcp-servers", &json!({"name": "x", "url": url})).await;
+        answer.refused(400, "validation_failed").names_field("url");
+    }
+    let answer = acme.owner().post("/api/v1/mcp-servers", &json!({"name": "x", "url": "https://10.0.0.1/"})).await;
+    assert!(answer.body.contains("KEYRACK_EGRESS_ALLOW"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn auth_that_does_not_fit_its_kind_is_refused_field_by_field() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let cases = [
+        (json!({"kind": "bearer"}), "auth.secret"),
+        (json!({"kind": "none", "secret": "x"}), "auth.secret"),
+        (json!({"kind": "bearer", "secret": "x", "header": "X-A"}), "auth.header"),
+        (json!({"kind": "header", "secret": "x"}), "auth.header"),
+        (json!({"kind": "header", "secret": "x", "header": "Host"}), "auth.header"),
+        (json!({"kind": "header", "secret": "x", "header": "X-Keyrack-Assertion"}), "auth.header"),
+        (json!({"kind": "basic", "secret": "x", "username": "a:b"}), "auth.username"),
+        (json!({"kind": "bearer", "secret": "two\nlines"}), "auth.secret"),
+    ];
+    for (auth, field) in cases {
+        let answer = acme.owner().post("/api/v1/mcp-servers", &json!({"name": "x", "url": "https://x.example.com", "auth": auth})).await;
+        answer.refused(400, "validation_failed").names_field(field);
+    }
+}

@@ -1,0 +1,67 @@
+//! The plaintext of no secret exists anywhere after creation: not in the database file, its WAL, the logs at trace
+//! level, or the audit rows, which are in that database.
+
+use reqwest::Method;
+use serde_json::json;
+use support::{App, Upstream, logs};
+
+#[tokio::test]
+async fn no_secret_is_in_the_database_its_wal_or_the_logs() {
+    let (mut app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    let upstream_secret = "upstream-credential-5f2c8a";
+    let auth = json!({"kind": "bearer", "secret": upstream_secret});
+    acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/echo"), "auth": auth})).await;
+    let mut secrets = vec![upstream_secret.to_owned(), "correct horse battery".to_owned()];
+    secrets.extend(acme.access_token.split('.').next_back().map(str::to_owned));
+    for key in [acme.solo().await, acme.client().await, acme.platform().await] {
+        let caller = app.key(&key.token);
+        caller.get("/api/v1/me").await.expect(200);
+        caller.mcp("up", "?org_id=acme&user_id=marina", "ping", json!({})).await;
+        // Where it does not belong: in a query, a body and a path.
+        app.anonymous().get(&format!("/api/v1/me?token={}", key.token)).await.expect(401);
+        acme.owner().with_body(Method::POST, "/api/v1/api-keys", &json!({"name": 1, "x": key.token})).await.expect(400);
+        let login = json!({"email": "owner@acme.example.com", "password": key.token});
+        app.anonymous().post("/api/v1/auth/login", &login).await.expect(401);
+        acme.revoke(&key.id).await;
+        caller.get("/api/v1/me").await.expect(401);
+        secrets.push(key.token.rsplit('_').next().expect("three parts").to_owned());
+    }
+    let signed_up = app.sign_up("globex", &json!({})).await;
+    let cookie = signed_up.headers["set-cookie"].to_str().expect("text").to_owned();
+    secrets.push(cookie.split([';', '=']).nth(1).expect("a value").to_owned());
+    // Written, but not yet moved out of the write-ahead log: both files must be clean.
+    scan(&app, &secrets);
+    app.stop().await;
+    scan(&app, &secrets);
+    let log = logs::so_far();
+    assert!(log.len() > 10_000, "the log at trace level is where to look");
+    for secret in &secrets {
+        assert!(!contains(&log, secret.as_bytes()), "the log has {secret}");
+    }
+}
+
+fn scan(app: &App, secrets: &[String]) {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(app.data.path()).expect("a directory").flatten() {
+        let content = std::fs::read(entry.path()).expect("a file");
+        if entry.file_name() == "root.secret" {
+            continue;
+        }
+        bytes += content.len();
+        for secret in secrets {
+            assert!(!contains(&content, secret.as_bytes()), "{} has {secret}", entry.path().display());
+        }
+        // Audit rows are rows of this database; that there are some shows that the scan can fail.
+        if entry.file_name() == "keyrack.db" && content.len() > 4096 {
+            let marked = [b"key.create".as_slice(), b"key.revoke", b"mcp.connect"];
+            let wal = std::fs::read(app.data.path().join("keyrack.db-wal")).unwrap_or_default();
+            assert!(marked.iter().all(|mark| contains(&content, mark) || contains(&wal, mark)), "no audit rows");
+        }
+    }
+    assert!(bytes > 50_000, "{bytes} bytes are no database");
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

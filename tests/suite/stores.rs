@@ -1,0 +1,174 @@
+//! Every port's contract, on SQLite and on PostgreSQL: what a store promises whichever database is behind it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+use support::{App, AppOptions, Store, Upstream};
+
+/// Each contract becomes two tests.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        mod sqlite { $( #[tokio::test] async fn $name() { super::$name(super::Store::Sqlite).await; } )+ }
+        mod postgres { $( #[tokio::test] async fn $name() { super::$name(super::Store::Postgres).await; } )+ }
+    };
+}
+
+on_both! {
+    a_key_round_trips_with_its_servers_and_tenants
+    a_revoked_key_leaves_its_metadata_and_no_digest
+    pages_of_keys_are_complete
+    a_listed_tenant_is_found_among_very_many
+    two_first_uses_at_once_make_one_tenant
+    of_two_bootstrap_sign_ups_at_once_one_succeeds
+    of_two_refreshes_at_once_one_succeeds
+    a_server_and_its_sealed_credential_round_trip
+    what_is_taken_is_a_conflict_and_not_a_fault
+    audit_rows_are_numbered_without_a_gap
+    a_store_that_was_migrated_is_migrated_again_without_a_step
+}
+
+async fn a_key_round_trips_with_its_servers_and_tenants(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let server = acme.server("notes", "https://a.example.com/mcp").await;
+    let tenants = json!({"orgs": [{"id": "globex", "users": ["marina", "otto"]}, {"id": "initech", "users": "*"}]});
+    let body = json!({"type": "platform", "description": "two\nlines", "servers": [server["id"]], "tenants": tenants, "expiresAt": "2099-01-01T00:00:00Z"});
+    let key = acme.key(body).await;
+    let shown = acme.owner().get(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
+    assert_eq!(shown, key.view);
+    assert_eq!((&shown["tenants"], &shown["description"]), (&tenants, &json!("two\nlines")));
+}
+
+async fn a_revoked_key_leaves_its_metadata_and_no_digest(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let key = acme.solo().await;
+    app.key(&key.token).get("/api/v1/me").await.expect(200);
+    acme.revoke(&key.id).await;
+    let before = app.key_lookups();
+    app.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+    assert_eq!(app.key_lookups(), before + 1, "the store was asked, and has no digest");
+    assert!(acme.owner().get(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200)["revokedAt"].is_string());
+}
+
+async fn pages_of_keys_are_complete(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let mut created = Vec::new();
+    for _ in 0..7 {
+        created.insert(0, acme.solo().await.id);
+    }
+    let (mut seen, mut path) = (Vec::new(), "/api/v1/api-keys?limit=3".to_owned());
+    loop {
+        let page = acme.owner().get(&path).await.expect(200);
+        let ids = page["items"].as_array().expect("items").iter();
+        seen.extend(ids.map(|key| key["id"].as_str().expect("an id").to_owned()));
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/api/v1/api-keys?limit=3&cursor={cursor}");
+    }
+    assert_eq!(seen, created);
+}
+
+async fn a_listed_tenant_is_found_among_very_many(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let users: Vec<String> = (0..5_000).map(|number| format!("user-{number}")).collect();
+    let key = acme.key(json!({"type": "client", "tenants": {"users": users}})).await;
+    assert_eq!((&key.view["tenantCount"], key.view["tenants"]["users"].as_array().map(Vec::len)), (&json!(5_000), Some(1_000)));
+    let caller = app.key(&key.token);
+    for (user, status) in [("user-0", 200), ("user-4999", 200), ("user-5000", 403), ("user-", 403), ("USER-1", 403)] {
+        caller.get(&format!("/api/v1/me?user_id={user}")).await.expect(status);
+    }
+    let more: Vec<String> = (5_000..7_500).map(|number| format!("user-{number}")).collect();
+    let change = json!({"add": {"users": more}, "remove": {"users": users[..2_500]}});
+    let path = format!("/api/v1/api-keys/{}/tenants", key.id);
+    let changed = acme.owner().with_body(Method::PATCH, &path, &change).await.expect(200);
+    assert_eq!(changed["tenantCount"], 5_000);
+    for (user, status) in [("user-0", 403), ("user-2500", 200), ("user-7499", 200)] {
+        caller.get(&format!("/api/v1/me?user_id={user}")).await.expect(status);
+    }
+}
+
+async fn two_first_uses_at_once_make_one_tenant(store: Store) {
+    let (app, upstream) = (App::on(store).await, Upstream::start());
+    let acme = app.organization("acme").await;
+    acme.server("up", &upstream.url("/echo")).await;
+    let token = acme.platform().await.token;
+    let calls = (0..8).map(|_| {
+        let caller = app.key(&token);
+        tokio::spawn(async move { caller.mcp("up", "?org_id=globex&user_id=marina", "ping", json!({})).await.status })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.expect("an answer"), 200);
+    }
+}
+
+async fn of_two_bootstrap_sign_ups_at_once_one_succeeds(store: Store) {
+    let app = App::with(AppOptions { store, ..AppOptions::default() }).await;
+    let token = json!({"bootstrapToken": app.bootstrap_token});
+    let (a, b) = tokio::join!(app.sign_up("acme", &token), app.sign_up("globex", &token));
+    let mut statuses = [a.status, b.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 400]);
+}
+
+async fn of_two_refreshes_at_once_one_succeeds(store: Store) {
+    let app = App::on(store).await;
+    let signed_up = app.sign_up("acme", &json!({})).await;
+    let cookie = signed_up.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let refresh = async || app.anonymous().and("cookie", &cookie).post("/api/v1/auth/refresh", &json!({})).await.status;
+    let (a, b) = tokio::join!(refresh(), refresh());
+    let mut statuses = [a, b];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401]);
+}
+
+async fn a_server_and_its_sealed_credential_round_trip(store: Store) {
+    let (app, upstream) = (App::on(store).await, Upstream::start());
+    let acme = app.organization("acme").await;
+    let auth = json!({"kind": "bearer", "secret": "s3cret"});
+    acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/echo"), "auth": auth})).await;
+    app.key(&acme.solo().await.token).mcp("up", "", "ping", json!({})).await.expect(200);
+    assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
+}
+
+async fn what_is_taken_is_a_conflict_and_not_a_fault(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    app.sign_up("acme", &json!({"email": "other@example.com"})).await.refused(409, "conflict");
+    acme.server("notes", "https://a.example.com").await;
+    let again = json!({"name": "notes", "url": "https://a.example.com"});
+    acme.owner().post("/api/v1/mcp-servers", &again).await.refused(409, "conflict").names_field("slug");
+}
+
+async fn audit_rows_are_numbered_without_a_gap(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let token = acme.solo().await.token;
+    let organization = acme.id.parse().expect("an id");
+    let calls = (0..40).map(|_| {
+        let caller = app.key(&token);
+        tokio::spawn(async move { caller.get("/api/v1/mcp-servers").await.expect(200) })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.expect("an answer");
+    }
+    // sign-up, key decision and creation, 40 reads
+    let mut length = 0;
+    for _ in 0..200 {
+        length = app.services().audit_rows.length(organization).await.expect("a count");
+        if length >= 43 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(length, 43);
+    assert_eq!(app.services().audit_rows.count(organization).await.expect("a count"), 43);
+}
+
+async fn a_store_that_was_migrated_is_migrated_again_without_a_step(store: Store) {
+    let app = App::on(store).await;
+    assert_eq!(app.services().database.migrate().await.expect("nothing to do"), 0);
+    assert_eq!(app.services().database.pending_migrations().await.expect("a count"), 0);
+}

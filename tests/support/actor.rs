@@ -1,0 +1,164 @@
+//! Actors: who asks. An actor has credentials and asks through them alone.
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::{Answer, App};
+
+/// Somebody with credentials, or nobody.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    base: String,
+    http: Client,
+    headers: Vec<(String, String)>,
+}
+
+impl Actor {
+    pub(crate) fn new(app: &App, headers: Vec<(String, String)>) -> Self {
+        Self { base: app.base.clone(), http: app.http.clone(), headers }
+    }
+
+    /// The same with one header more.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A request with this actor's headers.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    /// Sends a request to its end.
+    pub async fn send(&self, asked: String, request: RequestBuilder) -> Answer {
+        match request.send().await {
+            Ok(response) => Answer::read(asked, response).await,
+            Err(error) => panic!("{asked}: {error:?}\n{}", crate::logs::tail()),
+        }
+    }
+
+    /// `GET`
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(format!("GET {path}"), self.request(Method::GET, path)).await
+    }
+
+    /// `POST` with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.with_body(Method::POST, path, body).await
+    }
+
+    /// Any method with a JSON body.
+    pub async fn with_body(&self, method: Method, path: &str, body: &Value) -> Answer {
+        self.send(format!("{method} {path} {body}"), self.request(method.clone(), path).json(body)).await
+    }
+
+    /// `DELETE`
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(format!("DELETE {path}"), self.request(Method::DELETE, path)).await
+    }
+
+    /// A JSON-RPC request through the gateway.
+    pub async fn mcp(&self, server: &str, query: &str, method: &str, params: Value) -> Answer {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.mcp_message(server, query, &message).await
+    }
+
+    /// Any message through the gateway.
+    pub async fn mcp_message(&self, server: &str, query: &str, message: &Value) -> Answer {
+        let path = format!("/mcp-connect/{server}/mcp{query}");
+        let request = self
+            .request(Method::POST, &path)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25")
+            .json(message);
+        self.send(format!("POST {path} {message}"), request).await
+    }
+}
+
+/// A key as its creator gets it.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// `key_…`
+    pub id: String,
+    /// The token.
+    pub token: String,
+    /// The whole answer's `apiKey`.
+    pub view: Value,
+}
+
+/// An organization and its owner.
+#[derive(Debug, Clone)]
+pub struct Organization {
+    /// `org_…`
+    pub id: String,
+    /// Its slug.
+    pub slug: String,
+    /// The owner's `usr_…`.
+    pub owner_id: String,
+    /// The owner's access token.
+    pub access_token: String,
+    base: Actor,
+}
+
+impl Organization {
+    pub(crate) fn new(app: &App, session: &Value) -> Self {
+        let text = |pointer: &str| session.pointer(pointer).and_then(Value::as_str).expect("a session").to_owned();
+        Self {
+            id: text("/organization/id"),
+            slug: text("/organization/slug"),
+            owner_id: text("/user/id"),
+            access_token: text("/accessToken"),
+            base: app.anonymous(),
+        }
+    }
+
+    /// The owner, signed in.
+    #[must_use]
+    pub fn owner(&self) -> Actor {
+        self.base.clone().and("authorization", &format!("Bearer {}", self.access_token))
+    }
+
+    /// Registers a server without authentication; its answer.
+    pub async fn server(&self, slug: &str, url: &str) -> Value {
+        self.server_with(json!({"name": slug, "slug": slug, "url": url})).await
+    }
+
+    /// Registers a server.
+    pub async fn server_with(&self, body: Value) -> Value {
+        self.owner().post("/api/v1/mcp-servers", &body).await.expect(201)
+    }
+
+    /// Creates a key.
+    pub async fn key(&self, body: Value) -> Key {
+        let mut request = json!({"name": "a key"});
+        if let (Some(request), Some(body)) = (request.as_object_mut(), body.as_object()) {
+            request.extend(body.clone());
+        }
+        let created = self.owner().post("/api/v1/api-keys", &request).await.expect(201);
+        let text = |pointer: &str| created.pointer(pointer).and_then(Value::as_str).expect("a key").to_owned();
+        Key { id: text("/apiKey/id"), token: text("/token"), view: created["apiKey"].clone() }
+    }
+
+    /// A solo key.
+    pub async fn solo(&self) -> Key {
+        self.key(json!({"type": "solo"})).await
+    }
+
+    /// A client key for every user.
+    pub async fn client(&self) -> Key {
+        self.key(json!({"type": "client"})).await
+    }
+
+    /// A platform key for every tenant org.
+    pub async fn platform(&self) -> Key {
+        self.key(json!({"type": "platform", "tenants": {"orgs": "*"}})).await
+    }
+
+    /// Revokes a key.
+    pub async fn revoke(&self, id: &str) -> Value {
+        self.owner().delete(&format!("/api/v1/api-keys/{id}")).await.expect(200)
+    }
+}

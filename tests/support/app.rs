@@ -1,0 +1,162 @@
+//! Keyrack as the tests run it: the real server, on a free loopback port, with a store of its own.
+
+use std::sync::Arc;
+
+use api::compose::Services;
+use api::server::{Running, start};
+use api::settings::Settings;
+use reqwest::Client;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{Actor, Answer, Organization, logs, postgres};
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// A file.
+    Sqlite,
+    /// The throw-away cluster.
+    Postgres,
+}
+
+/// What a test wants to be different.
+#[derive(Debug, Clone)]
+pub struct AppOptions {
+    /// The database.
+    pub store: Store,
+    /// Settings by flag.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Default for AppOptions {
+    fn default() -> Self {
+        Self { store: Store::Sqlite, settings: vec![] }
+    }
+}
+
+/// A running Keyrack.
+pub struct App {
+    /// Where it is, without a slash at the end.
+    pub base: String,
+    /// For requests.
+    pub http: Client,
+    /// Its data directory.
+    pub data: TempDir,
+    /// The bootstrap token that it printed.
+    pub bootstrap_token: String,
+    /// The address of its database, when it is PostgreSQL.
+    pub database_url: Option<String>,
+    running: Option<Running>,
+}
+
+impl App {
+    /// Starts one with SQLite and sign-up for everybody.
+    pub async fn spawn() -> Self {
+        Self::with(AppOptions { settings: vec![("signup", "open".to_owned())], ..AppOptions::default() }).await
+    }
+
+    /// Starts one on this store, with sign-up for everybody.
+    pub async fn on(store: Store) -> Self {
+        Self::with(AppOptions { store, settings: vec![("signup", "open".to_owned())] }).await
+    }
+
+    /// Starts one.
+    pub async fn with(options: AppOptions) -> Self {
+        logs::begin();
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let database = match options.store {
+            Store::Sqlite => None,
+            Store::Postgres => Some(postgres::database().await),
+        };
+        let settings = Settings::read(|row| {
+            let set = options.settings.iter().rfind(|(flag, _)| *flag == row.flag).map(|(_, value)| value.clone());
+            set.or_else(|| match row.flag {
+                "listen" => Some("127.0.0.1:0".to_owned()),
+                "data-dir" => Some(data.path().display().to_string()),
+                "database-url" => database.clone(),
+                "database-connections" => Some("4".to_owned()),
+                "root-secret" if options.store == Store::Postgres => Some("a root secret of the tests, long enough".to_owned()),
+                "egress-allow" => Some("127.0.0.0/8".to_owned()),
+                "workers" => Some("2".to_owned()),
+                "shutdown-timeout" => Some("1".to_owned()),
+                _ => None,
+            })
+        })
+        .unwrap_or_else(|faults| panic!("{faults:?}"));
+        let running = start(settings).await.unwrap_or_else(|fault| panic!("{}", api::command::chain(&fault)));
+        Self {
+            base: format!("http://{}", running.address),
+            http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+            data,
+            bootstrap_token: running.bootstrap_token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default(),
+            database_url: database,
+            running: Some(running),
+        }
+    }
+
+    /// What is behind the sockets.
+    #[must_use]
+    pub fn services(&self) -> &Arc<Services> {
+        &self.running.as_ref().expect("it runs").services
+    }
+
+    /// How often a key was looked up in the database.
+    #[must_use]
+    pub fn key_lookups(&self) -> u64 {
+        self.services().key_lookups.lookups()
+    }
+
+    /// Stops it, as an operator would. The data directory stays.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn anonymous(&self) -> Actor {
+        Actor::new(self, vec![])
+    }
+
+    /// Whoever has this key, sent as `X-API-Key`.
+    #[must_use]
+    pub fn key(&self, token: &str) -> Actor {
+        Actor::new(self, vec![("x-api-key".to_owned(), token.to_owned())])
+    }
+
+    /// Whoever sends these headers.
+    #[must_use]
+    pub fn headers(&self, headers: &[(&str, &str)]) -> Actor {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Actor::new(self, headers)
+    }
+
+    /// Signs up a new organization with this slug; needs open sign-up.
+    pub async fn organization(&self, slug: &str) -> Organization {
+        let answer = self.sign_up(slug, &json!({})).await;
+        Organization::new(self, &answer.expect(201))
+    }
+
+    /// Signs up, with changes to the request.
+    pub async fn sign_up(&self, slug: &str, changes: &Value) -> Answer {
+        let mut body = json!({
+            "email": format!("owner@{slug}.example.com"),
+            "password": "correct horse battery",
+            "organization": {"name": format!("The {slug}"), "slug": slug},
+        });
+        if let (Some(body), Some(changes)) = (body.as_object_mut(), changes.as_object()) {
+            body.extend(changes.clone());
+        }
+        self.anonymous().post("/api/v1/auth/signup", &body).await
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Workers end with the process; the data directory goes now.
+        drop(self.running.take());
+    }
+}
