@@ -6,9 +6,9 @@ use actix_web::{HttpMessage, HttpRequest};
 use domain::access::{Actor, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
 use domain::id::OrganizationId;
+use domain::key::KeyId;
 use domain::key::presented::{NoToken, select};
 use domain::key::verify::{Unauthenticated, VerifiedKey, VerifyFault};
-use domain::key::KeyId;
 use domain::organization::session::SessionFault;
 use domain::tenant::{Surface, TenantParams};
 use domain::time::{Clock, SystemClock};
@@ -84,11 +84,14 @@ fn presented<'a>(services: &Services, headers: &'a HeaderMap) -> Result<&'a str,
     let keys = headers.get_all(X_API_KEY).map(actix_http::header::HeaderValue::as_bytes);
     let authorizations = headers.get_all(AUTHORIZATION).map(actix_http::header::HeaderValue::as_bytes);
     select(keys, authorizations).map_err(|reason| {
-        services.audit.count_anonymous("key.verify", match reason {
-            NoToken::Missing => "no credentials",
-            NoToken::Conflicting => "two different credentials",
-            NoToken::NotText => "credentials are not text",
-        });
+        services.audit.count_anonymous(
+            "key.verify",
+            match reason {
+                NoToken::Missing => "no credentials",
+                NoToken::Conflicting => "two different credentials",
+                NoToken::NotText => "credentials are not text",
+            },
+        );
         Problem::new(Code::Unauthenticated)
     })
 }
@@ -134,10 +137,13 @@ async fn scope(
 async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthenticated) -> Result<(), Problem> {
     let key: KeyId = match reason {
         Unauthenticated::NotAToken(not) => {
-            services.audit.count_anonymous("key.verify", match not {
-                domain::key::token::NotAToken::Malformed => "malformed",
-                domain::key::token::NotAToken::Checksum => "checksum does not hold",
-            });
+            services.audit.count_anonymous(
+                "key.verify",
+                match not {
+                    domain::key::token::NotAToken::Malformed => "malformed",
+                    domain::key::token::NotAToken::Checksum => "checksum does not hold",
+                },
+            );
             return Ok(());
         }
         Unauthenticated::Unknown { claimed } => claimed,

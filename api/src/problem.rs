@@ -114,10 +114,11 @@ impl Problem {
     }
 
     /// Logs the cause, if there is one: the end of the chain, once.
-    pub fn log(&self) {
+    pub fn log(&self, request_id: Option<RequestId>) {
         if let Some(cause) = &self.cause {
             let error = cause.as_ref() as &dyn std::error::Error;
-            tracing::error!(code = self.code.as_str(), error, "request failed");
+            let id = request_id.map(tracing::field::display);
+            tracing::error!(code = self.code.as_str(), request_id = id, error, "request failed");
         }
     }
 
@@ -155,8 +156,9 @@ impl Problem {
     /// The whole REST answer.
     #[must_use]
     pub fn respond(&self, request: &HttpRequest) -> HttpResponse {
-        self.log();
-        self.body(request.extensions().get::<RequestId>().copied())
+        let id = request.extensions().get::<RequestId>().copied();
+        self.log(id);
+        self.body(id)
     }
 
     fn body(&self, request_id: Option<RequestId>) -> HttpResponse {

@@ -40,13 +40,10 @@ pub fn outside(routes: &mut ServiceConfig<'_>) {
         .service(system::oauth::no_oauth);
 }
 
-/// The gateway. Every method; with and without `/mcp` and a trailing slash, never a redirect.
+/// The gateway: `/mcp-connect/{server}` and `/mcp-connect/{server}/mcp`, every method, with and without a trailing slash,
+/// never a redirect.
 pub fn gateway(routes: &mut web::ServiceConfig) {
-    for path in
-        ["/mcp-connect/{server}", "/mcp-connect/{server}/", "/mcp-connect/{server}/mcp", "/mcp-connect/{server}/mcp/"]
-    {
-        routes.service(web::resource(path).to(gateway::handle));
-    }
+    routes.service(web::scope(gateway::PREFIX).default_service(web::to(gateway::handle)));
 }
 
 /// The document, and the page that shows it.

@@ -9,13 +9,13 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use domain::store::StoreFault;
 use infra::db::{ConnectFault, Held};
-use infra::upstream::Upstream;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tracing_actix_web::TracingLogger;
 use url::Url;
 
 use crate::compose::{Background, Services};
+use crate::gateway::Line;
 use crate::logging::RequestSpan;
 use crate::openapi::{self, DocumentText};
 use crate::root_secret::{self, RootSecretFault};
@@ -99,10 +99,9 @@ fn http(listener: TcpListener, services: Arc<Services>, document: String) -> std
     let grace = services.settings.shutdown_timeout.as_secs();
     let document = Data::new(DocumentText(document));
     let server = HttpServer::new(move || {
-        let upstream = Upstream::new(&services.egress, services.settings.upstream_connect_timeout);
         App::new()
             .app_data(Data::from(Arc::clone(&services)))
-            .app_data(Data::new(upstream))
+            .app_data(Data::new(Line::open(&services)))
             .app_data(document.clone())
             .wrap(from_fn(layer::finish))
             .wrap(TracingLogger::<RequestSpan>::new())

@@ -108,11 +108,7 @@ impl AuditLog for AuditQueue {
     }
 }
 
-async fn write(
-    mut receiver: mpsc::Receiver<Entry>,
-    rows: SqlAuditRows,
-    anonymous: Arc<Mutex<Anonymous>>,
-) {
+async fn write(mut receiver: mpsc::Receiver<Entry>, rows: SqlAuditRows, anonymous: Arc<Mutex<Anonymous>>) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut interval = tokio::time::interval(ANONYMOUS_INTERVAL);
     loop {
@@ -155,7 +151,10 @@ async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>) {
         tries += 1;
         tracing::error!(error = &error as &dyn std::error::Error, rows = rows.len(), "audit rows wait to be written");
         if closing && tries >= CLOSING_TRIES {
-            tracing::error!(?rows, "audit rows could not be written before the end; this line is all that is left of them");
+            tracing::error!(
+                ?rows,
+                "audit rows could not be written before the end; this line is all that is left of them"
+            );
             break;
         }
         tokio::time::sleep(RETRY).await;

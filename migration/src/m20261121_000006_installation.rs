@@ -11,11 +11,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager
             .create_table(
-                Table::create()
-                    .table("installation")
-                    .col(string("name").primary_key())
-                    .col(string("value"))
-                    .to_owned(),
+                Table::create().table("installation").col(string("name").primary_key()).col(string("value")).to_owned(),
             )
             .await
     }

@@ -39,8 +39,14 @@ async fn a_restart_of_a_used_installation_prints_no_bootstrap_token() {
 async fn slugs_and_emails_are_unique() {
     let app = App::spawn().await;
     app.organization("acme").await;
-    app.sign_up("acme", &json!({"email": "b@example.com"})).await.refused(409, "conflict").names_field("organization.slug");
-    app.sign_up("globex", &json!({"email": "OWNER@acme.example.com"})).await.refused(409, "conflict").names_field("email");
+    app.sign_up("acme", &json!({"email": "b@example.com"}))
+        .await
+        .refused(409, "conflict")
+        .names_field("organization.slug");
+    app.sign_up("globex", &json!({"email": "OWNER@acme.example.com"}))
+        .await
+        .refused(409, "conflict")
+        .names_field("email");
 }
 
 #[tokio::test]
@@ -51,7 +57,9 @@ async fn signing_in_needs_the_right_password_and_never_says_what_was_wrong() {
     let good = json!({"email": "Owner@acme.example.com", "password": "correct horse battery"});
     let session = login(good.clone()).await.expect(200);
     assert_eq!(session["user"]["email"], "owner@acme.example.com");
-    login(json!({"email": "owner@acme.example.com", "password": "correct horse battery", "organization": "acme"})).await.expect(200);
+    login(json!({"email": "owner@acme.example.com", "password": "correct horse battery", "organization": "acme"}))
+        .await
+        .expect(200);
     let wrong = login(json!({"email": "owner@acme.example.com", "password": "wrong horse battery"})).await;
     wrong.refused(401, "unauthenticated");
     for body in [

@@ -40,7 +40,10 @@ async fn a_key_is_shown_with_every_field_of_the_contract_and_its_token_only_once
 async fn the_defaults_are_a_solo_key_with_all_that_its_creators_role_allows() {
     let app = App::spawn().await;
     let key = app.organization("acme").await.key(json!({})).await.view;
-    assert_eq!((&key["type"], &key["role"], &key["servers"], &key["tenants"]), (&json!("solo"), &json!("owner"), &json!("*"), &Value::Null));
+    assert_eq!(
+        (&key["type"], &key["role"], &key["servers"], &key["tenants"]),
+        (&json!("solo"), &json!("owner"), &json!("*"), &Value::Null)
+    );
     assert_eq!(key["permissions"].as_array().map(Vec::len), Some(15));
     assert!(!key["permissions"].to_string().contains("api-keys"));
 }
@@ -103,7 +106,10 @@ async fn keys_never_manage_keys_whatever_their_role() {
     caller.post("/api/v1/api-keys", &json!({"name": "x"})).await.refused(403, "forbidden_permission");
     caller.delete(&one).await.refused(403, "forbidden_permission");
     for method in [Method::PUT, Method::PATCH] {
-        caller.with_body(method, &format!("{one}/tenants"), &json!({"users": "*"})).await.refused(403, "forbidden_permission");
+        caller
+            .with_body(method, &format!("{one}/tenants"), &json!({"users": "*"}))
+            .await
+            .refused(403, "forbidden_permission");
     }
 }
 
@@ -117,7 +123,12 @@ async fn lists_are_newest_first_paged_and_tell_live_from_revoked() {
     }
     acme.revoke(&created[2]).await;
     let ids = |page: &Value| -> Vec<String> {
-        page["items"].as_array().expect("items").iter().map(|key| key["id"].as_str().expect("an id").to_owned()).collect()
+        page["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .map(|key| key["id"].as_str().expect("an id").to_owned())
+            .collect()
     };
     let first = acme.owner().get("/api/v1/api-keys?limit=2").await.expect(200);
     let cursor = first["nextCursor"].as_str().expect("more");
@@ -156,8 +167,10 @@ async fn another_organizations_key_is_the_same_as_none() {
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
     let theirs = globex.solo().await.id;
     for path in ["", "/tenants"] {
-        let (known, unknown) = (format!("/api/v1/api-keys/{theirs}{path}"), format!("/api/v1/api-keys/key_0000000000000000{path}"));
-        let methods = if path.is_empty() { vec![Method::GET, Method::DELETE] } else { vec![Method::PUT, Method::PATCH] };
+        let (known, unknown) =
+            (format!("/api/v1/api-keys/{theirs}{path}"), format!("/api/v1/api-keys/key_0000000000000000{path}"));
+        let methods =
+            if path.is_empty() { vec![Method::GET, Method::DELETE] } else { vec![Method::PUT, Method::PATCH] };
         for method in methods {
             let body = if method == Method::PATCH { json!({"add": {"users": ["a"]}}) } else { json!({"users": "*"}) };
             let a = acme.owner().with_body(method.clone(), &known, &body).await;

@@ -123,8 +123,25 @@ async fn keys_of_an_earlier_prefix_keep_working() {
 #[tokio::test]
 async fn oauth_discovery_is_a_json_404() {
     let app = App::spawn().await;
-    for path in ["oauth-protected-resource", "oauth-protected-resource/mcp-connect/x/mcp", "oauth-authorization-server"] {
+    for path in ["oauth-protected-resource", "oauth-protected-resource/mcp-connect/x/mcp", "oauth-authorization-server"]
+    {
         let answer = app.anonymous().get(&format!("/.well-known/{path}")).await;
         answer.refused(404, "not_found");
     }
+}
+
+#[tokio::test]
+async fn a_refused_caller_is_refused_before_its_body_or_query_is_read() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let viewer = app.key(&acme.key(json!({"role": "viewer"})).await.token);
+    let nobody = app.key("kr_wrong");
+    for body in [json!({"nonsense": 1}), json!("no object")] {
+        nobody.post("/api/v1/mcp-servers", &body).await.refused(401, "unauthenticated");
+        viewer.post("/api/v1/mcp-servers", &body).await.refused(403, "forbidden_role");
+        viewer.post("/api/v1/api-keys", &body).await.refused(403, "forbidden_permission");
+    }
+    nobody.get("/api/v1/mcp-servers?limit=abc").await.refused(401, "unauthenticated");
+    viewer.get("/api/v1/api-keys?limit=abc").await.refused(403, "forbidden_permission");
+    viewer.get("/api/v1/mcp-servers?limit=abc&user_id=").await.refused(400, "invalid_tenant");
 }

@@ -9,7 +9,8 @@ async fn bodies_that_cannot_be_read_say_why() {
     let app = App::spawn().await;
     let owner = app.organization("acme").await.owner();
     let send = async |kind: &str, body: &str| {
-        let request = owner.request(Method::POST, "/api/v1/api-keys").header("content-type", kind).body(body.to_owned());
+        let request =
+            owner.request(Method::POST, "/api/v1/api-keys").header("content-type", kind).body(body.to_owned());
         owner.send(body.to_owned(), request).await
     };
     for broken in ["", "{", "{\"name\": }", "nonsense", "{\"name\":\"x\"} {}"] {
@@ -39,7 +40,11 @@ async fn wrong_fields_are_named() {
     for (body, field, hint) in cases {
         let answer = owner.post("/api/v1/api-keys", &body).await;
         answer.refused(400, "validation_failed").names_field(field);
-        assert!(answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains(hint)), "{field}: {}", answer.body);
+        assert!(
+            answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains(hint)),
+            "{field}: {}",
+            answer.body
+        );
     }
 }
 
@@ -47,7 +52,11 @@ async fn wrong_fields_are_named() {
 async fn a_value_in_the_wrong_place_is_never_repeated() {
     let app = App::spawn().await;
     let owner = app.organization("acme").await.owner();
-    for body in [json!({"name": "x", "type": "hunter2-secret"}), json!({"name": "x", "expiresAt": "hunter2-secret"}), json!({"name": {"hunter2-secret": 1}})] {
+    for body in [
+        json!({"name": "x", "type": "hunter2-secret"}),
+        json!({"name": "x", "expiresAt": "hunter2-secret"}),
+        json!({"name": {"hunter2-secret": 1}}),
+    ] {
         let answer = owner.post("/api/v1/api-keys", &body).await;
         assert_eq!(answer.status, 400);
         assert!(!answer.body.contains("hunter2"), "{}", answer.body);
@@ -65,7 +74,7 @@ async fn a_body_over_the_limit_is_413_on_rest_too() {
 #[tokio::test]
 async fn routes_that_are_not_there_are_a_coded_404() {
     let app = App::spawn().await;
-    for path in ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/nothing", "/mcp-connect", "/mcp-connect/a/b"] {
+    for path in ["/", "/nothing", "/api", "/api/v1", "/api/v1/nothing", "/api/nothing"] {
         app.anonymous().get(path).await.refused(404, "not_found");
     }
 }
@@ -89,6 +98,7 @@ async fn what_a_caller_sends_never_reaches_sql() {
         let status = app.anonymous().post("/api/v1/auth/login", &login).await.status;
         assert!(status == 401 || status == 400, "{status}");
     }
-    let names: Vec<Value> = acme.owner().get("/api/v1/api-keys").await.expect(200)["items"].as_array().expect("items").clone();
+    let names: Vec<Value> =
+        acme.owner().get("/api/v1/api-keys").await.expect(200)["items"].as_array().expect("items").clone();
     assert_eq!(names.len(), nasty.len() + 1);
 }

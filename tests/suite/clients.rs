@@ -13,7 +13,11 @@ use tokio::process::{Child, Command};
 fn tools() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-tools").to_owned();
     let tools = PathBuf::from(std::env::var("KEYRACK_TEST_TOOLS").unwrap_or(default));
-    assert!(tools.join("mcp2/bin/python").exists(), "the clients are not installed in {}: run `tests/run`", tools.display());
+    assert!(
+        tools.join("mcp2/bin/python").exists(),
+        "the clients are not installed in {}: run `tests/run`",
+        tools.display()
+    );
     tools
 }
 
@@ -70,7 +74,8 @@ async fn python_and_langchain_clients_list_and_call_with_each_header() {
     for (token, url) in [(&solo, url.clone()), (&client, format!("{url}?user_id=marina"))] {
         for header in ["x-api-key", "bearer"] {
             for mode in ["auto", "legacy"] {
-                let seen = run("mcp2", "mcp_client.py", &["--url", &url, "--mode", mode, "--header", header], token).await;
+                let seen =
+                    run("mcp2", "mcp_client.py", &["--url", &url, "--mode", mode, "--header", header], token).await;
                 check(&seen);
             }
             check(&run("langchain", "langchain_client.py", &["--url", &url, "--header", header], token).await);

@@ -54,7 +54,16 @@ impl Drop for Serving {
 
 fn create_owner(data: &Path) -> Output {
     keyrack(data)
-        .args(["admin", "create-owner", "--email", "ann@example.com", "--organization-name", "Acme", "--organization-slug", "acme"])
+        .args([
+            "admin",
+            "create-owner",
+            "--email",
+            "ann@example.com",
+            "--organization-name",
+            "Acme",
+            "--organization-slug",
+            "acme",
+        ])
         .env("KEYRACK_OWNER_PASSWORD", "correct horse battery")
         .output()
         .expect("it runs")
@@ -84,7 +93,8 @@ fn serve_says_where_it_listens_is_ready_from_then_on_and_stops_on_a_signal() {
     let data = tempfile::tempdir().expect("a directory");
     let serving = Serving::start(&mut keyrack(data.path()));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let status = runtime.block_on(async { reqwest::get(format!("{}/ready", serving.base)).await.expect("an answer").status() });
+    let status =
+        runtime.block_on(async { reqwest::get(format!("{}/ready", serving.base)).await.expect("an answer").status() });
     assert_eq!(status, 200);
     let output = serving.stop();
     assert!(output.status.success(), "{output:?}");
@@ -138,9 +148,24 @@ fn create_owner_prints_ids_and_the_owner_can_sign_in() {
 #[test]
 fn create_owner_reads_the_password_from_standard_input_too() {
     let data = tempfile::tempdir().expect("a directory");
-    let arguments = ["admin", "create-owner", "--email", "ann@example.com", "--organization-name", "Acme", "--organization-slug", "acme"];
+    let arguments = [
+        "admin",
+        "create-owner",
+        "--email",
+        "ann@example.com",
+        "--organization-name",
+        "Acme",
+        "--organization-slug",
+        "acme",
+    ];
     for (password, succeeds) in [("too short\n", false), ("correct horse battery\n", true)] {
-        let mut child = keyrack(data.path()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut child = keyrack(data.path())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
         child.stdin.take().expect("its input").write_all(password.as_bytes()).expect("it reads");
         let output = child.wait_with_output().expect("it ends");
         assert_eq!(output.status.success(), succeeds, "{}", text(&output.stderr));
@@ -188,7 +213,11 @@ fn demo_check_plays_the_main_job() {
 #[test]
 fn the_demos_keys_answer_within_a_second_of_its_start() {
     let began = Instant::now();
-    let mut child = Command::new(KEYRACK).args(["demo", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = Command::new(KEYRACK)
+        .args(["demo", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let (mut base, mut solo) = (String::new(), String::new());
     for line in lines.map_while(Result::ok) {
@@ -206,7 +235,10 @@ fn the_demos_keys_answer_within_a_second_of_its_start() {
     let status = runtime.block_on(async {
         let request = reqwest::Client::new().post(format!("{base}/mcp-connect/notes/mcp")).header("x-api-key", &solo);
         let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
-        let request = request.header("accept", "application/json, text/event-stream").header("mcp-protocol-version", "2025-11-25").json(&list);
+        let request = request
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25")
+            .json(&list);
         request.send().await.expect("an answer").status()
     });
     let elapsed = began.elapsed();
@@ -215,4 +247,23 @@ fn the_demos_keys_answer_within_a_second_of_its_start() {
     assert_eq!(status, 200);
     // A debug build on busy cores gets more; what the release build takes stands in the README's check.
     assert!(elapsed < Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 }), "{elapsed:?}");
+}
+
+#[test]
+fn a_lost_or_foreign_root_secret_stops_the_start_and_makes_no_new_one() {
+    let data = tempfile::tempdir().expect("a directory");
+    assert!(create_owner(data.path()).status.success());
+    let file = data.path().join("root.secret");
+    let kept = std::fs::read(&file).expect("a secret");
+    std::fs::remove_file(&file).expect("it can be lost");
+    let lost = keyrack(data.path()).arg("serve").output().expect("it runs");
+    assert!(!lost.status.success() && text(&lost.stderr).contains("is missing"), "{}", text(&lost.stderr));
+    assert!(!file.exists());
+    let doctor = keyrack(data.path()).arg("doctor").output().expect("it runs");
+    assert!(text(&doctor.stdout).contains("FAULT root secret"), "{}", text(&doctor.stdout));
+    let foreign =
+        keyrack(data.path()).arg("serve").env("KEYRACK_ROOT_SECRET", "x".repeat(40)).output().expect("it runs");
+    assert!(!foreign.status.success() && text(&foreign.stderr).contains("not the one"), "{}", text(&foreign.stderr));
+    std::fs::write(&file, kept).expect("it can be restored");
+    Serving::start(&mut keyrack(data.path())).stop();
 }

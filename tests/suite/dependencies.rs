@@ -18,7 +18,18 @@ fn direct(package: &str) -> BTreeSet<String> {
 #[test]
 fn domain_does_no_io_and_knows_no_framework() {
     let found = direct("keyrack-domain");
-    for forbidden in ["tokio", "actix-web", "sea-orm", "sqlx", "utoipa", "reqwest", "awc", "keyrack-infra", "keyrack", "keyrack-migration"] {
+    for forbidden in [
+        "tokio",
+        "actix-web",
+        "sea-orm",
+        "sqlx",
+        "utoipa",
+        "reqwest",
+        "awc",
+        "keyrack-infra",
+        "keyrack",
+        "keyrack-migration",
+    ] {
         assert!(!found.contains(forbidden), "domain depends on {forbidden}");
     }
 }

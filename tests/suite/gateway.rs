@@ -41,11 +41,24 @@ async fn nothing_of_the_callers_own_goes_upstream() {
 #[tokio::test]
 async fn what_the_protocol_needs_goes_upstream_and_the_query_does_not() {
     let (app, upstream, acme, _) = scene("/echo?own=1").await;
-    let caller = app.key(&acme.client().await.token).and("mcp-method", "ping").and("mcp-param-region", "eu").and("last-event-id", "7").and("traceparent", "00-1-2-01");
+    let caller = app
+        .key(&acme.client().await.token)
+        .and("mcp-method", "ping")
+        .and("mcp-param-region", "eu")
+        .and("last-event-id", "7")
+        .and("traceparent", "00-1-2-01");
     caller.mcp("up", "?user_id=marina&secret=x", "ping", json!({"deep": [1, 2]})).await.expect(200);
     let seen = upstream.last();
     assert_eq!(seen.target, "/echo?own=1");
-    for (name, value) in [("mcp-protocol-version", "2025-11-25"), ("mcp-method", "ping"), ("mcp-param-region", "eu"), ("last-event-id", "7"), ("traceparent", "00-1-2-01"), ("accept", "application/json, text/event-stream"), ("content-type", "application/json")] {
+    for (name, value) in [
+        ("mcp-protocol-version", "2025-11-25"),
+        ("mcp-method", "ping"),
+        ("mcp-param-region", "eu"),
+        ("last-event-id", "7"),
+        ("traceparent", "00-1-2-01"),
+        ("accept", "application/json, text/event-stream"),
+        ("content-type", "application/json"),
+    ] {
         assert_eq!(seen.header(name), Some(value), "{name}");
     }
     let body: Value = serde_json::from_slice(&seen.body).expect("JSON");
@@ -76,12 +89,19 @@ async fn the_assertion_says_who_calls_and_verifies_with_the_published_key() {
     app.key(&key.token).mcp("up", "?org_id=globex&user_id=marina", "ping", json!({})).await.expect(200);
     let assertion = upstream.last().header("x-keyrack-assertion").expect("an assertion").to_owned();
     let jwks = app.anonymous().get("/.well-known/jwks.json").await.expect(200);
-    let public = jsonwebtoken::DecodingKey::from_ed_components(jwks["keys"][0]["x"].as_str().expect("x")).expect("a key");
+    let public =
+        jsonwebtoken::DecodingKey::from_ed_components(jwks["keys"][0]["x"].as_str().expect("x")).expect("a key");
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::EdDSA);
     validation.set_audience(&[upstream.url("/echo")]);
     validation.set_issuer(&[&app.base]);
     let claims = jsonwebtoken::decode::<Value>(&assertion, &public, &validation).expect("verifies").claims;
-    for (claim, value) in [("organization", "acme"), ("tenantOrg", "globex"), ("tenantUser", "marina"), ("role", "editor"), ("keyId", &key.id)] {
+    for (claim, value) in [
+        ("organization", "acme"),
+        ("tenantOrg", "globex"),
+        ("tenantUser", "marina"),
+        ("role", "editor"),
+        ("keyId", &key.id),
+    ] {
         assert_eq!(claims[claim], value, "{claim}");
     }
     assert!(claims["sub"].as_str().is_some_and(|sub| sub.starts_with("tus_")));
@@ -120,6 +140,10 @@ async fn servers_that_are_unknown_foreign_or_outside_the_key_are_refused_in_orde
         let answer = caller.mcp(foreign, "", "ping", json!({})).await;
         assert_eq!(answer.body_without_request_id(), unknown.body_without_request_id());
     }
+    for path in ["/mcp-connect", "/mcp-connect/", "/mcp-connect/a/b", "/mcp-connect/up/mcp/x", "/mcp-connect/%FF/mcp"] {
+        caller.post(path, &json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).await.refused(404, "server_not_found");
+        app.anonymous().get(path).await.refused(401, "unauthenticated");
+    }
     let other = acme.server("other", &upstream.url("/echo")).await;
     let narrow = app.key(&acme.key(json!({"servers": [other["id"]]})).await.token);
     narrow.mcp("other", "", "ping", json!({})).await.expect(200);
@@ -135,10 +159,20 @@ async fn refusals_carry_the_requests_id_inside_json_rpc() {
     let (app, _upstream, _, token) = scene("/echo").await;
     let message = |id: Value| json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
     for id in [json!(7), json!("seven"), json!(null)] {
-        let body = app.key("kr_wrong").mcp_message("up", "", &message(id.clone())).await.refused(401, "unauthenticated").json();
+        let body = app
+            .key("kr_wrong")
+            .mcp_message("up", "", &message(id.clone()))
+            .await
+            .refused(401, "unauthenticated")
+            .json();
         assert_eq!((&body["jsonrpc"], &body["id"]), (&json!("2.0"), &id));
         assert!(body["error"]["code"].as_i64().is_some_and(|code| !(-32768..=-32000).contains(&code)));
-        let body = app.key(&token).mcp_message("nothing", "", &message(id.clone())).await.refused(404, "server_not_found").json();
+        let body = app
+            .key(&token)
+            .mcp_message("nothing", "", &message(id.clone()))
+            .await
+            .refused(404, "server_not_found")
+            .json();
         assert_eq!(body["id"], id);
     }
 }
@@ -157,7 +191,10 @@ async fn answers_come_back_byte_for_byte_without_what_would_mislead() {
         acme.server(&format!("s{status}"), &upstream.url(&format!("/status/{status}"))).await;
         let answer = caller.mcp(&format!("s{status}"), "", "ping", json!({})).await;
         assert_eq!(answer.status, status);
-        assert_eq!(answer.body, r#"{"error":{"code":-32601,"message":"upstream's own"},"id":1,"jsonrpc":"2.0"}"#);
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {}});
+        let direct =
+            app.http.post(upstream.url(&format!("/status/{status}"))).json(&message).send().await.expect("an answer");
+        assert_eq!(answer.body, direct.text().await.expect("a body"));
     }
 }
 
@@ -178,7 +215,8 @@ async fn redirects_are_followed_once_within_the_origin_and_never_elsewhere() {
     let elsewhere = Upstream::start();
     let quoted = |to: &str| percent_encoding::utf8_percent_encode(to, percent_encoding::NON_ALPHANUMERIC).to_string();
     acme.server("near", &upstream.url(&format!("/redirect/{}", quoted("/echo")))).await;
-    acme.server("loop", &upstream.url(&format!("/redirect/{}", quoted(&format!("/redirect/{}", quoted("/echo")))))).await;
+    acme.server("loop", &upstream.url(&format!("/redirect/{}", quoted(&format!("/redirect/{}", quoted("/echo"))))))
+        .await;
     acme.server_with(json!({"name": "far", "slug": "far", "url": upstream.url(&format!("/redirect/{}", quoted(&elsewhere.url("/echo")))), "auth": {"kind": "bearer", "secret": "s3cret"}})).await;
     let caller = app.key(&token);
     caller.mcp("near", "", "ping", json!({"x": 1})).await.expect(200);
@@ -212,7 +250,9 @@ async fn a_client_that_leaves_cancels_upstream_within_a_second() {
     for behaviour in ["/sse", "/hang"] {
         let (app, upstream, _, token) = scene(behaviour).await;
         let caller = app.key(&token);
-        let request = caller.request(Method::POST, "/mcp-connect/up/mcp").json(&json!({"jsonrpc": "2.0", "id": 1, "method": "x"}));
+        let request = caller
+            .request(Method::POST, "/mcp-connect/up/mcp")
+            .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "x"}));
         let call = tokio::spawn(async move {
             let response = request.send().await.expect("an answer");
             let mut chunks = response.bytes_stream();
@@ -229,7 +269,9 @@ async fn a_client_that_leaves_cancels_upstream_within_a_second() {
 #[tokio::test]
 async fn a_body_that_breaks_off_upstream_breaks_off_here() {
     let (app, _upstream, _, token) = scene("/half").await;
-    let response = app.key(&token).request(Method::POST, "/mcp-connect/up/mcp").json(&json!({})).send().await.expect("a head");
+    let response =
+        app.key(&token).request(Method::POST, "/mcp-connect/up/mcp").json(&json!({})).send().await.expect("a head");
+    assert_eq!(response.status(), 200, "the head and half of the body were there");
     assert!(response.bytes().await.is_err(), "half an answer passed for a whole one");
 }
 
@@ -269,7 +311,8 @@ async fn an_address_is_checked_at_every_connect_and_not_only_at_registration() {
 async fn four_mebibytes_pass_and_more_is_413() {
     let (app, upstream, _, token) = scene("/echo").await;
     let caller = app.key(&token);
-    let text = |length: usize| json!({"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"text": "a".repeat(length)}});
+    let text =
+        |length: usize| json!({"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"text": "a".repeat(length)}});
     let overhead = text(0).to_string().len();
     caller.mcp_message("up", "", &text((4 << 20) - overhead)).await.expect(200);
     assert_eq!(upstream.last().body.len(), 4 << 20);
@@ -288,4 +331,22 @@ async fn foreign_hosts_and_origins_are_403() {
     }
     assert!(upstream.seen().is_empty());
     app.key(&token).and("origin", "http://localhost:6274").mcp("up", "", "ping", json!({})).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_cannot_be_told_is_502_and_not_an_empty_200() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    acme.server("up", &format!("http://{}/mcp", listener.local_addr().expect("an address"))).await;
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut request = [0_u8; 4096];
+        let _ = socket.read(&mut request).await;
+        let answer =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{\"jsonrpc\":\"2.0\"}";
+        let _ = socket.write_all(answer).await;
+    });
+    app.key(&acme.solo().await.token).mcp("up", "", "ping", json!({})).await.refused(502, "upstream_error");
 }

@@ -19,7 +19,8 @@ async fn a_million_look_alikes_cause_no_look_up() {
     let alphabet: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
     let real_id = token.split('_').nth(1).expect("an id").to_owned();
     for number in 0..LOOK_ALIKES {
-        let mut text = |length: usize| -> String { (0..length).map(|_| alphabet[random.random_range(0..62)]).collect() };
+        let mut text =
+            |length: usize| -> String { (0..length).map(|_| alphabet[random.random_range(0..62)]).collect() };
         // Every other one names a key that exists.
         let id = if number % 2 == 0 { real_id.clone() } else { text(16) };
         let guess = format!("kr_{id}_{}", text(49));

@@ -24,9 +24,12 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             (body, vec![])
         }
         "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
-        "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys" | "list_mcp_servers" => none,
+        "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys"
+        | "list_mcp_servers" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
-        "create_mcp_server" => (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![]),
+        "create_mcp_server" => {
+            (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])
+        }
         "get_mcp_server" | "archive_mcp_server" => {
             let slug = format!("fresh-{number}");
             acme.server(&slug, "https://x.example.com/mcp").await;
@@ -60,11 +63,14 @@ async fn actors(app: &App, acme: &Organization, operation: &str) -> Vec<(&'stati
         ("bad_key", app.key("kr_0000000000000000_0000000000000000000000000000000000000000000000000")),
         ("revoked_key", app.key(&revoked.token)),
     ];
-    for (name, role) in [("viewer_key", "viewer"), ("editor_key", "editor"), ("admin_key", "admin"), ("owner_key", "owner")] {
+    for (name, role) in
+        [("viewer_key", "viewer"), ("editor_key", "editor"), ("admin_key", "admin"), ("owner_key", "owner")]
+    {
         actors.push((name, app.key(&acme.key(json!({"role": role})).await.token)));
     }
     let all = acme.solo().await.view["permissions"].as_array().expect("permissions").clone();
-    let but: Vec<Value> = all.into_iter().filter(|held| Some(held.as_str().unwrap_or_default()) != permission(operation)).collect();
+    let but: Vec<Value> =
+        all.into_iter().filter(|held| Some(held.as_str().unwrap_or_default()) != permission(operation)).collect();
     actors.push(("all_but_needed_key", app.key(&acme.key(json!({"permissions": but})).await.token)));
     actors.push(("owner", acme.owner()));
     actors
@@ -97,8 +103,14 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
                 } else {
                     actor.with_body(method, &path, &body).await
                 };
-                let documented = operation["responses"].as_object().is_some_and(|known| known.contains_key(&answer.status.to_string()));
-                assert!(documented, "{id} answered {} to {name}, which the document does not tell: {}", answer.status, answer.body);
+                let documented = operation["responses"]
+                    .as_object()
+                    .is_some_and(|known| known.contains_key(&answer.status.to_string()));
+                assert!(
+                    documented,
+                    "{id} answered {} to {name}, which the document does not tell: {}",
+                    answer.status, answer.body
+                );
                 cells.push((name, answer.status));
             }
             rows.push((id.to_owned(), cells));

@@ -80,7 +80,14 @@ async fn pages_are_complete_and_stable_while_servers_are_added() {
 async fn private_addresses_are_refused_at_registration_with_the_fix() {
     let app = App::spawn().await;
     let acme = app.organization("acme").await;
-    for url in ["http://10.0.0.1/mcp", "https://169.254.169.254/", "https://[::1]/", "http://mcp.example.com", "ftp://x", "https://u:p@x.example.com"] {
+    for url in [
+        "http://10.0.0.1/mcp",
+        "https://169.254.169.254/",
+        "https://[::1]/",
+        "http://mcp.example.com",
+        "ftp://x",
+        "https://u:p@x.example.com",
+    ] {
         let answer = acme.owner().post("/api/v1/mcp-servers", &json!({"name": "x", "url": url})).await;
         answer.refused(400, "validation_failed").names_field("url");
     }
@@ -103,7 +110,26 @@ async fn auth_that_does_not_fit_its_kind_is_refused_field_by_field() {
         (json!({"kind": "bearer", "secret": "two\nlines"}), "auth.secret"),
     ];
     for (auth, field) in cases {
-        let answer = acme.owner().post("/api/v1/mcp-servers", &json!({"name": "x", "url": "https://x.example.com", "auth": auth})).await;
+        let answer = acme
+            .owner()
+            .post("/api/v1/mcp-servers", &json!({"name": "x", "url": "https://x.example.com", "auth": auth}))
+            .await;
         answer.refused(400, "validation_failed").names_field(field);
     }
+}
+
+#[tokio::test]
+async fn a_key_that_lists_servers_sees_and_manages_no_others() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let inside = acme.server("inside", "https://a.example.com/mcp").await;
+    acme.server("outside", "https://b.example.com/mcp").await;
+    let caller = app.key(&acme.key(json!({"servers": [inside["id"]]})).await.token);
+    let listed = caller.get("/api/v1/mcp-servers").await.expect(200);
+    assert_eq!(listed["items"], json!([inside]));
+    caller.get("/api/v1/mcp-servers/outside").await.refused(403, "server_not_allowed");
+    caller.post("/api/v1/mcp-servers/outside/archive", &json!({})).await.refused(403, "server_not_allowed");
+    caller.get("/api/v1/mcp-servers/nothing").await.refused(404, "server_not_found");
+    caller.post("/api/v1/mcp-servers/inside/archive", &json!({})).await.expect(200);
+    assert_eq!(acme.owner().get("/api/v1/mcp-servers/outside").await.expect(200)["status"], "active");
 }

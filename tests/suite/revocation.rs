@@ -113,3 +113,34 @@ async fn a_stream_of_a_key_that_the_cache_forgot_is_cut_all_the_same() {
     while let Some(Ok(_)) = chunks.next().await {}
     assert!(revoked.elapsed() < Duration::from_secs(1), "{:?}", revoked.elapsed());
 }
+
+/// Actix drops a handler whose client leaves; what it committed must be forgotten by the caches all the same.
+#[tokio::test]
+async fn a_revocation_whose_client_leaves_ends_the_key_all_the_same() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let mut revoked = 0;
+    for round in 0..60_u64 {
+        let key = acme.solo().await;
+        let caller = app.key(&key.token);
+        caller.get("/api/v1/me").await.expect(200);
+        let delete = acme.owner().request(Method::DELETE, &format!("/api/v1/api-keys/{}", key.id));
+        // The client leaves at another moment of the work each time.
+        let _ = tokio::time::timeout(Duration::from_micros(200 + round * 150), delete.send()).await;
+        let mut ended = false;
+        for _ in 0..40 {
+            let shown = acme.owner().get(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
+            if shown["revokedAt"].is_string() {
+                ended = true;
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if ended {
+            revoked += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            caller.get("/api/v1/me").await.refused(401, "unauthenticated");
+        }
+    }
+    assert!(revoked > 5, "only {revoked} of the revocations began: the rounds miss the moment");
+}

@@ -25,7 +25,10 @@ async fn a_session_works_for_its_own_caller_alone() {
     let before = upstream.seen().len();
     with(&token).mcp("up", "?user_id=otto", "ping", json!({})).await.refused(404, "session_not_found");
     with(&token).mcp("other", "?user_id=marina", "ping", json!({})).await.refused(404, "session_not_found");
-    with(&acme.client().await.token).mcp("up", "?user_id=marina", "ping", json!({})).await.refused(404, "session_not_found");
+    with(&acme.client().await.token)
+        .mcp("up", "?user_id=marina", "ping", json!({}))
+        .await
+        .refused(404, "session_not_found");
     for forged in ["upstream-session-1", "", "AAAA", &format!("{session}A"), &session[..session.len() - 2]] {
         let caller = app.key(&token).and("mcp-session-id", forged);
         caller.mcp("up", "?user_id=marina", "ping", json!({})).await.refused(404, "session_not_found");

@@ -75,7 +75,10 @@ async fn a_listed_tenant_is_found_among_very_many(store: Store) {
     let acme = app.organization("acme").await;
     let users: Vec<String> = (0..5_000).map(|number| format!("user-{number}")).collect();
     let key = acme.key(json!({"type": "client", "tenants": {"users": users}})).await;
-    assert_eq!((&key.view["tenantCount"], key.view["tenants"]["users"].as_array().map(Vec::len)), (&json!(5_000), Some(1_000)));
+    assert_eq!(
+        (&key.view["tenantCount"], key.view["tenants"]["users"].as_array().map(Vec::len)),
+        (&json!(5_000), Some(1_000))
+    );
     let caller = app.key(&key.token);
     for (user, status) in [("user-0", 200), ("user-4999", 200), ("user-5000", 403), ("user-", 403), ("USER-1", 403)] {
         caller.get(&format!("/api/v1/me?user_id={user}")).await.expect(status);
@@ -171,4 +174,46 @@ async fn a_store_that_was_migrated_is_migrated_again_without_a_step(store: Store
     let app = App::on(store).await;
     assert_eq!(app.services().database.migrate().await.expect("nothing to do"), 0);
     assert_eq!(app.services().database.pending_migrations().await.expect("a count"), 0);
+}
+
+/// A path can hold anything, also what a database does not take.
+#[tokio::test]
+async fn what_callers_write_into_paths_never_blocks_the_audit_log() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let app = App::on(store).await;
+        let acme = app.organization("acme").await;
+        let key = acme.solo().await;
+        let caller = app.key(&key.token);
+        for path in ["%00", "a%00b", "%FF%FE", "%F0%9F%98%80", &key.token, &"x".repeat(3000)] {
+            let answer = caller
+                .post(&format!("/mcp-connect/{path}/mcp"), &json!({"jsonrpc": "2.0", "id": 1, "method": "x"}))
+                .await;
+            answer.refused(404, "server_not_found");
+        }
+        // Durable: answered only once the rows before it are written.
+        acme.server("after", "https://a.example.com").await;
+    }
+}
+
+#[tokio::test]
+async fn one_tenant_named_twice_is_one_tenant() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let app = App::on(store).await;
+        let acme = app.organization("acme").await;
+        let orgs = json!([{"id": "a", "users": ["x"]}, {"id": "a"}, {"id": "b", "users": ["x", "x", "y"]}]);
+        let key = acme.key(json!({"type": "platform", "tenants": {"orgs": orgs}})).await;
+        assert_eq!(key.view["tenantCount"], 4, "{}", key.view);
+        app.key(&key.token).get("/api/v1/me?org_id=a&user_id=anybody").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn one_node_serves_from_a_postgres_database() {
+    let app = App::on(Store::Postgres).await;
+    let settings = vec![
+        ("database-url", app.database_url.clone().expect("its url")),
+        ("root-secret", "a root secret of the tests, long enough".to_owned()),
+    ];
+    let second = support::app::try_start(AppOptions { store: Store::Sqlite, settings }).await;
+    assert!(second.is_err_and(|fault| fault.contains("another keyrack node")));
 }

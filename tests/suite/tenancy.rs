@@ -23,7 +23,11 @@ async fn both(caller: &Actor, query: &str) -> (String, String) {
     let elsewhere = match elsewhere.status {
         200 => {
             let tenant = &elsewhere.json()["tenant"];
-            format!("200 {}/{}", tenant["org"]["id"].as_str().unwrap_or("-"), tenant["user"]["id"].as_str().unwrap_or("-"))
+            format!(
+                "200 {}/{}",
+                tenant["org"]["id"].as_str().unwrap_or("-"),
+                tenant["user"]["id"].as_str().unwrap_or("-")
+            )
         }
         status => format!("{status} {}", elsewhere.code()),
     };
@@ -45,10 +49,21 @@ async fn every_cell_for_a_solo_key() {
     let caller = scene.app.key(&scene.acme.solo().await.token);
     let (org, user) = (&scene.acme.id, &scene.acme.owner_id);
     let own = ("200".to_owned(), "200 -/-".to_owned());
-    for query in [String::new(), "?org_id=acme".into(), format!("?org_id={org}"), format!("?user_id={user}"), format!("?org_id=acme&user_id={user}")] {
+    for query in [
+        String::new(),
+        "?org_id=acme".into(),
+        format!("?org_id={org}"),
+        format!("?user_id={user}"),
+        format!("?org_id=acme&user_id={user}"),
+    ] {
         assert_eq!(both(&caller, &query).await, own, "{query}");
     }
-    for query in ["?org_id=globex".to_owned(), "?user_id=marina".into(), format!("?org_id=globex&user_id={user}"), "?org_id=ACME".into()] {
+    for query in [
+        "?org_id=globex".to_owned(),
+        "?user_id=marina".into(),
+        format!("?org_id=globex&user_id={user}"),
+        "?org_id=ACME".into(),
+    ] {
         assert_eq!(both(&caller, &query).await, (NOT_ALLOWED.into(), NOT_ALLOWED.into()), "{query}");
     }
 }
@@ -58,7 +73,9 @@ async fn every_cell_for_a_client_key() {
     let scene = scene(Store::Sqlite).await;
     let all = scene.app.key(&scene.acme.client().await.token);
     let org = &scene.acme.id;
-    for query in ["?user_id=marina".to_owned(), "?org_id=acme&user_id=marina".into(), format!("?user_id=marina&org_id={org}")] {
+    for query in
+        ["?user_id=marina".to_owned(), "?org_id=acme&user_id=marina".into(), format!("?user_id=marina&org_id={org}")]
+    {
         assert_eq!(both(&all, &query).await, ("200".into(), "200 -/marina".into()), "{query}");
     }
     assert_eq!(both(&all, "").await, (REQUIRED.into(), "200 -/-".into()));
@@ -66,10 +83,15 @@ async fn every_cell_for_a_client_key() {
     assert_eq!(both(&all, "?org_id=globex").await, (REQUIRED.into(), NOT_ALLOWED.into()));
     assert_eq!(both(&all, "?org_id=globex&user_id=marina").await, (NOT_ALLOWED.into(), NOT_ALLOWED.into()));
     all.mcp("echo", "", "ping", json!({})).await.names_field("user_id");
-    let listed = scene.app.key(&scene.acme.key(json!({"type": "client", "tenants": {"users": ["marina", "otto"]}})).await.token);
+    let listed =
+        scene.app.key(&scene.acme.key(json!({"type": "client", "tenants": {"users": ["marina", "otto"]}})).await.token);
     assert_eq!(both(&listed, "?user_id=marina").await, ("200".into(), "200 -/marina".into()));
     for stranger in ["Marina", "marina%20", "nobody"] {
-        assert_eq!(both(&listed, &format!("?user_id={stranger}")).await, (NOT_ALLOWED.into(), NOT_ALLOWED.into()), "{stranger}");
+        assert_eq!(
+            both(&listed, &format!("?user_id={stranger}")).await,
+            (NOT_ALLOWED.into(), NOT_ALLOWED.into()),
+            "{stranger}"
+        );
     }
 }
 
@@ -114,7 +136,16 @@ async fn ids_that_cannot_be_are_400_for_every_key_type() {
     let long = format!("?user_id={}", "a".repeat(129));
     for key in [scene.acme.solo().await, scene.acme.client().await, scene.acme.platform().await] {
         let caller = scene.app.key(&key.token);
-        for query in ["?user_id=", "?org_id=&user_id=a", "?user_id=a&user_id=b", "?user_id=a&user%5Fid=a", "?org_id=a%00&user_id=b", "?user_id=%FF", "?user_id=%zz", &long] {
+        for query in [
+            "?user_id=",
+            "?org_id=&user_id=a",
+            "?user_id=a&user_id=b",
+            "?user_id=a&user%5Fid=a",
+            "?org_id=a%00&user_id=b",
+            "?user_id=%FF",
+            "?user_id=%zz",
+            &long,
+        ] {
             assert_eq!(both(&caller, query).await, (INVALID.into(), INVALID.into()), "{query}");
         }
     }
@@ -158,13 +189,19 @@ async fn changes_take_effect(store: Store) {
     let status = async |user: &str| caller.mcp("echo", &format!("?user_id={user}"), "ping", json!({})).await.status;
     assert_eq!((status("marina").await, status("otto").await), (200, 403));
     let owner = scene.acme.owner();
-    let patched = owner.with_body(Method::PATCH, &path, &json!({"add": {"users": ["otto"]}, "remove": {"users": ["marina"]}})).await.expect(200);
+    let patched = owner
+        .with_body(Method::PATCH, &path, &json!({"add": {"users": ["otto"]}, "remove": {"users": ["marina"]}}))
+        .await
+        .expect(200);
     assert_eq!((&patched["tenants"], &patched["tenantCount"]), (&json!({"users": ["otto"]}), &json!(1)));
     assert_eq!((status("marina").await, status("otto").await), (403, 200));
     owner.with_body(Method::PUT, &path, &json!({"users": "*"})).await.expect(200);
     assert_eq!((status("marina").await, status("otto").await), (200, 200));
     // Taking somebody away from everybody would change nothing.
-    owner.with_body(Method::PATCH, &path, &json!({"remove": {"users": ["otto"]}})).await.refused(400, "validation_failed");
+    owner
+        .with_body(Method::PATCH, &path, &json!({"remove": {"users": ["otto"]}}))
+        .await
+        .refused(400, "validation_failed");
     owner.with_body(Method::PUT, &path, &json!({"users": []})).await.expect(200);
     assert_eq!((status("marina").await, status("otto").await), (403, 403));
     owner.with_body(Method::PUT, &path, &json!({"orgs": "*"})).await.refused(400, "validation_failed");
@@ -188,7 +225,10 @@ async fn adding_a_user_never_narrows_a_tenant_org_and_removing_one_from_all_is_r
     let key = scene.acme.key(json!({"type": "platform", "tenants": tenants})).await;
     let path = format!("/api/v1/api-keys/{}/tenants", key.id);
     let owner = scene.acme.owner();
-    owner.with_body(Method::PATCH, &path, &json!({"add": {"orgs": [{"id": "globex", "users": ["marina"]}]}})).await.expect(200);
+    owner
+        .with_body(Method::PATCH, &path, &json!({"add": {"orgs": [{"id": "globex", "users": ["marina"]}]}}))
+        .await
+        .expect(200);
     let caller = scene.app.key(&key.token);
     caller.mcp("echo", "?org_id=globex&user_id=otto", "ping", json!({})).await.expect(200);
     let remove = json!({"remove": {"orgs": [{"id": "globex", "users": ["marina"]}]}});

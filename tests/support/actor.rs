@@ -26,7 +26,6 @@ impl Actor {
     }
 
     /// A request with this actor's headers.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))

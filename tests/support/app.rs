@@ -64,36 +64,7 @@ impl App {
 
     /// Starts one.
     pub async fn with(options: AppOptions) -> Self {
-        logs::begin();
-        let data = tempfile::tempdir().expect("a temporary directory");
-        let database = match options.store {
-            Store::Sqlite => None,
-            Store::Postgres => Some(postgres::database().await),
-        };
-        let settings = Settings::read(|row| {
-            let set = options.settings.iter().rfind(|(flag, _)| *flag == row.flag).map(|(_, value)| value.clone());
-            set.or_else(|| match row.flag {
-                "listen" => Some("127.0.0.1:0".to_owned()),
-                "data-dir" => Some(data.path().display().to_string()),
-                "database-url" => database.clone(),
-                "database-connections" => Some("4".to_owned()),
-                "root-secret" if options.store == Store::Postgres => Some("a root secret of the tests, long enough".to_owned()),
-                "egress-allow" => Some("127.0.0.0/8".to_owned()),
-                "workers" => Some("2".to_owned()),
-                "shutdown-timeout" => Some("1".to_owned()),
-                _ => None,
-            })
-        })
-        .unwrap_or_else(|faults| panic!("{faults:?}"));
-        let running = start(settings).await.unwrap_or_else(|fault| panic!("{}", api::command::chain(&fault)));
-        Self {
-            base: format!("http://{}", running.address),
-            http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
-            data,
-            bootstrap_token: running.bootstrap_token.as_ref().map(|token| token.expose_secret().to_owned()).unwrap_or_default(),
-            database_url: database,
-            running: Some(running),
-        }
+        try_start(options).await.unwrap_or_else(|fault| panic!("{fault}"))
     }
 
     /// What is behind the sockets.
@@ -159,4 +130,44 @@ impl Drop for App {
         // Workers end with the process; the data directory goes now.
         drop(self.running.take());
     }
+}
+
+/// Starts one, or says why it did not.
+///
+/// # Errors
+/// The fault and its causes.
+pub async fn try_start(options: AppOptions) -> Result<App, String> {
+    logs::begin();
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let database_url = match options.store {
+        Store::Sqlite => None,
+        Store::Postgres => Some(postgres::database().await),
+    };
+    let settings = Settings::read(|row| {
+        let set = options.settings.iter().rfind(|(flag, _)| *flag == row.flag).map(|(_, value)| value.clone());
+        set.or_else(|| match row.flag {
+            "listen" => Some("127.0.0.1:0".to_owned()),
+            "data-dir" => Some(data.path().display().to_string()),
+            "database-url" => database_url.clone(),
+            "database-connections" => Some("4".to_owned()),
+            "root-secret" if options.store == Store::Postgres => {
+                Some("a root secret of the tests, long enough".to_owned())
+            }
+            "egress-allow" => Some("127.0.0.0/8".to_owned()),
+            "workers" => Some("2".to_owned()),
+            "shutdown-timeout" => Some("1".to_owned()),
+            _ => None,
+        })
+    })
+    .map_err(|faults| format!("{faults:?}"))?;
+    let running = start(settings).await.map_err(|fault| api::command::chain(&fault))?;
+    let bootstrap_token = running.bootstrap_token.as_ref().map(|token| token.expose_secret().to_owned());
+    Ok(App {
+        base: format!("http://{}", running.address),
+        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+        data,
+        bootstrap_token: bootstrap_token.unwrap_or_default(),
+        database_url,
+        running: Some(running),
+    })
 }

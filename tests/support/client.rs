@@ -63,8 +63,10 @@ impl Answer {
     #[track_caller]
     pub fn names_field(&self, field: &str) -> &Self {
         let body = self.json();
-        let details = if body["error"]["data"].is_null() { &body["error"]["details"] } else { &body["error"]["data"]["details"] };
-        let named = details["fieldErrors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["field"] == field));
+        let details =
+            if body["error"]["data"].is_null() { &body["error"]["details"] } else { &body["error"]["data"]["details"] };
+        let named =
+            details["fieldErrors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["field"] == field));
         if !named {
             self.fail(&format!("expected an error about {field}"));
         }
@@ -82,6 +84,13 @@ impl Answer {
 
     #[track_caller]
     fn fail(&self, why: &str) -> ! {
-        panic!("{why}\nasked    {}\nanswered {} {}\n{}\nlog:\n{}", self.asked, self.status, self.body, "-".repeat(60), logs::tail())
+        panic!(
+            "{why}\nasked    {}\nanswered {} {}\n{}\nlog:\n{}",
+            self.asked,
+            self.status,
+            self.body,
+            "-".repeat(60),
+            logs::tail()
+        )
     }
 }

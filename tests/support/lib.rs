@@ -2,6 +2,7 @@
 //! saw. Everything stays on loopback.
 
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![expect(clippy::must_use_candidate, reason = "an expectation is often all that is wanted")]
 
 pub mod actor;
 pub mod app;

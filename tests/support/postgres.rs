@@ -26,7 +26,11 @@ pub async fn database() -> String {
     let name = format!("keyrack_{}", Uuid::new_v4().simple());
     let admin = connect(&format!("{base}/postgres")).await;
     admin
-        .execute_raw(Statement::from_sql_and_values(admin.get_database_backend(), format!("CREATE DATABASE {name}"), []))
+        .execute_raw(Statement::from_sql_and_values(
+            admin.get_database_backend(),
+            format!("CREATE DATABASE {name}"),
+            [],
+        ))
         .await
         .expect("a database can be created");
     format!("{base}/{name}")
@@ -100,9 +104,15 @@ fn start() -> Cluster {
 }
 
 /// Ends the cluster when this process ends, however it ends: statics are never dropped.
+#[expect(clippy::zombie_processes, reason = "it outlives this process, which is its purpose")]
 fn watch(server: u32) {
     let script = format!("while kill -0 {} 2>/dev/null; do sleep 1; done; kill -QUIT {server}", std::process::id());
-    let watcher = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let watcher = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     watcher.expect("sh can be run");
 }
 
@@ -115,7 +125,8 @@ fn binaries() -> PathBuf {
     let has = |directory: &Path| directory.join("initdb").exists() && directory.join("postgres").exists();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut installed: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).filter(|bin| has(bin)).collect();
+    let mut installed: Vec<PathBuf> =
+        versions.map(|version| version.path().join("bin")).filter(|bin| has(bin)).collect();
     installed.sort();
     let found = installed.pop().or_else(|| std::env::split_paths(&path).find(|directory| has(directory)));
     found.expect("PostgreSQL is installed: `tests/run` installs it")

@@ -152,7 +152,9 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
                 if count > 0 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                let event = format!("id: {count}\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{count}}}\n\n");
+                let event = format!(
+                    "id: {count}\ndata: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{count}}}\n\n"
+                );
                 Some((Ok::<_, actix_web::Error>(Bytes::from(event)), (count + 1, open)))
             });
             HttpResponse::Ok().content_type("text/event-stream").streaming(events.boxed_local())
@@ -163,11 +165,15 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             HttpResponse::Ok().json(result)
         }
         "/half" => {
-            let chunks = futures_util::stream::iter([
-                Ok(Bytes::from_static(b"{\"jsonrpc\":")),
-                Err(actix_web::error::ErrorInternalServerError("gone")),
-            ]);
-            HttpResponse::Ok().content_type("application/json").streaming(chunks)
+            // The pause lets the first half leave before the connection breaks.
+            let chunks = futures_util::stream::unfold(0, |half| async move {
+                if half == 0 {
+                    return Some((Ok(Bytes::from_static(b"{\"jsonrpc\":")), 1));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Some((Err(actix_web::error::ErrorInternalServerError("gone")), 2))
+            });
+            HttpResponse::Ok().content_type("application/json").streaming(chunks.boxed_local())
         }
         "/session" => HttpResponse::Ok().insert_header(("mcp-session-id", "upstream-session-1")).json(result),
         "/rude" => HttpResponse::Ok()

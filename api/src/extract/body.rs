@@ -5,9 +5,9 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{self, Data};
 use actix_web::{FromRequest, HttpRequest};
 use domain::field::FieldErrors;
+use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use serde::de::DeserializeOwned;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::code::Code;

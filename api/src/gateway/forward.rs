@@ -7,13 +7,13 @@ use awc::ClientResponse;
 use awc::error::SendRequestError;
 use bytes::Bytes;
 use domain::key::port::LiveKey;
-use infra::upstream::{Upstream, UpstreamFault};
+use infra::upstream::UpstreamFault;
 use url::Url;
 
 use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::stream::{Relayed, over};
-use super::{Admitted, session};
+use super::{Admitted, Line, session};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
@@ -26,7 +26,7 @@ type Answer = ClientResponse<actix_http::BoxedPayloadStream>;
 /// [`Problem`] where the upstream gave no answer that may be passed on, or the key was revoked meanwhile.
 pub(super) async fn forward(
     services: &Services,
-    upstream: &Upstream,
+    line: &Line,
     request: &HttpRequest,
     admitted: Admitted,
     body: Bytes,
@@ -41,7 +41,7 @@ pub(super) async fn forward(
     let answer = async {
         let mut target = passport.target.clone();
         for hop in 0..2 {
-            let mut outgoing = upstream.request(request.method().clone(), target.clone());
+            let mut outgoing = line.upstream.request(request.method().clone(), target.clone());
             copy_request(request.headers(), outgoing.headers_mut());
             dress(outgoing.headers_mut(), &passport, session.as_ref());
             let answer = outgoing.send_body(body.clone()).await.map_err(fault)?;
@@ -60,14 +60,14 @@ pub(super) async fn forward(
     let answer = tokio::select! {
         biased;
         () = over(&live) => return Err(Problem::new(Code::Unauthenticated)),
-        answer = tokio::time::timeout(idle, answer) => {
-            answer.map_err(|_| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
+        answer = line.clock.within(idle, answer) => {
+            answer.ok_or_else(|| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
         }
     };
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, answer, &grant, &server, live)
+    relay(services, line, answer, &grant, &server, live)
 }
 
 fn dress(
@@ -115,6 +115,7 @@ fn redirect(answer: &Answer, from: &Uri) -> Redirect {
 
 fn relay(
     services: &Services,
+    line: &Line,
     answer: Answer,
     grant: &domain::access::Grant<domain::access::permission::McpConnect>,
     server: &domain::access::decide::ReachableServer,
@@ -140,7 +141,7 @@ fn relay(
         response.headers_mut().insert(MCP_SESSION_ID, sealed);
     }
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Relayed::new(answer, length, live, services.settings.upstream_idle_timeout);
+    let body = Relayed::new(answer, length, live, services.settings.upstream_idle_timeout, line.clock.clone());
     Ok(response.set_body(body).map_into_boxed_body())
 }
 

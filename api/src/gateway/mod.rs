@@ -5,6 +5,7 @@
 
 mod forward;
 mod headers;
+mod idle;
 pub mod passport;
 pub mod refusal;
 mod session;
@@ -21,12 +22,32 @@ use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
 use infra::upstream::Upstream;
+use percent_encoding::percent_decode_str;
 
+use self::idle::IdleClock;
 use crate::authenticate::{Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
 use crate::problem::Problem;
+
+/// What every path of the gateway begins with.
+pub const PREFIX: &str = "/mcp-connect";
+
+/// A worker's way to upstream servers.
+pub struct Line {
+    upstream: Upstream,
+    clock: IdleClock,
+}
+
+impl Line {
+    /// Opens it on this worker.
+    #[must_use]
+    pub fn open(services: &Services) -> Self {
+        let upstream = Upstream::new(&services.egress, services.settings.upstream_connect_timeout);
+        Self { upstream, clock: IdleClock::start() }
+    }
+}
 
 /// A caller that may use the server it asked for.
 struct Admitted {
@@ -40,7 +61,7 @@ pub async fn handle(
     request: HttpRequest,
     payload: Payload,
     services: Data<Services>,
-    upstream: Data<Upstream>,
+    line: Data<Line>,
 ) -> HttpResponse {
     let admitted = match admit(&services, &request).await {
         Ok(admitted) => admitted,
@@ -53,7 +74,7 @@ pub async fn handle(
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
     let (problem, body) = match extract::read(payload, services.settings.body_limit).await {
         Err(problem) => (problem, None),
-        Ok(body) => match forward::forward(&services, &upstream, &request, admitted, body.clone()).await {
+        Ok(body) => match forward::forward(&services, &line, &request, admitted, body.clone()).await {
             Ok(response) => return response,
             Err(problem) => (problem, Some(body)),
         },
@@ -104,5 +125,9 @@ async fn decide(
 
 /// The server that the path names, if it can be a name at all.
 fn asked(request: &HttpRequest) -> Option<ServerName> {
-    request.match_info().get("server").and_then(ServerName::parse)
+    // Cut out by hand: the router would run a regular expression for it, at every request.
+    let rest = request.path().strip_prefix(PREFIX)?.strip_prefix('/')?;
+    let name = rest.strip_suffix('/').unwrap_or(rest);
+    let name = name.strip_suffix("/mcp").unwrap_or(name);
+    ServerName::parse(&percent_decode_str(name).decode_utf8().ok()?)
 }

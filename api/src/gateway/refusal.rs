@@ -40,8 +40,9 @@ struct Message<'a> {
 /// The answer to a refused message. `body` is the message, as far as it was read.
 #[must_use]
 pub fn respond(problem: &Problem, request: &HttpRequest, body: Option<&[u8]>) -> HttpResponse {
-    problem.log();
-    let content = problem.content(request.extensions().get::<RequestId>().copied());
+    let id = request.extensions().get::<RequestId>().copied();
+    problem.log(id);
+    let content = problem.content(id);
     let mut response = HttpResponse::build(problem.code().status())
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .body(text(problem, &content, body.and_then(message_id)));

@@ -1,10 +1,12 @@
 //! The body on its way back: passed on chunk by chunk, cut when the key is revoked, ended when the upstream is silent
 //! for too long.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
@@ -12,7 +14,8 @@ use domain::key::port::LiveKey;
 use domain::time::{Clock, SystemClock};
 use futures_util::Stream;
 use infra::cache::LiveKeyHandle;
-use tokio::time::{Instant, Sleep};
+
+use super::idle::IdleClock;
 
 /// Why a body ended before its time. The connection is closed without the end that HTTP asks for, so that nobody takes
 /// a part for the whole.
@@ -35,23 +38,32 @@ pub struct Relayed<S> {
     size: BodySize,
     live: LiveKeyHandle,
     idle_timeout: Duration,
+    clock: IdleClock,
     // Made at the first wait: most bodies are there at once and never need them.
     waiting: Option<Waiting>,
 }
 
 struct Waiting {
     ended: Pin<Box<dyn Future<Output = ()>>>,
-    idle: Pin<Box<Sleep>>,
+    idle: Pin<Box<dyn Future<Output = ()>>>,
+    // When the last chunk came; the idle future looks at it.
+    last: Rc<Cell<Instant>>,
 }
 
 impl<S> Relayed<S> {
     /// Relays `inner`, whose length is `length` bytes where the upstream said so.
-    pub const fn new(inner: S, length: Option<u64>, live: LiveKeyHandle, idle_timeout: Duration) -> Self {
+    pub const fn new(
+        inner: S,
+        length: Option<u64>,
+        live: LiveKeyHandle,
+        idle_timeout: Duration,
+        clock: IdleClock,
+    ) -> Self {
         let size = match length {
             Some(length) => BodySize::Sized(length),
             None => BodySize::Stream,
         };
-        Self { inner, size, live, idle_timeout, waiting: None }
+        Self { inner, size, live, idle_timeout, clock, waiting: None }
     }
 }
 
@@ -72,8 +84,8 @@ where
         }
         match Pin::new(&mut this.inner).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
-                if let Some(waiting) = &mut this.waiting {
-                    waiting.idle.as_mut().reset(Instant::now() + this.idle_timeout);
+                if let Some(waiting) = &this.waiting {
+                    waiting.last.set(Instant::now());
                 }
                 return Poll::Ready(Some(Ok(chunk)));
             }
@@ -83,9 +95,12 @@ where
         }
         let waiting = this.waiting.get_or_insert_with(|| {
             let live = this.live.clone();
+            let last = Rc::new(Cell::new(Instant::now()));
+            let (clock, limit, since) = (this.clock.clone(), this.idle_timeout, Rc::clone(&last));
             Waiting {
                 ended: Box::pin(async move { over(&live).await }),
-                idle: Box::pin(tokio::time::sleep(this.idle_timeout)),
+                idle: Box::pin(async move { clock.silence(limit, || since.get()).await }),
+                last,
             }
         });
         if waiting.ended.as_mut().poll(cx).is_ready() {

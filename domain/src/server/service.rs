@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::model::{AuthScope, ServerRecord, ServerStatus, SharedServer, UpstreamAuth};
 use super::port::{ServerName, ServerStore};
-use crate::access::{Denied, Grant, TenantScope};
 use crate::access::permission::{ServersRead, ServersWrite};
+use crate::access::{Denied, Grant, TenantScope};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
 use crate::id::ServerId;

@@ -5,13 +5,22 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 
 use super::{Database, DatabaseKind};
 
-/// Any numbers, as long as they stay: other versions of the program ask for the same.
+/// The numbers may be any, as long as they stay: other versions of the program ask for the same.
 #[derive(Debug, Clone, Copy)]
 pub enum Lock {
     /// Held while migrations run.
-    Migrations = 0x6b65_7972_0001,
+    Migrations,
     /// Held by the one node that serves.
-    Serving = 0x6b65_7972_0002,
+    Serving,
+}
+
+impl Lock {
+    const fn number(self) -> i64 {
+        match self {
+            Self::Migrations => 0x6b65_7972_0001,
+            Self::Serving => 0x6b65_7972_0002,
+        }
+    }
 }
 
 /// A lock, held until it is dropped or the database ends the connection.
@@ -26,7 +35,7 @@ impl Database {
             return Ok(Held { _transaction: None });
         }
         let transaction = self.writer().begin().await?;
-        let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock as i64)).to_owned();
+        let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock.number())).to_owned();
         transaction.execute(&ask).await?;
         Ok(Held { _transaction: Some(transaction) })
     }
@@ -37,7 +46,7 @@ impl Database {
             return Ok(Some(Held { _transaction: None }));
         }
         let transaction = self.writer().begin().await?;
-        let ask = Query::select().expr(Func::cust("pg_try_advisory_xact_lock").arg(lock as i64)).to_owned();
+        let ask = Query::select().expr(Func::cust("pg_try_advisory_xact_lock").arg(lock.number())).to_owned();
         let row = transaction.query_one(&ask).await?;
         let taken = row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false);
         Ok(taken.then_some(Held { _transaction: Some(transaction) }))

@@ -7,7 +7,9 @@ use domain::audit::chain::ChainHash;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait};
+use sea_orm::{
+    ActiveValue, ColumnTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
+};
 use uuid::Uuid;
 
 use super::entity::{audit_event, audit_head};

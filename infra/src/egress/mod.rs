@@ -67,7 +67,8 @@ mod tests {
         // `localhost` stands for any public name whose record was changed after registration.
         let refused = resolver(&[]).resolve("localhost", 80).await;
         assert!(matches!(refused, Err(ResolveFault::Refused(EgressRefusal::Address(_)))), "{refused:?}");
-        let permitted = resolver(&["127.0.0.0/8"]).resolve("localhost", 80).await.expect("127.0.0.1 is among its addresses");
+        let permitted =
+            resolver(&["127.0.0.0/8"]).resolve("localhost", 80).await.expect("127.0.0.1 is among its addresses");
         assert!(permitted.iter().all(SocketAddr::is_ipv4));
     }
 

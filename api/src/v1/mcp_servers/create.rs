@@ -159,7 +159,11 @@ impl TooLong for UpstreamAuth {
 fn username(username: Option<String>) -> Result<String, &'static str> {
     // RFC 7617, section 2: a user name has no colon.
     match username {
-        Some(name) if !name.is_empty() && name.len() <= 256 && !name.contains(':') && !name.contains(char::is_control) => Ok(name),
+        Some(name)
+            if !name.is_empty() && name.len() <= 256 && !name.contains(':') && !name.contains(char::is_control) =>
+        {
+            Ok(name)
+        }
         _ => Err("is required for kind basic: 1 to 256 characters without a colon or control characters"),
     }
 }

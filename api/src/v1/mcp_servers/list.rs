@@ -39,7 +39,8 @@ pub async fn list_mcp_servers(
     filter: Asked<ServerFilter>,
 ) -> Result<HttpResponse, Problem> {
     let filter = filter.read()?;
-    let page = services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
+    let page =
+        services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
     Ok(HttpResponse::Ok().json(Items {
         items: page.items.iter().map(ServerShape::from).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
