@@ -68,7 +68,9 @@ pub fn copy_response(from: &HeaderMap, to: &mut HeaderMap) {
     const DROPPED: [HeaderName; 5] = [SET_COOKIE, WWW_AUTHENTICATE, LOCATION, CONTENT_LENGTH, MCP_SESSION_ID];
     let dropped = named_by_connection(from);
     for (name, value) in from {
-        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) {
+        // Which pages may read an answer is this installation's to say, not the server's.
+        let cors = name.as_str().starts_with("access-control-");
+        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) && !cors {
             to.append(name.clone(), value.clone());
         }
     }
@@ -162,6 +164,7 @@ mod tests {
             ("location", "/"),
             ("content-type", "text/event-stream"),
             ("retry-after", "3"),
+            ("access-control-allow-origin", "*"),
         ]);
         let mut to = HeaderMap::new();
         copy_response(&from, &mut to);

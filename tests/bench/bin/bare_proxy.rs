@@ -18,6 +18,11 @@ use actix_web::http::header::{
 use actix_web::http::uri::{Authority, InvalidUriParts, Parts, Scheme, Uri};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use awc::{Client, Connector};
+use mimalloc::MiMalloc;
+
+// The same as Keyrack's, so that the distance is not one of allocators.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How long an idle connection is kept, on either side; as nginx's default, and longer than a bench's turn.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
