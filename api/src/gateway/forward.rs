@@ -145,13 +145,13 @@ fn relay(
     Ok(response.set_body(body).map_into_boxed_body())
 }
 
-/// Whether the end of the body can be told. The HTTP/1.1 client takes a body that ends with its connection for an empty
-/// one; passing that on would lose the answer without a word.
+/// Whether the end of the body can be told. One that ends with its connection cannot be told from half of one, and the
+/// HTTP/1.1 client takes it for an empty one; passing that on would lose the answer without a word.
 fn is_framed(answer: &Answer) -> bool {
     let bodiless = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::ACCEPTED | StatusCode::NOT_MODIFIED);
     let headers = answer.headers();
     bodiless
-        || answer.version() != Version::HTTP_11
+        || answer.version() == Version::HTTP_2
         || headers.contains_key(CONTENT_LENGTH)
         || headers.contains_key(TRANSFER_ENCODING)
 }

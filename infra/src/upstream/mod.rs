@@ -3,19 +3,22 @@
 //! One per worker thread. It follows no redirects, decompresses nothing, adds no headers of its own, and connects only
 //! through the vetting resolver.
 
+mod whole;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_service::fn_service;
 use actix_tls::connect::tcp::TcpConnector;
-use actix_tls::connect::{ConnectError as TcpFault, ConnectInfo};
+use actix_tls::connect::{ConnectError as TcpFault, ConnectInfo, Connection};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::{Method, Uri};
 use awc::{Client, ClientRequest, Connector};
 use domain::egress::{EgressPolicy, EgressRefusal};
 use rustls::{ClientConfig, RootCertStore};
 
+use self::whole::Whole;
 use crate::egress::{ResolveFault, VettingResolver};
 
 /// An idle connection is kept this long; shorter than what servers commonly allow, so that we close first.
@@ -71,7 +74,9 @@ fn client(policy: &Arc<EgressPolicy>, connect_timeout: Duration) -> Client {
             let port = info.port();
             let addresses =
                 resolver.resolve(info.hostname(), port).await.map_err(|fault| TcpFault::Resolver(Box::new(fault)))?;
-            actix_service::Service::call(&TcpConnector::default().service(), info.set_addrs(addresses)).await
+            let tcp = TcpConnector::default().service();
+            let (io, request) = actix_service::Service::call(&tcp, info.set_addrs(addresses)).await?.into_parts();
+            Ok::<_, TcpFault>(Connection::new(request, Whole(io)))
         }
     });
     let connector = Connector::new()
