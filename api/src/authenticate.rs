@@ -128,7 +128,7 @@ async fn scope(
     if resolved.first_use {
         let mut event = AuditEvent::allowed(&resolved.scope, "tenant.create", AuditTarget::Tenant, SystemClock.now());
         event.request_id = request_id(request);
-        services.audit.record(event).await?;
+        record(services, event).await?;
     }
     Ok(resolved.scope)
 }

@@ -34,6 +34,29 @@ impl<P: PermissionKind> Allowed<P> {
         event.request_id = self.request_id;
         event
     }
+
+    /// Passes a result on, and records it when it refuses what the permission alone would have allowed: the thing is
+    /// somebody else's, or outside the key.
+    ///
+    /// # Errors
+    /// The result's own, or 503 when the log does not keep up.
+    pub async fn noted<T>(
+        &self,
+        services: &Services,
+        target: AuditTarget,
+        result: Result<T, impl Into<Problem>>,
+    ) -> Result<T, Problem> {
+        let problem = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error.into(),
+        };
+        if problem.code().status().is_client_error() {
+            let mut event = self.event(P::PERMISSION.as_str(), target);
+            ended(&mut event, &problem);
+            record(services, event).await?;
+        }
+        Err(problem)
+    }
 }
 
 impl<P> Deref for Allowed<P> {

@@ -14,6 +14,7 @@ use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::stream::{Relayed, over};
 use super::{Admitted, Line, session};
+use crate::authenticate::request_id;
 use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
@@ -44,7 +45,7 @@ pub(super) async fn forward(
             let mut outgoing = line.upstream.request(request.method().clone(), target.clone());
             copy_request(request.headers(), outgoing.headers_mut());
             dress(outgoing.headers_mut(), &passport, session.as_ref());
-            let answer = outgoing.send_body(body.clone()).await.map_err(fault)?;
+            let answer = outgoing.send_body(body.clone()).await.map_err(|error| fault(request, error))?;
             match redirect(&answer, &target) {
                 Redirect::No => return Ok(answer),
                 Redirect::Same(next) if hop == 0 => target = next,
@@ -84,9 +85,10 @@ fn dress(
     }
 }
 
-fn fault(error: SendRequestError) -> Problem {
+fn fault(request: &HttpRequest, error: SendRequestError) -> Problem {
     let fault = UpstreamFault::from(error);
-    tracing::warn!(error = &fault as &dyn std::error::Error, "the upstream server gave no answer");
+    let request_id = request_id(request).map(tracing::field::display);
+    tracing::warn!(request_id, error = &fault as &dyn std::error::Error, "the upstream server gave no answer");
     fault.into()
 }
 

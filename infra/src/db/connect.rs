@@ -24,7 +24,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum DatabaseKind {
     /// A file of this process alone.
     Sqlite,
-    /// A server that any number of nodes share.
+    /// A server.
     Postgres,
 }
 
@@ -79,7 +79,7 @@ impl DatabaseUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectFault {
     /// Another process has the SQLite file.
-    #[error("{} is in use by another keyrack process; stop it first, or use PostgreSQL to run several", .0.display())]
+    #[error("{} is in use by another keyrack process; stop it first, or give this one a data directory of its own", .0.display())]
     InUse(PathBuf),
     /// Another node serves from the database.
     #[error("another keyrack node serves from this database; this version runs one node per database")]

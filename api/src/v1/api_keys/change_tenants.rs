@@ -79,7 +79,8 @@ pub async fn change_api_key_tenants(
     let key = named(&id)?;
     let change = body.read().await?.parse()?;
     let view = to_the_end(async move {
-        let record = services.keys.change_tenants(&allowed, key, change).await?;
+        let changed = services.keys.change_tenants(&allowed, key, change).await;
+        let record = allowed.noted(&services, AuditTarget::Key(key), changed).await?;
         services.audit.record_durably(allowed.event("key.tenants.change", AuditTarget::Key(key))).await?;
         Ok(services.keys.view(&allowed, record).await?)
     })

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ApiKeysRead;
+use domain::audit::AuditTarget;
 use domain::key::KeyId;
 
 use super::shapes::ApiKeyShape;
@@ -36,7 +37,9 @@ pub async fn get_api_key(
     services: Data<Services>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let record = services.keys.get(&allowed, named(&id)?).await?;
+    let key = named(&id)?;
+    let found = services.keys.get(&allowed, key).await;
+    let record = allowed.noted(&services, AuditTarget::Key(key), found).await?;
     let views = services.keys.views(&allowed, vec![record]).await?;
     let view = views.first().ok_or_else(|| Problem::new(Code::NotFound))?;
     Ok(HttpResponse::Ok().json(ApiKeyShape::from(view)))

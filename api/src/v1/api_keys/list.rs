@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ApiKeysRead;
+use domain::audit::AuditTarget;
 use domain::key::port::KeyPosition;
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -64,7 +65,9 @@ pub async fn list_api_keys(
 ) -> Result<HttpResponse, Problem> {
     let filter = filter.read()?;
     let everybody = filter.scope == Some(Scope::Organization);
-    let page = services.keys.list(&allowed, everybody, filter.revoked, paging.read()?.request(position)?).await?;
+    let page = paging.read()?.request(position)?;
+    let listed = services.keys.list(&allowed, everybody, filter.revoked, page).await;
+    let page = allowed.noted(&services, AuditTarget::Organization, listed).await?;
     let next_cursor = page.next.map(cursor);
     let views = services.keys.views(&allowed, page.items).await?;
     Ok(HttpResponse::Ok().json(Items { items: views.iter().map(ApiKeyShape::from).collect(), next_cursor }))

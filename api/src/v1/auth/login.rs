@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
+use uuid::Uuid;
 use validator::Validate;
 
 use super::shapes::{SessionShape, respond};
@@ -23,6 +24,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, PublicRefusals};
 
 /// Who you are.
@@ -56,25 +58,24 @@ pub async fn log_in(
 ) -> Result<HttpResponse, Problem> {
     let LoginRequest { email, password, organization } = body.read().await?;
     let email: Email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
-    match services.accounts.login(&email, password, organization.as_deref()).await {
-        Ok(session) => {
-            let target = AuditTarget::User(session.member.user.id);
-            record(&services, &request, &session.member, "session.open", target).await?;
-            Ok(respond(&services, StatusCode::OK, &session))
+    let (id, inside) = (request_id(&request), services.clone());
+    let session = to_the_end(async move {
+        let opened = inside.accounts.login(&email, password, organization.as_deref()).await;
+        if matches!(opened, Err(AccountFault::Unauthenticated)) {
+            inside.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
         }
-        Err(fault) => {
-            if matches!(fault, AccountFault::Unauthenticated) {
-                services.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
-            }
-            Err(fault.into())
-        }
-    }
+        let session = opened?;
+        record(&inside, id, &session.member, "session.open", AuditTarget::User(session.member.user.id)).await?;
+        Ok(session)
+    })
+    .await?;
+    Ok(respond(&services, StatusCode::OK, &session))
 }
 
 /// Records what a person did before they had a scope.
 pub(super) async fn record(
     services: &Services,
-    request: &HttpRequest,
+    request_id: Option<Uuid>,
     member: &MemberFacts,
     action: &'static str,
     target: AuditTarget,
@@ -84,7 +85,7 @@ pub(super) async fn record(
         organization: Some(member.organization.id),
         target,
         tenant: Tenant::Owner,
-        request_id: request_id(request),
+        request_id,
         ..AuditEvent::unproven(actor, action, SystemClock.now())
     };
     Ok(services.audit.record_durably(event).await?)
@@ -93,7 +94,7 @@ pub(super) async fn record(
 /// Records what became of a session that is known by its refresh token alone.
 pub(super) async fn record_claims(
     services: &Services,
-    request: &HttpRequest,
+    request_id: Option<Uuid>,
     claims: AccessClaims,
     action: &'static str,
     refused: bool,
@@ -102,7 +103,7 @@ pub(super) async fn record_claims(
         organization: Some(claims.organization),
         target: AuditTarget::User(claims.user),
         tenant: Tenant::Owner,
-        request_id: request_id(request),
+        request_id,
         ..AuditEvent::unproven(AuditActor::User(claims.user), action, SystemClock.now())
     };
     let event = if refused { event.refused(Code::Unauthenticated.as_str()) } else { event };

@@ -5,8 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, post};
 
 use super::cookie;
 use super::login::record_claims;
+use crate::authenticate::request_id;
 use crate::compose::Services;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::PublicRefusals;
 
 /// Ends the session of the cookie's refresh token, and removes the cookie. Without one it changes nothing.
@@ -20,10 +22,14 @@ use crate::v1::PublicRefusals;
 #[post("/auth/logout")]
 pub async fn log_out(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
     if let Some(token) = cookie::presented(&request) {
-        let ended = services.accounts.logout(&token).await?;
-        if let Some(claims) = ended {
-            record_claims(&services, &request, claims, "session.close", false).await?;
-        }
+        let (id, inside) = (request_id(&request), services.clone());
+        to_the_end(async move {
+            match inside.accounts.logout(&token).await? {
+                Some(claims) => record_claims(&inside, id, claims, "session.close", false).await,
+                None => Ok(()),
+            }
+        })
+        .await?;
     }
     Ok(HttpResponse::NoContent().cookie(cookie::cleared(services.names.secure())).finish())
 }

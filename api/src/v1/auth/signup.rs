@@ -14,9 +14,11 @@ use validator::Validate;
 
 use super::shapes::SessionShape;
 use super::{login, shapes};
+use crate::authenticate::request_id;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
+use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, PublicRefusals};
 
 /// A new organization and its owner.
@@ -90,7 +92,13 @@ pub async fn sign_up(
     services: Data<Services>,
     body: Body<SignUpRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let session = services.accounts.sign_up(body.read().await?.parse()?).await?;
-    login::record(&services, &request, &session.member, "organization.create", AuditTarget::Organization).await?;
+    let sign_up = body.read().await?.parse()?;
+    let (id, inside) = (request_id(&request), services.clone());
+    let session = to_the_end(async move {
+        let session = inside.accounts.sign_up(sign_up).await?;
+        login::record(&inside, id, &session.member, "organization.create", AuditTarget::Organization).await?;
+        Ok(session)
+    })
+    .await?;
     Ok(shapes::respond(&services, StatusCode::CREATED, &session))
 }

@@ -32,7 +32,8 @@ pub async fn archive_mcp_server(
 ) -> Result<HttpResponse, Problem> {
     let name = ServerName::parse(&server).ok_or_else(|| Problem::new(Code::ServerNotFound))?;
     let server = to_the_end(async move {
-        let server = services.servers.archive(&allowed, &name).await?;
+        let archived = services.servers.archive(&allowed, &name).await;
+        let server = allowed.noted(&services, AuditTarget::Organization, archived).await?;
         services.audit.record_durably(allowed.event("server.archive", AuditTarget::Server(server.id))).await?;
         Ok(server)
     })

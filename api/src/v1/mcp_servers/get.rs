@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ServersRead;
+use domain::audit::AuditTarget;
 use domain::server::port::ServerName;
 
 use super::shapes::ServerShape;
@@ -29,6 +30,7 @@ pub async fn get_mcp_server(
     server: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = ServerName::parse(&server).ok_or_else(|| Problem::new(Code::ServerNotFound))?;
-    let server = services.servers.get(&allowed, &name).await?;
+    let found = services.servers.get(&allowed, &name).await;
+    let server = allowed.noted(&services, AuditTarget::Organization, found).await?;
     Ok(HttpResponse::Ok().json(ServerShape::from(&server)))
 }
