@@ -14,9 +14,14 @@ use domain::key::verify::{Recalled, VerifiedKey};
 use domain::root::RootSecret;
 use domain::tenant::{Surface, TenantParams};
 use infra::cache::LiveKeyHandle;
+use mimalloc::MiMalloc;
 use reqwest::Method;
 use serde_json::json;
 use support::{App, Organization};
+
+// As in the product.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Tenants per request, within the body limit.
 const BATCH: usize = 50_000;
