@@ -1,6 +1,6 @@
 //! Every route of the product, on one page.
 
-use actix_web::web::{self, PathConfig, QueryConfig};
+use actix_web::web::{self, PathConfig};
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -54,12 +54,9 @@ pub fn documents(routes: &mut web::ServiceConfig) {
         .service(SwaggerUi::new("/swagger-ui/{path:.*}").config(Config::new(["/api/v1/openapi.json"])));
 }
 
-/// How paths and queries that do not parse are answered.
+/// How paths that do not parse or lead nowhere are answered.
 pub fn parsing(routes: &mut web::ServiceConfig) {
     routes
-        .app_data(QueryConfig::default().error_handler(|error, _| {
-            Problem::because(Code::ValidationFailed, format!("the query cannot be read: {error}")).into()
-        }))
         .app_data(PathConfig::default().error_handler(|_, _| Problem::new(Code::NotFound).into()))
         .default_service(web::to(layer::no_route));
 }

@@ -61,6 +61,11 @@ async fn a_value_in_the_wrong_place_is_never_repeated() {
         assert_eq!(answer.status, 400);
         assert!(!answer.body.contains("hunter2"), "{}", answer.body);
     }
+    for query in ["scope=hunter2-secret", "revoked=hunter2-secret", "limit=hunter2-secret"] {
+        let answer = owner.get(&format!("/api/v1/api-keys?{query}")).await;
+        answer.refused(400, "validation_failed");
+        assert!(!answer.body.contains("hunter2"), "{}", answer.body);
+    }
 }
 
 #[tokio::test]

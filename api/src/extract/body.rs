@@ -79,9 +79,11 @@ impl<T: DeserializeOwned> Asked<T> {
     /// # Errors
     /// 400
     pub fn read(&self) -> Result<T, Problem> {
-        web::Query::<T>::from_query(&self.query)
-            .map(web::Query::into_inner)
-            .map_err(|error| Problem::because(Code::ValidationFailed, format!("the query cannot be read: {error}")))
+        web::Query::<T>::from_query(&self.query).map(web::Query::into_inner).map_err(|error| {
+            let text = error.to_string();
+            let what = what_is_wrong(text.strip_prefix("Query deserialize error: ").unwrap_or(&text));
+            Problem::because(Code::ValidationFailed, format!("the query cannot be read: {what}"))
+        })
     }
 }
 
@@ -111,7 +113,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let inner = error.into_inner();
         // serde_json's messages for data errors name fields and types, and can quote a value; keep only what is ours.
         if inner.is_data() {
-            Problem::field(Code::ValidationFailed, if path == "." { "body" } else { &path }, what_is_wrong(&inner))
+            Problem::field(
+                Code::ValidationFailed,
+                if path == "." { "body" } else { &path },
+                what_is_wrong(&inner.to_string()),
+            )
         } else {
             Problem::because(
                 Code::InvalidRequest,
@@ -123,8 +129,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn what_is_wrong(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+/// serde's text about a value, without the value.
+fn what_is_wrong(text: &str) -> String {
     let text = text.split(" at line ").next().unwrap_or_default();
     if let Some(rest) = text.strip_prefix("invalid type: ") {
         // "string \"hunter2\", expected u32": the value may be a secret in the wrong place.
