@@ -3,9 +3,9 @@
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
-use domain::access::{Actor, TenantScope};
+use domain::access::decide::{Admitted, Asked, DecisionFault, Proof, Question, ReachableServer, Refusal};
+use domain::access::{Permission, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
-use domain::id::OrganizationId;
 use domain::key::KeyId;
 use domain::key::presented::{NoToken, select};
 use domain::key::verify::{Unauthenticated, VerifiedKey, VerifyFault};
@@ -13,7 +13,6 @@ use domain::organization::session::SessionFault;
 use domain::tenant::{Surface, TenantParams};
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
-use std::sync::Arc;
 use tracing_actix_web::RequestId;
 
 use crate::code::Code;
@@ -22,13 +21,28 @@ use crate::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A caller that was proven, and the shared state of its key if it has one.
+/// A caller whose question was decided in its favour.
 #[derive(Debug)]
 pub struct Proven {
     /// What the request may do.
     pub scope: TenantScope,
-    /// The key in use.
+    /// The shared state of its key, if it has one.
     pub live: Option<LiveKeyHandle>,
+    /// The server that it asked for, if it did.
+    pub server: Option<ReachableServer>,
+}
+
+/// What a surface asks of its callers.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Which surface it is.
+    pub surface: Surface,
+    /// The permission that it takes; none for what every valid caller may.
+    pub permission: Option<Permission>,
+    /// The server that the caller names, where the surface is about one.
+    pub server: Option<Asked<'a>>,
+    /// What the audit log calls it.
+    pub action: &'static str,
 }
 
 /// The request's id as audit rows have it.
@@ -37,28 +51,26 @@ pub fn request_id(request: &HttpRequest) -> Option<uuid::Uuid> {
     request.extensions().get::<RequestId>().map(|id| **id)
 }
 
-/// Proves a key, and only a key.
+/// Proves a key, and only a key, and decides what it asks.
 ///
 /// # Errors
 /// [`Problem`]
-pub async fn by_key(services: &Services, request: &HttpRequest, surface: Surface) -> Result<Proven, Problem> {
+pub async fn by_key(services: &Services, request: &HttpRequest, ask: Ask<'_>) -> Result<Proven, Problem> {
     let token = presented(services, request.headers())?;
-    key(services, request, token, surface).await
+    let verified = key(services, request, token).await?;
+    decide(services, request, Proof::Key(verified), ask).await
 }
 
-/// Proves a key or a person.
+/// Proves a key or a person, and decides what they ask.
 ///
 /// # Errors
 /// [`Problem`]
-pub async fn by_key_or_session(
-    services: &Services,
-    request: &HttpRequest,
-    surface: Surface,
-) -> Result<Proven, Problem> {
+pub async fn by_key_or_session(services: &Services, request: &HttpRequest, ask: Ask<'_>) -> Result<Proven, Problem> {
     let token = presented(services, request.headers())?;
     // A JWT has dots; a key never does.
     if !token.contains('.') {
-        return key(services, request, token, surface).await;
+        let verified = key(services, request, token).await?;
+        return decide(services, request, Proof::Key(verified), ask).await;
     }
     let session = services.sessions.read(token).await.map_err(|fault| {
         if matches!(fault, SessionFault::Unauthenticated) {
@@ -66,18 +78,7 @@ pub async fn by_key_or_session(
         }
         Problem::from(fault)
     })?;
-    let member = session.member().clone();
-    let scope = TenantParams::parse(request.query_string())
-        .map_err(Problem::from)
-        .and_then(|params| TenantScope::of_member(session, surface, params).map_err(Problem::from));
-    match scope {
-        Ok(scope) => Ok(Proven { scope, live: None }),
-        Err(problem) => {
-            let organization = member.organization.id;
-            refused_tenant(services, request, Actor::Member(Arc::new(member)), organization, &problem).await?;
-            Err(problem)
-        }
-    }
+    decide(services, request, Proof::Person(session), ask).await
 }
 
 fn presented<'a>(services: &Services, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
@@ -96,7 +97,7 @@ fn presented<'a>(services: &Services, headers: &'a HeaderMap) -> Result<&'a str,
     })
 }
 
-async fn key(services: &Services, request: &HttpRequest, token: &str, surface: Surface) -> Result<Proven, Problem> {
+async fn key(services: &Services, request: &HttpRequest, token: &str) -> Result<VerifiedKey<LiveKeyHandle>, Problem> {
     let verified = match services.verifier.verify(token).await {
         Ok(verified) => verified,
         Err(VerifyFault::Unauthenticated(reason)) => {
@@ -106,31 +107,72 @@ async fn key(services: &Services, request: &HttpRequest, token: &str, surface: S
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
     services.last_used.note(verified.facts().id);
-    match scope(services, request, &verified, surface).await {
-        Ok(scope) => Ok(Proven { scope, live: Some(verified.live().clone()) }),
-        Err(problem) => {
-            let facts = verified.facts();
-            let actor = Actor::Key(Arc::clone(facts));
-            refused_tenant(services, request, actor, facts.organization.id, &problem).await?;
-            Err(problem)
-        }
-    }
+    Ok(verified)
 }
 
-async fn scope(
+/// Decides, and records the decision either way.
+async fn decide(
     services: &Services,
     request: &HttpRequest,
-    verified: &VerifiedKey<LiveKeyHandle>,
-    surface: Surface,
-) -> Result<TenantScope, Problem> {
-    let params = TenantParams::parse(request.query_string())?;
-    let resolved = services.verifier.scope(verified, surface, params).await?;
-    if resolved.first_use {
-        let mut event = AuditEvent::allowed(&resolved.scope, "tenant.create", AuditTarget::Tenant, SystemClock.now());
-        event.request_id = request_id(request);
-        record(services, event).await?;
+    proof: Proof<LiveKeyHandle>,
+    ask: Ask<'_>,
+) -> Result<Proven, Problem> {
+    let question = Question {
+        surface: ask.surface,
+        tenant: TenantParams::parse(request.query_string()),
+        permission: ask.permission,
+        server: ask.server,
+    };
+    let Admitted { scope, first_use, server } = match services.gate.admit(&proof, question).await {
+        Ok(admitted) => admitted,
+        Err(fault) => return Err(refused(services, request, &proof, &ask, fault).await?),
+    };
+    let event = |action, target| AuditEvent {
+        request_id: request_id(request),
+        ..AuditEvent::allowed(&scope, action, target, SystemClock.now())
+    };
+    if first_use {
+        record(services, event("tenant.create", AuditTarget::Tenant)).await?;
     }
-    Ok(resolved.scope)
+    let target = server.as_ref().map_or(AuditTarget::Organization, |server| AuditTarget::Server(server.record().id));
+    record(services, event(ask.action, target)).await?;
+    let live = match proof {
+        Proof::Key(verified) => Some(verified.live().clone()),
+        Proof::Person(_) => None,
+    };
+    Ok(Proven { scope, live, server })
+}
+
+/// Records a refusal, and says what the caller is told.
+async fn refused(
+    services: &Services,
+    request: &HttpRequest,
+    proof: &Proof<LiveKeyHandle>,
+    ask: &Ask<'_>,
+    fault: DecisionFault,
+) -> Result<Problem, Problem> {
+    let (action, target) = match &fault {
+        DecisionFault::Refused(Refusal::InvalidTenant(_) | Refusal::Tenant(_)) => {
+            ("tenant.resolve", AuditTarget::Tenant)
+        }
+        DecisionFault::Refused(Refusal::Denied(_)) | DecisionFault::Store(_) => (ask.action, AuditTarget::Organization),
+    };
+    let problem = Problem::from(fault);
+    let actor = proof.actor();
+    let mut event = AuditEvent {
+        organization: Some(actor.organization().id),
+        target,
+        request_id: request_id(request),
+        // Only what can be a server's name: a caller may put anything into a path, also a key.
+        reason: match ask.server {
+            Some(Asked::Named(name)) => Some(name.to_string()),
+            Some(Asked::Nonsense) | None => None,
+        },
+        ..AuditEvent::unproven(AuditActor::Proven(actor), action, SystemClock.now())
+    };
+    ended(&mut event, &problem);
+    record(services, event).await?;
+    Ok(problem)
 }
 
 /// Records a refused key. One that was never ours is counted; one that was is named in its organization's log.
@@ -157,23 +199,6 @@ async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthe
         ..AuditEvent::unproven(AuditActor::Key(key), "key.verify", SystemClock.now())
     };
     let event = event.refused(Code::Unauthenticated.as_str());
-    Ok(services.audit.record(event).await?)
-}
-
-async fn refused_tenant(
-    services: &Services,
-    request: &HttpRequest,
-    actor: Actor,
-    organization: OrganizationId,
-    problem: &Problem,
-) -> Result<(), Problem> {
-    let mut event = AuditEvent {
-        organization: Some(organization),
-        target: AuditTarget::Tenant,
-        request_id: request_id(request),
-        ..AuditEvent::unproven(AuditActor::Proven(actor), "tenant.resolve", SystemClock.now())
-    };
-    ended(&mut event, problem);
     Ok(services.audit.record(event).await?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::access::decide::Gate;
 use domain::audit::AuditLog;
 use domain::egress::EgressPolicy;
 use domain::key::TokenKeys;
@@ -10,16 +11,19 @@ use domain::key::verify::Verifier;
 use domain::organization::SessionReader;
 use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
+use domain::policy::port::AccessDirectory;
+use domain::policy::service::PolicyService;
 use domain::root::RootSecret;
-use domain::server::port::{ServerDirectory, ServerStore};
+use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::time::SystemClock;
 use infra::audit::{AuditQueue, AuditWriter};
-use infra::cache::KeyCache;
 use infra::cache::servers::ServerCache;
 use infra::cache::tenants::TenantCache;
+use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
-    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants,
+    Database, SqlAccess, SqlAccounts, SqlAuditRows, SqlGroups, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlPolicies,
+    SqlServers, SqlTenants,
 };
 use infra::last_used::LastUsed;
 use infra::seal::Sealer;
@@ -29,13 +33,18 @@ use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
 
-/// The verifier of this product: its keys and tenants are in a database behind caches.
-pub type KeyVerifier = Verifier<SqlKeyDirectory, SqlTenants, SystemClock>;
+/// The verifier of this product: its keys are in a database behind a cache.
+pub type KeyVerifier = Verifier<SqlKeyDirectory, SystemClock>;
+
+/// The gate of this product: what it decides by is in a database behind caches.
+pub type KeyGate = Gate<SqlTenants, Arc<SqlServers>, SqlAccess>;
 
 /// Everything that requests need, shared by all workers.
 pub struct Services {
-    /// Turns tokens into scopes.
+    /// Turns tokens into verified keys.
     pub verifier: KeyVerifier,
+    /// Decides.
+    pub gate: KeyGate,
     /// Reads people's sessions.
     pub sessions: SessionReader,
     /// Sign-up and sign-in.
@@ -44,8 +53,8 @@ pub struct Services {
     pub keys: KeyService<SystemClock>,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
-    /// Servers, for requests.
-    pub directory: Arc<dyn ServerDirectory>,
+    /// Access policies and groups.
+    pub policies: PolicyService<SystemClock>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// When keys were last used.
@@ -95,6 +104,9 @@ impl Services {
             Arc::new(ServerCache::new(settings.cache_entries)),
             Arc::clone(&sealer),
         ));
+        let access_cache = Arc::new(AccessCache::new(settings.cache_entries));
+        let access = SqlAccess::new(database.clone(), Arc::clone(&access_cache));
+        let access_directory: Arc<dyn AccessDirectory> = Arc::new(access.clone());
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
@@ -104,7 +116,8 @@ impl Services {
         let last_used_store = SqlLastUsed::new(database.clone());
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
         let services = Arc::new(Self {
-            verifier: Verifier::new(token_keys.clone(), key_directory.clone(), tenants, SystemClock),
+            verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
+            gate: Gate::new(tenants, Arc::clone(&servers), access),
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
                 accounts,
@@ -117,12 +130,17 @@ impl Services {
             ),
             keys: KeyService::new(
                 Arc::new(SqlKeyStore::new(database.clone(), key_cache)),
+                Arc::clone(&access_directory),
                 token_keys,
                 settings.key_prefix.clone(),
                 SystemClock,
             ),
-            servers: ServerService::new(Arc::<SqlServers>::clone(&servers) as Arc<dyn ServerStore>, SystemClock),
-            directory: servers,
+            servers: ServerService::new(servers as Arc<dyn ServerStore>, access_directory, SystemClock),
+            policies: PolicyService::new(
+                Arc::new(SqlPolicies::new(database.clone(), Arc::clone(&access_cache))),
+                Arc::new(SqlGroups::new(database.clone(), access_cache)),
+                SystemClock,
+            ),
             audit: Arc::new(audit),
             last_used: last_used.clone(),
             passports: Passports::new(

@@ -28,6 +28,8 @@ pub struct TenantQuery {
     (name = "identity", description = "Who is calling."),
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
+    (name = "access", description = "Who reaches which servers: policies, and the groups that they name."),
+    (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "system", description = "Probes, and keys for upstream servers.")
 ))]
 struct Tags;

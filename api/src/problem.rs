@@ -7,13 +7,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
+use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
 use domain::field::{FieldError, FieldErrors};
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
-use domain::key::verify::ScopeFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
+use domain::policy::service::PolicyFault;
 use domain::server::service::ServerFault;
 use domain::store::{StoreFault, WriteFault};
 use domain::tenant::{InvalidTenant, TenantRefusal};
@@ -257,11 +258,21 @@ impl From<TenantRefusal> for Problem {
     }
 }
 
-impl From<ScopeFault> for Problem {
-    fn from(fault: ScopeFault) -> Self {
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InvalidTenant(invalid) => invalid.into(),
+            Refusal::Tenant(refusal) => refusal.into(),
+            Refusal::Denied(denied) => denied.into(),
+        }
+    }
+}
+
+impl From<DecisionFault> for Problem {
+    fn from(fault: DecisionFault) -> Self {
         match fault {
-            ScopeFault::Refused(refusal) => refusal.into(),
-            ScopeFault::Store(fault) => fault.into(),
+            DecisionFault::Refused(refusal) => refusal.into(),
+            DecisionFault::Store(fault) => fault.into(),
         }
     }
 }
@@ -303,11 +314,21 @@ impl From<KeyFault> for Problem {
     }
 }
 
+impl From<PolicyFault> for Problem {
+    fn from(fault: PolicyFault) -> Self {
+        match fault {
+            PolicyFault::Invalid(errors) => errors.into(),
+            PolicyFault::NotFound => Self::new(Code::NotFound),
+            PolicyFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<ServerFault> for Problem {
     fn from(fault: ServerFault) -> Self {
         match fault {
             ServerFault::Invalid(errors) => errors.into(),
-            ServerFault::NotFound => Self::new(Code::ServerNotFound),
+            ServerFault::NotFound => Denied::ServerNotFound.into(),
             ServerFault::Denied(denied) => denied.into(),
             ServerFault::Write(fault) => fault.into(),
         }

@@ -7,7 +7,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::v1::{api_keys, auth, identity, mcp_servers};
+use crate::v1::{access_policies, api_keys, auth, decisions, groups, identity, mcp_servers};
 use crate::{gateway, layer, openapi, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
@@ -28,7 +28,19 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(api_keys::get::get_api_key)
         .service(api_keys::revoke::revoke_api_key)
         .service(api_keys::replace_tenants::replace_api_key_tenants)
-        .service(api_keys::change_tenants::change_api_key_tenants);
+        .service(api_keys::change_tenants::change_api_key_tenants)
+        .service(access_policies::create::create_access_policy)
+        .service(access_policies::list::list_access_policies)
+        .service(access_policies::get::get_access_policy)
+        .service(access_policies::update::update_access_policy)
+        .service(access_policies::delete::delete_access_policy)
+        .service(groups::create::create_group)
+        .service(groups::list::list_groups)
+        .service(groups::get::get_group)
+        .service(groups::update::update_group)
+        .service(groups::delete::delete_group)
+        .service(decisions::authorize::authorize_request)
+        .service(decisions::verify_key::verify_key);
 }
 
 /// What answers outside `/api`: probes, keys for upstream servers, and the document itself.

@@ -124,6 +124,10 @@ ids! {
     TenantUserId = "tus";
     /// One row of the audit log.
     EventId = "evt";
+    /// A rule about who reaches which servers.
+    PolicyId = "pol";
+    /// Some members of an organization, under a name.
+    GroupId = "grp";
 }
 
 #[cfg(test)]

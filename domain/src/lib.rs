@@ -13,6 +13,7 @@ pub mod id;
 pub mod key;
 pub mod organization;
 pub mod page;
+pub mod policy;
 pub mod root;
 pub mod server;
 pub mod store;

@@ -197,6 +197,8 @@ fn row(event: &AuditEvent) -> AuditRow {
         AuditTarget::Key(id) => ("key", Some(id.to_string())),
         AuditTarget::Server(id) => ("server", Some(id.to_string())),
         AuditTarget::User(id) => ("user", Some(id.to_string())),
+        AuditTarget::Policy(id) => ("policy", Some(id.to_string())),
+        AuditTarget::Group(id) => ("group", Some(id.to_string())),
         AuditTarget::Tenant => ("tenant", None),
     };
     AuditRow {

@@ -73,7 +73,7 @@ fn hot_path(criterion: &mut Criterion) {
     criterion.bench_function("parse", |bench| bench.iter(|| PresentedToken::parse(black_box(text), &token_keys)));
     let presented = PresentedToken::parse(text, &token_keys).expect("our own");
     criterion.bench_function("digest", |bench| bench.iter(|| black_box(&presented).digest(&token_keys)));
-    let verifier = &app.services().verifier;
+    let (verifier, gate) = (&app.services().verifier, &app.services().gate);
     let (_, any) = &keys[0];
     criterion.bench_function("verify", |bench| bench.iter(|| verifier.verify_cached(black_box(any))));
     for (name, token) in &keys {
@@ -81,7 +81,7 @@ fn hot_path(criterion: &mut Criterion) {
         criterion.bench_function(&format!("resolve, {name} allowed tenants"), |bench| {
             bench.iter(|| {
                 let params = TenantParams::parse(black_box(QUERY)).expect("good parameters");
-                verifier.scope_cached(&verified, Surface::Tenant, params).expect("allowed").expect("remembered")
+                gate.resolve_cached(&verified, Surface::Tenant, params).expect("allowed").expect("remembered")
             });
         });
     }
@@ -89,7 +89,7 @@ fn hot_path(criterion: &mut Criterion) {
         bench.iter(|| {
             let verified = remembered(&app, black_box(any));
             let params = TenantParams::parse(black_box(QUERY)).expect("good parameters");
-            verifier.scope_cached(&verified, Surface::Tenant, params).expect("allowed").expect("remembered")
+            gate.resolve_cached(&verified, Surface::Tenant, params).expect("allowed").expect("remembered")
         });
     });
 }

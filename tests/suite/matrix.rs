@@ -24,8 +24,17 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             (body, vec![])
         }
         "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
-        "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys"
-        | "list_mcp_servers" => none,
+        "refresh"
+        | "log_out"
+        | "get_me"
+        | "get_org"
+        | "get_health"
+        | "get_ready"
+        | "get_jwks"
+        | "list_api_keys"
+        | "list_mcp_servers"
+        | "list_access_policies"
+        | "list_groups" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])
@@ -42,8 +51,30 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             let key = acme.key(json!({"type": "client", "tenants": {"users": []}})).await;
             vec![("id", key.id)]
         }),
+        "create_access_policy" => {
+            (json!({"name": format!("policy {number}"), "subjects": [], "resources": []}), vec![])
+        }
+        "get_access_policy" | "delete_access_policy" => {
+            (Value::Null, vec![("id", fresh(acme, "access-policies", number).await)])
+        }
+        "update_access_policy" => (json!({"subjects": []}), vec![("id", fresh(acme, "access-policies", number).await)]),
+        "create_group" => (json!({"name": format!("group {number}")}), vec![]),
+        "get_group" | "delete_group" => (Value::Null, vec![("id", fresh(acme, "groups", number).await)]),
+        "update_group" => (json!({"add": []}), vec![("id", fresh(acme, "groups", number).await)]),
+        "authorize_request" => (json!({"apiKeyId": acme.client().await.id, "userId": "a"}), vec![]),
+        "verify_key" => (json!({"token": acme.client().await.token, "userId": "a"}), vec![]),
         unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
     }
+}
+
+/// A policy or group that nobody else has used.
+async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
+    let body = match area {
+        "groups" => json!({"name": format!("fresh {number}")}),
+        _ => json!({"name": format!("fresh {number}"), "subjects": [], "resources": []}),
+    };
+    let made = acme.owner().post(&format!("/api/v1/{area}"), &body).await.expect(201);
+    made["id"].as_str().expect("an id").to_owned()
 }
 
 /// The permission that an operation needs, where a key can hold it.
@@ -51,6 +82,7 @@ fn permission(operation: &str) -> Option<&'static str> {
     match operation {
         "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
+        "authorize_request" | "verify_key" => Some("keys:verify"),
         _ => None,
     }
 }

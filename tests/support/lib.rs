@@ -11,7 +11,7 @@ pub mod logs;
 pub mod postgres;
 pub mod upstream;
 
-pub use actor::{Actor, Organization};
+pub use actor::{Actor, Key, Organization};
 pub use app::{App, AppOptions, Store};
 pub use client::Answer;
 pub use upstream::Upstream;

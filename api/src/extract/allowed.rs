@@ -12,7 +12,7 @@ use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
 use futures_util::future::LocalBoxFuture;
 
-use crate::authenticate::{by_key_or_session, ended, record, request_id};
+use crate::authenticate::{Ask, by_key_or_session, ended, record, request_id};
 use crate::compose::Services;
 use crate::problem::Problem;
 
@@ -78,12 +78,8 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let (services, request) = (services(request), request.clone());
         Box::pin(async move {
-            let proven = by_key_or_session(&services, &request, Surface::Elsewhere).await?;
-            let target = AuditTarget::Organization;
-            let mut event = AuditEvent::allowed(&proven.scope, "identity:read", target, SystemClock.now());
-            event.request_id = request_id(&request);
-            record(&services, event).await?;
-            Ok(Self(proven.scope))
+            let ask = Ask { surface: Surface::Elsewhere, permission: None, server: None, action: "identity:read" };
+            Ok(Self(by_key_or_session(&services, &request, ask).await?.scope))
         })
     }
 }
@@ -95,16 +91,11 @@ impl<P: PermissionKind> FromRequest for Allowed<P> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let (services, request) = (services(request), request.clone());
         Box::pin(async move {
-            let proven = by_key_or_session(&services, &request, Surface::Elsewhere).await?;
-            let action = P::PERMISSION.as_str();
-            let mut event = AuditEvent::allowed(&proven.scope, action, AuditTarget::Organization, SystemClock.now());
-            event.request_id = request_id(&request);
-            let granted = proven.scope.grant::<P>();
-            if let Err(denied) = &granted {
-                ended(&mut event, &Problem::from(*denied));
-            }
-            record(&services, event).await?;
-            Ok(Self { grant: granted?, request_id: request_id(&request), permission: PhantomData })
+            let permission = P::PERMISSION;
+            let surface = Surface::Elsewhere;
+            let ask = Ask { surface, permission: Some(permission), server: None, action: permission.as_str() };
+            let proven = by_key_or_session(&services, &request, ask).await?;
+            Ok(Self { grant: proven.scope.grant::<P>()?, request_id: request_id(&request), permission: PhantomData })
         })
     }
 }

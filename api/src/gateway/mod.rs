@@ -13,9 +13,9 @@ mod stream;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use domain::access::decide::{ReachableServer, reach};
+use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
-use domain::access::{Grant, TenantScope};
+use domain::access::{Grant, Permission};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::server::port::ServerName;
 use domain::tenant::Surface;
@@ -25,7 +25,7 @@ use infra::upstream::Upstream;
 use percent_encoding::percent_decode_str;
 
 use self::idle::IdleClock;
-use crate::authenticate::{Proven, by_key, ended, record, request_id};
+use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
@@ -88,39 +88,20 @@ pub async fn handle(
 }
 
 async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, Problem> {
-    let Proven { scope, live } = by_key(services, request, Surface::Tenant).await?;
-    let live = live.ok_or_else(|| Problem::new(Code::Unauthenticated))?;
-    let decided = decide(services, request, scope.clone()).await;
-    let mut event = AuditEvent::allowed(&scope, "mcp.connect", AuditTarget::Organization, SystemClock.now());
-    event.request_id = request_id(request);
-    match &decided {
-        Ok((_, server)) => event.target = AuditTarget::Server(server.record().id),
-        Err(problem) => {
-            ended(&mut event, problem);
-            // Only what can be a server's name: a caller may put anything into a path, also a key.
-            event.reason = asked(request).map(|name| name.to_string());
-        }
-    }
-    record(services, event).await?;
-    let (grant, server) = decided?;
-    Ok(Admitted { grant, live, server })
-}
-
-async fn decide(
-    services: &Services,
-    request: &HttpRequest,
-    scope: TenantScope,
-) -> Result<(Grant<McpConnect>, ReachableServer), Problem> {
-    let grant = scope.grant::<McpConnect>()?;
-    let found = match asked(request) {
-        None => None,
-        Some(name) => match services.directory.cached(&grant, &name) {
-            Some(server) => Some(server),
-            None => services.directory.find(&grant, &name).await?,
-        },
+    let name = asked(request);
+    let ask = Ask {
+        surface: Surface::Tenant,
+        permission: Some(Permission::McpConnect),
+        server: Some(name.as_ref().into()),
+        action: "mcp.connect",
     };
-    let server = reach(&grant, found)?;
-    Ok((grant, server))
+    let Proven { scope, live, server } = by_key(services, request, ask).await?;
+    let missing = || Problem::new(Code::Internal);
+    Ok(Admitted {
+        grant: scope.grant::<McpConnect>()?,
+        live: live.ok_or_else(missing)?,
+        server: server.ok_or_else(missing)?,
+    })
 }
 
 /// The server that the path names, if it can be a name at all.

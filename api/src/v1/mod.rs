@@ -1,7 +1,10 @@
 //! The REST surface: one folder per area, one file per operation. `crate::routes` lists them.
 
+pub mod access_policies;
 pub mod api_keys;
 pub mod auth;
+pub mod decisions;
+pub mod groups;
 pub mod identity;
 pub mod mcp_servers;
 mod refusals;

@@ -1,14 +1,28 @@
-//! The decision: whether a caller may do a thing, and which rule says no.
+//! The decision: whether a caller may do a thing, and which rule says no. [`Gate::decide`] is the one function behind
+//! every surface and the dry run.
 //!
-//! The order is fixed (401 key, 429 rate, 400 tenant syntax, 403 tenant, 403 feature, 403 role or permission, 404
-//! resource, 403 server, 400 body) and follows from the types: a scope exists only after key and tenant were checked, a
-//! grant only from a scope, and a [`ReachableServer`] only from a grant.
+//! The order is fixed: 401 key, 429 rate, 400 tenant syntax, 403 tenant, 403 feature, 403 role, 403 permission, 404
+//! resource, 403 server, 400 body. Whoever decides here has passed the first two; the body is the handler's.
 
 use std::sync::Arc;
 
-use super::permission::McpConnect;
-use super::{Grant, Permission, Role};
+use super::trail::{Check, Trail};
+use super::{Actor, Permission, Role, TenantScope};
+use crate::access::SystemScope;
+use crate::key::port::LiveKey;
+use crate::key::verify::VerifiedKey;
+use crate::organization::Session;
+use crate::policy::AccessIndex;
+use crate::policy::port::AccessDirectory;
+use crate::server::model::SharedServer;
+use crate::server::port::{ServerDirectory, ServerName};
 use crate::server::{ServerRecord, ServerStatus};
+use crate::store::StoreFault;
+use crate::tenant::port::TenantDirectory;
+use crate::tenant::resolve::{Admission, claim};
+use crate::tenant::{
+    InvalidTenant, Presence, Standing, Surface, Tenant, TenantClaim, TenantParams, TenantRefusal, TenantRule,
+};
 
 /// Why a proven caller may not do a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,27 +47,319 @@ pub enum Denied {
     ServerNotAllowed,
 }
 
-/// A server that this caller may connect to: made only by [`reach`].
+/// Why a request was refused after its caller was proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A tenant parameter that cannot be one.
+    #[error(transparent)]
+    InvalidTenant(#[from] InvalidTenant),
+    /// A tenant that the caller may not speak for.
+    #[error(transparent)]
+    Tenant(#[from] TenantRefusal),
+    /// A role, permission or server that the caller lacks.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+/// Why there is no verdict in the caller's favour.
+#[derive(Debug, thiserror::Error)]
+pub enum DecisionFault {
+    /// A rule says no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A store could not answer; says nothing about the caller.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl From<InvalidTenant> for DecisionFault {
+    fn from(invalid: InvalidTenant) -> Self {
+        Self::Refused(invalid.into())
+    }
+}
+
+impl From<TenantRefusal> for DecisionFault {
+    fn from(refusal: TenantRefusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl From<Denied> for DecisionFault {
+    fn from(denied: Denied) -> Self {
+        Self::Refused(denied.into())
+    }
+}
+
+/// What a caller asks to do.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Where.
+    pub surface: Surface,
+    /// For whom.
+    pub tenant: Result<TenantParams, InvalidTenant>,
+    /// The permission that it takes; none for what every valid caller may.
+    pub permission: Option<Permission>,
+    /// The server that it is about, by what the caller called it.
+    pub server: Option<Asked<'a>>,
+}
+
+/// A server as a caller named it.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// A text that no server can have as its name.
+    Nonsense,
+    /// An id or a slug.
+    Named(&'a ServerName),
+}
+
+impl<'a> From<Option<&'a ServerName>> for Asked<'a> {
+    fn from(name: Option<&'a ServerName>) -> Self {
+        name.map_or(Self::Nonsense, Self::Named)
+    }
+}
+
+/// A question that was decided in the caller's favour.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The tenant, or that it would be seen for the first time.
+    pub tenant: Admission,
+    /// The server, where the question names one.
+    pub server: Option<ReachableServer>,
+}
+
+/// A proven caller.
+#[derive(Debug)]
+pub enum Proof<L> {
+    /// A key whose token verified.
+    Key(VerifiedKey<L>),
+    /// A person who signed in.
+    Person(Session),
+}
+
+impl<L: LiveKey> Proof<L> {
+    /// Who it is.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Key(verified) => Actor::Key(Arc::clone(verified.facts())),
+            Self::Person(session) => Actor::Member(Arc::clone(session.member())),
+        }
+    }
+}
+
+/// A proven caller whose question was decided in its favour.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What the request may do.
+    pub scope: TenantScope,
+    /// The tenant was never seen before this request, and was made for it.
+    pub first_use: bool,
+    /// The server, where the question named one.
+    pub server: Option<ReachableServer>,
+}
+
+/// A server that this caller may connect to: made only here.
 #[derive(Debug, Clone)]
-pub struct ReachableServer(Arc<ServerRecord>);
+pub struct ReachableServer(SharedServer);
 
 impl ReachableServer {
     /// The server.
     #[must_use]
-    pub const fn record(&self) -> &Arc<ServerRecord> {
+    pub const fn record(&self) -> &SharedServer {
         &self.0
     }
 }
 
-/// Decides whether the caller may connect to the server that was found under the name it gave.
+/// Decides. Reads what it needs from memory when it is there, else from the store.
+pub struct Gate<T, S, A> {
+    tenants: T,
+    servers: S,
+    access: A,
+}
+
+impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
+    /// Puts a gate together.
+    pub const fn new(tenants: T, servers: S, access: A) -> Self {
+        Self { tenants, servers, access }
+    }
+
+    /// Decides a question about an actor. Changes nothing, and proves nothing about who asks.
+    ///
+    /// # Errors
+    /// [`DecisionFault`] with the first rule, in the fixed order, that says no.
+    pub async fn decide(
+        &self,
+        actor: &Actor,
+        question: Question<'_>,
+        trail: &mut impl Trail,
+    ) -> Result<Verdict, DecisionFault> {
+        Ok(self.consider(actor, question, trail).await?.1)
+    }
+
+    /// Decides a proven caller's question, and makes its tenant when it is allowed and was never seen.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn admit<L: LiveKey>(&self, proof: &Proof<L>, question: Question<'_>) -> Result<Admitted, DecisionFault> {
+        let actor = proof.actor();
+        let (claim, Verdict { tenant, server }) = self.consider(&actor, question, &mut ()).await?;
+        // Last, so that a request that is refused for another reason leaves nothing behind.
+        let (tenant, first_use) = match tenant {
+            Admission::Known(tenant) => (tenant, false),
+            Admission::FirstUse => (self.first_use(&actor, &claim).await?, true),
+        };
+        Ok(Admitted { scope: TenantScope::of(actor, tenant), first_use, server })
+    }
+
+    /// Resolves a verified key's tenant without waiting, as far as memory goes. None means: ask [`Gate::admit`].
+    ///
+    /// # Errors
+    /// [`TenantRefusal`]
+    pub fn resolve_cached<L: LiveKey>(
+        &self,
+        verified: &VerifiedKey<L>,
+        surface: Surface,
+        params: TenantParams,
+    ) -> Result<Option<TenantScope>, TenantRefusal> {
+        let actor = Actor::Key(Arc::clone(verified.facts()));
+        let claim = claim(&actor, surface, params)?;
+        let Some(standing) = self.known_standing(&actor, &claim) else { return Ok(None) };
+        Ok(match claim.admit(rule(&actor), &standing)? {
+            Admission::Known(tenant) => Some(TenantScope::of(actor, tenant)),
+            Admission::FirstUse => None,
+        })
+    }
+
+    async fn consider(
+        &self,
+        actor: &Actor,
+        question: Question<'_>,
+        trail: &mut impl Trail,
+    ) -> Result<(TenantClaim, Verdict), DecisionFault> {
+        let params = trail.note(Check::TenantSyntax, question.tenant)?;
+        let tenant = async {
+            let claim = claim(actor, question.surface, params)?;
+            let standing = match self.known_standing(actor, &claim) {
+                Some(standing) => standing,
+                None => self.standing(actor, &claim).await?,
+            };
+            let admission = claim.admit(rule(actor), &standing)?;
+            Ok::<_, DecisionFault>((claim, admission))
+        };
+        let (claim, tenant) = trail.note(Check::Tenant, tenant.await)?;
+        if let Some(permission) = question.permission {
+            trail.note(Check::Role, within_role(actor, permission))?;
+            trail.note(Check::Permission, holds(actor, permission))?;
+        }
+        let server = match question.server {
+            None => None,
+            Some(asked) => {
+                let found = trail.note(Check::Resource, self.find(actor, asked).await)?;
+                trail.note(Check::Server, within_key(actor, &found))?;
+                Some(ReachableServer(found))
+            }
+        };
+        Ok((claim, Verdict { tenant, server }))
+    }
+
+    /// The server, if it takes calls and the actor's person reaches it.
+    async fn find(&self, actor: &Actor, asked: Asked<'_>) -> Result<SharedServer, DecisionFault> {
+        let organization = actor.organization().id;
+        let Asked::Named(name) = asked else { return Err(Denied::ServerNotFound.into()) };
+        let found = if let Some(server) = self.servers.cached(organization, name) {
+            Some(server)
+        } else {
+            let scope = SystemScope::new(organization, "the decision looks for the server it is about");
+            self.servers.find(&scope, name).await?
+        };
+        let server = found.filter(|server| server.status == ServerStatus::Active).ok_or(Denied::ServerNotFound)?;
+        let access = match self.access.cached(organization) {
+            Some(access) => access,
+            None => self.access.load(organization).await?,
+        };
+        reaches(actor, &access, &server)?;
+        Ok(server)
+    }
+
+    fn known_standing(&self, actor: &Actor, claim: &TenantClaim) -> Option<Standing> {
+        match (claim, actor) {
+            (TenantClaim::Below { .. }, Actor::Key(facts)) => self.tenants.cached(facts, claim),
+            _ => Some(Standing { listed: true, org: None, user: None }),
+        }
+    }
+
+    async fn standing(&self, actor: &Actor, claim: &TenantClaim) -> Result<Standing, StoreFault> {
+        match actor {
+            Actor::Key(facts) => self.tenants.standing(facts, claim).await,
+            Actor::Member(_) => Ok(Standing { listed: true, org: None, user: None }),
+        }
+    }
+
+    async fn first_use(&self, actor: &Actor, claim: &TenantClaim) -> Result<Tenant, DecisionFault> {
+        let gone = || StoreFault::Corrupt("a tenant that was just created is not there".to_owned());
+        let Actor::Key(facts) = actor else { return Err(gone().into()) };
+        let created = self.tenants.create(facts, claim).await?;
+        match claim.admit(facts.tenants, &created)? {
+            Admission::Known(tenant) => Ok(tenant),
+            Admission::FirstUse => {
+                debug_assert!(!matches!(created.user, Some(Presence::Active(_))));
+                Err(gone().into())
+            }
+        }
+    }
+}
+
+fn rule(actor: &Actor) -> TenantRule {
+    match actor {
+        Actor::Key(facts) => facts.tenants,
+        Actor::Member(_) => TenantRule::Owner,
+    }
+}
+
+/// Whether the role is high enough. Asked before the permission, so that a key that has neither learns what a new key
+/// would need; a key is never told of a role for what only people may do.
+pub(super) fn within_role(actor: &Actor, permission: Permission) -> Result<(), Denied> {
+    let role_would_do = actor.role() >= permission.role();
+    let people_alone = permission.holder() == super::Holder::People;
+    if role_would_do || (people_alone && matches!(actor, Actor::Key(_))) {
+        Ok(())
+    } else {
+        Err(Denied::Role { needed: permission.role() })
+    }
+}
+
+/// Whether the actor has the permission.
+pub(super) fn holds(actor: &Actor, permission: Permission) -> Result<(), Denied> {
+    if actor.permissions().contains(permission) { Ok(()) } else { Err(Denied::Permission { needed: permission }) }
+}
+
+/// Whether the person behind the actor reaches a server now.
+fn reaches(actor: &Actor, access: &AccessIndex, server: &ServerRecord) -> Result<(), Denied> {
+    if access.permits(actor.user().id, server.id) { Ok(()) } else { Err(Denied::ServerNotFound) }
+}
+
+/// Whether the key, if it is one, includes the server.
+fn within_key(actor: &Actor, server: &ServerRecord) -> Result<(), Denied> {
+    match actor {
+        Actor::Key(key) if !key.servers.permit(server.id) => Err(Denied::ServerNotAllowed),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a server may be seen and managed, archived or not. Like connecting, except that admins see every server of
+/// their organization: they decide who reaches it.
 ///
 /// # Errors
-/// [`Denied::ServerNotFound`] when nothing was found or it is archived; [`Denied::ServerNotAllowed`] when the key leaves
-/// it out.
-pub fn reach(grant: &Grant<McpConnect>, found: Option<Arc<ServerRecord>>) -> Result<ReachableServer, Denied> {
-    let server = found.filter(|server| server.status == ServerStatus::Active).ok_or(Denied::ServerNotFound)?;
-    match grant.key() {
-        Some(key) if !key.servers.permit(server.id) => Err(Denied::ServerNotAllowed),
-        _ => Ok(ReachableServer(server)),
+/// [`Denied::ServerNotFound`] or [`Denied::ServerNotAllowed`].
+pub fn manages(actor: &Actor, access: &AccessIndex, server: &ServerRecord) -> Result<(), Denied> {
+    if !sees_every_server(actor) {
+        reaches(actor, access, server)?;
     }
+    within_key(actor, server)
+}
+
+/// Whether no policy narrows what the actor sees.
+#[must_use]
+pub fn sees_every_server(actor: &Actor) -> bool {
+    matches!(actor, Actor::Member(member) if member.role >= Role::Admin)
 }

@@ -100,6 +100,10 @@ permissions! {
     ApiKeysWrite = "api-keys:write", Viewer, People;
     /// See, change and revoke everybody's API keys.
     ApiKeysAdminister = "api-keys:administer", Admin, People;
+    /// See and change access policies.
+    AccessAdminister = "access:administer", Admin, People;
+    /// See and change groups.
+    GroupsAdminister = "groups:administer", Admin, People;
 }
 
 impl Permission {

@@ -1,16 +1,14 @@
-//! A scope: what one request may do, as far as its caller goes. Only the verifier of keys and the reader of sessions
-//! make one.
+//! A scope: what one request may do, as far as its caller goes. Only the gate makes one.
 
 use std::sync::Arc;
 
-use super::decide::Denied;
+use super::decide::{Denied, holds, within_role};
 use super::grant::{Grant, WithinOrganization};
-use super::{Holder, PermissionKind, PermissionSet, Role};
+use super::{PermissionKind, PermissionSet, Role};
 use crate::id::OrganizationId;
 use crate::key::KeyFacts;
-use crate::organization::{OrganizationRef, Session, UserRef};
-use crate::tenant::resolve::claim;
-use crate::tenant::{Surface, Tenant, TenantParams, TenantRefusal};
+use crate::organization::{OrganizationRef, UserRef};
+use crate::tenant::Tenant;
 
 /// A person's place in an organization, read for one request.
 #[derive(Debug, Clone)]
@@ -32,8 +30,46 @@ pub enum Actor {
     Member(Arc<MemberFacts>),
 }
 
+impl Actor {
+    /// The organization.
+    #[must_use]
+    pub fn organization(&self) -> &OrganizationRef {
+        match self {
+            Self::Key(facts) => &facts.organization,
+            Self::Member(facts) => &facts.organization,
+        }
+    }
+
+    /// The person: who signed in, or the key's owner.
+    #[must_use]
+    pub fn user(&self) -> &UserRef {
+        match self {
+            Self::Key(facts) => &facts.owner,
+            Self::Member(facts) => &facts.user,
+        }
+    }
+
+    /// The role that counts.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Key(facts) => facts.role,
+            Self::Member(facts) => facts.role,
+        }
+    }
+
+    /// The permissions that count.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet {
+        match self {
+            Self::Key(facts) => facts.permissions,
+            Self::Member(facts) => PermissionSet::of_person(facts.role),
+        }
+    }
+}
+
 /// What one request may do: organization, actor, role, permissions and tenant. The fields are private, and the only
-/// makers are [`crate::key::verify`] and [`TenantScope::of_member`].
+/// maker is [`super::decide::Gate`], from a proof.
 #[derive(Debug, Clone)]
 pub struct TenantScope {
     actor: Actor,
@@ -41,19 +77,8 @@ pub struct TenantScope {
 }
 
 impl TenantScope {
-    pub(crate) const fn of_key(facts: Arc<KeyFacts>, tenant: Tenant) -> Self {
-        Self { actor: Actor::Key(facts), tenant }
-    }
-
-    /// The scope of a person. A [`crate::organization::Session`] comes from a verified access token and a membership
-    /// that was read for this request. The tenant parameters pass the same checks as a solo key's.
-    ///
-    /// # Errors
-    /// [`TenantRefusal::NotAllowed`] when they name anybody but the person.
-    pub fn of_member(session: Session, surface: Surface, params: TenantParams) -> Result<Self, TenantRefusal> {
-        let facts = session.into_facts();
-        claim(&facts, surface, params)?;
-        Ok(Self { actor: Actor::Member(Arc::new(facts)), tenant: Tenant::Owner })
+    pub(super) const fn of(actor: Actor, tenant: Tenant) -> Self {
+        Self { actor, tenant }
     }
 
     /// Who acts.
@@ -74,28 +99,19 @@ impl TenantScope {
     /// The organization.
     #[must_use]
     pub fn organization(&self) -> &OrganizationRef {
-        match &self.actor {
-            Actor::Key(facts) => &facts.organization,
-            Actor::Member(facts) => &facts.organization,
-        }
+        self.actor.organization()
     }
 
     /// The person: who signed in, or the key's owner.
     #[must_use]
     pub fn user(&self) -> &UserRef {
-        match &self.actor {
-            Actor::Key(facts) => &facts.owner,
-            Actor::Member(facts) => &facts.user,
-        }
+        self.actor.user()
     }
 
     /// The role that counts for this request.
     #[must_use]
     pub fn role(&self) -> Role {
-        match &self.actor {
-            Actor::Key(facts) => facts.role,
-            Actor::Member(facts) => facts.role,
-        }
+        self.actor.role()
     }
 
     /// The tenant that the request speaks for.
@@ -104,31 +120,14 @@ impl TenantScope {
         &self.tenant
     }
 
-    fn permissions(&self) -> PermissionSet {
-        match &self.actor {
-            Actor::Key(facts) => facts.permissions,
-            Actor::Member(facts) => PermissionSet::of_person(facts.role),
-        }
-    }
-
-    /// Turns the scope into the proof that it may use permission `P`.
-    ///
-    /// The role is asked before the permission, so that a key that has neither learns what a new key would need.
+    /// Turns the scope into the proof that it may use permission `P`, by the same two checks as
+    /// [`super::decide::Gate::decide`].
     ///
     /// # Errors
     /// [`Denied::Role`] or [`Denied::Permission`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
-        let permission = P::PERMISSION;
-        let for_people = permission.holder() == Holder::People;
-        if for_people && matches!(self.actor, Actor::Key(_)) {
-            return Err(Denied::Permission { needed: permission });
-        }
-        if self.role() < permission.role() {
-            return Err(Denied::Role { needed: permission.role() });
-        }
-        if !self.permissions().contains(permission) {
-            return Err(Denied::Permission { needed: permission });
-        }
+        within_role(&self.actor, P::PERMISSION)?;
+        holds(&self.actor, P::PERMISSION)?;
         Ok(Grant::proven(self))
     }
 }

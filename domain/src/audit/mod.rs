@@ -5,7 +5,7 @@ pub mod chain;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, OrganizationId, ServerId, UserId};
+use crate::id::{EventId, GroupId, OrganizationId, PolicyId, ServerId, UserId};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -36,6 +36,10 @@ pub enum AuditTarget {
     Server(ServerId),
     /// A person.
     User(UserId),
+    /// An access policy.
+    Policy(PolicyId),
+    /// A group.
+    Group(GroupId),
     /// The tenant of the event.
     Tenant,
 }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use super::digest::Digest;
 use super::model::{KeyFacts, KeyRecord, NewKey};
 use super::token::KeyId;
-use crate::access::permission::{ApiKeysRead, ApiKeysWrite};
+use crate::access::permission::{ApiKeysRead, ApiKeysWrite, KeysVerify};
+use crate::access::rehearse::KeyStanding;
 use crate::access::{Grant, TenantScope};
 use crate::id::{OrganizationId, ServerId, UserId};
 use crate::page::{Page, PageRequest};
@@ -130,6 +131,12 @@ pub trait KeyStore: Send + Sync {
     /// [`StoreFault`]
     async fn get(&self, grant: &Grant<ApiKeysRead>, id: KeyId) -> Result<Option<KeyRecord>, StoreFault>;
 
+    /// One key of the organization, and whether a token of it would verify.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn standing(&self, grant: &Grant<KeysVerify>, id: KeyId) -> Result<Option<KeyStanding>, StoreFault>;
+
     /// A page of keys, newest first; revoked ones or live ones.
     ///
     /// # Errors
@@ -154,11 +161,11 @@ pub trait KeyStore: Send + Sync {
         limit: u64,
     ) -> Result<Option<(AllowedTenants, u64)>, StoreFault>;
 
-    /// How many servers of the organization take calls.
+    /// The servers of the organization that take calls.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<u64, StoreFault>;
+    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<HashSet<ServerId>, StoreFault>;
 
     /// Changes a key's allowed tenants. When it returns, every request that starts sees the change. None when there is no
     /// such key, or it is revoked.

@@ -7,11 +7,13 @@ use super::digest::TokenKeys;
 use super::model::{KeyFacts, KeyRecord, KeyServers, KeyType, NewKey};
 use super::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
-use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
+use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
+use crate::access::rehearse::KeyStanding;
 use crate::access::{Denied, Grant, Permission, PermissionSet, Role};
 use crate::field::FieldErrors;
 use crate::id::ServerId;
 use crate::page::{Page, PageRequest};
+use crate::policy::port::AccessDirectory;
 use crate::store::{StoreFault, WriteFault};
 use crate::tenant::{AllowedTenants, Allowing};
 use crate::text::{Description, Name};
@@ -86,8 +88,10 @@ pub struct KeyView {
     pub record: KeyRecord,
     /// The servers that it lists, by slug; none for every server.
     pub servers: Option<Vec<ListedServer>>,
-    /// How many servers "every server" is now.
-    pub every_server: u64,
+    /// How many servers the key reaches now.
+    pub reached: u64,
+    /// Those of the listed servers that it does not reach: archived, or closed to its owner.
+    pub unreachable: Vec<ListedServer>,
     /// The tenants that it lists, the first [`TENANTS_SHOWN`] of them, and how many there are; none without a list.
     pub tenants: Option<(AllowedTenants, u64)>,
 }
@@ -95,6 +99,7 @@ pub struct KeyView {
 /// The use cases of keys.
 pub struct KeyService<C> {
     store: Arc<dyn KeyStore>,
+    access: Arc<dyn AccessDirectory>,
     token_keys: TokenKeys,
     prefix: KeyPrefix,
     clock: C,
@@ -102,8 +107,14 @@ pub struct KeyService<C> {
 
 impl<C: Clock> KeyService<C> {
     /// Puts the service together. New keys get `prefix`.
-    pub fn new(store: Arc<dyn KeyStore>, token_keys: TokenKeys, prefix: KeyPrefix, clock: C) -> Self {
-        Self { store, token_keys, prefix, clock }
+    pub fn new(
+        store: Arc<dyn KeyStore>,
+        access: Arc<dyn AccessDirectory>,
+        token_keys: TokenKeys,
+        prefix: KeyPrefix,
+        clock: C,
+    ) -> Self {
+        Self { store, access, token_keys, prefix, clock }
     }
 
     /// Creates a key that belongs to the caller.
@@ -175,6 +186,17 @@ impl<C: Clock> KeyService<C> {
         if own || (**grant).clone().grant::<ApiKeysAdminister>().is_ok() { Ok(record) } else { Err(KeyFault::NotFound) }
     }
 
+    /// A key that the caller may ask about, and whether a token of it would verify: its own for a member, every one of
+    /// the organization for admins and for services that verify keys.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    pub async fn standing(&self, grant: &Grant<KeysVerify>, id: KeyId) -> Result<KeyStanding, KeyFault> {
+        let standing = self.store.standing(grant, id).await?.ok_or(KeyFault::NotFound)?;
+        let anybodys = grant.key().is_some() || (**grant).clone().grant::<ApiKeysAdminister>().is_ok();
+        if anybodys || standing.facts.owner.id == grant.user().id { Ok(standing) } else { Err(KeyFault::NotFound) }
+    }
+
     /// Adds to records what people want to see beside them.
     ///
     /// # Errors
@@ -186,7 +208,11 @@ impl<C: Clock> KeyService<C> {
         });
         let asked: HashSet<ServerId> = listed.flatten().copied().collect();
         let names = self.store.servers_named(grant, &asked).await?;
-        let every = self.store.active_servers(grant).await?;
+        let active = self.store.active_servers(grant).await?;
+        let access = match self.access.cached(grant.organization().id) {
+            Some(access) => access,
+            None => self.access.load(grant.organization().id).await?,
+        };
         let mut views = Vec::with_capacity(records.len());
         for record in records {
             let tenants = self.store.listed_tenants(grant, &record.facts, TENANTS_SHOWN).await?;
@@ -198,7 +224,14 @@ impl<C: Clock> KeyService<C> {
                     Some(servers)
                 }
             };
-            views.push(KeyView { record, servers, every_server: every, tenants });
+            let owner = record.facts.owner.id;
+            let reaches = |server: ServerId| active.contains(&server) && access.permits(owner, server);
+            let reached = match &record.facts.servers {
+                KeyServers::All => active.iter().filter(|server| reaches(**server)).count(),
+                KeyServers::Listed(listed) => listed.iter().filter(|server| reaches(**server)).count(),
+            };
+            let unreachable = servers.iter().flatten().filter(|server| !reaches(server.id)).cloned().collect();
+            views.push(KeyView { record, servers, reached: reached as u64, unreachable, tenants });
         }
         Ok(views)
     }

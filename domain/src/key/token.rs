@@ -66,6 +66,11 @@ fn is_prefix(bytes: &[u8]) -> bool {
         && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
+/// Looks at every byte, without an early end: the compiler turns that into a few instructions for all of them.
+fn is_base62(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
+}
+
 /// The public part of a token: 16 base62 characters. Outward, `key_` and these.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; KEY_ID_LENGTH]);
@@ -82,7 +87,7 @@ impl KeyId {
     /// [`InvalidKeyId`] when they are not 16 base62 characters.
     pub fn from_token_part(part: &str) -> Result<Self, InvalidKeyId> {
         let bytes: [u8; KEY_ID_LENGTH] = part.as_bytes().try_into().map_err(|_| InvalidKeyId)?;
-        if bytes.iter().all(u8::is_ascii_alphanumeric) { Ok(Self(bytes)) } else { Err(InvalidKeyId) }
+        if is_base62(&bytes) { Ok(Self(bytes)) } else { Err(InvalidKeyId) }
     }
 
     /// The 16 characters.
@@ -230,11 +235,11 @@ impl<'a> PresentedToken<'a> {
         }
         let tail = &bytes[prefix_length..];
         let (id, secret) = (&tail[1..=KEY_ID_LENGTH], &tail[KEY_ID_LENGTH + 2..]);
-        if tail[0] != b'_' || tail[KEY_ID_LENGTH + 1] != b'_' || !secret.iter().all(u8::is_ascii_alphanumeric) {
+        if tail[0] != b'_' || tail[KEY_ID_LENGTH + 1] != b'_' || !is_base62(secret) {
             return Err(NotAToken::Malformed);
         }
         let id: [u8; KEY_ID_LENGTH] = id.try_into().map_err(|_| NotAToken::Malformed)?;
-        if !id.iter().all(u8::is_ascii_alphanumeric) {
+        if !is_base62(&id) {
             return Err(NotAToken::Malformed);
         }
         let (covered, presented) = bytes.split_at(bytes.len() - CHECKSUM_LENGTH);

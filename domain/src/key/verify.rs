@@ -1,4 +1,4 @@
-//! The verifier: from the text in a header to a scope. The only maker of a key's scope.
+//! The verifier: from the text in a header to a verified key. The only maker of one.
 
 use std::sync::Arc;
 
@@ -6,13 +6,9 @@ use super::digest::{Digest, TokenKeys};
 use super::model::KeyFacts;
 use super::port::{KeyDirectory, LiveKey};
 use super::token::{KeyId, NotAToken, PresentedToken};
-use crate::access::TenantScope;
 use crate::id::OrganizationId;
 use crate::store::StoreFault;
-use crate::tenant::port::TenantDirectory;
-use crate::tenant::resolve::{Admission, claim};
-use crate::tenant::{Presence, Standing, Surface, Tenant, TenantClaim, TenantParams, TenantRefusal};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// Why a token was refused. Every variant is the same 401 to the caller; the reason goes to the audit log alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,17 +47,6 @@ pub enum VerifyFault {
     Store(#[from] StoreFault),
 }
 
-/// Why no scope came of a verified key.
-#[derive(Debug, thiserror::Error)]
-pub enum ScopeFault {
-    /// The caller may not speak for the tenant.
-    #[error(transparent)]
-    Refused(#[from] TenantRefusal),
-    /// The store could not answer.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
-}
-
 /// A key whose token was presented and holds.
 #[derive(Debug, Clone)]
 pub struct VerifiedKey<L> {
@@ -96,27 +81,17 @@ pub enum Recalled<L> {
     },
 }
 
-/// A scope, and whether its tenant was created for it just now.
-#[derive(Debug)]
-pub struct Resolved {
-    /// What the request may do.
-    pub scope: TenantScope,
-    /// The tenant was never seen before this request.
-    pub first_use: bool,
-}
-
-/// Turns tokens into scopes.
-pub struct Verifier<K, T, C> {
+/// Turns tokens into verified keys.
+pub struct Verifier<K, C> {
     token_keys: TokenKeys,
     keys: K,
-    tenants: T,
     clock: C,
 }
 
-impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
+impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
     /// Puts a verifier together.
-    pub const fn new(token_keys: TokenKeys, keys: K, tenants: T, clock: C) -> Self {
-        Self { token_keys, keys, tenants, clock }
+    pub const fn new(token_keys: TokenKeys, keys: K, clock: C) -> Self {
+        Self { token_keys, keys, clock }
     }
 
     /// Verifies a token as far as memory goes.
@@ -159,69 +134,15 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
         if live.has_ended() {
             return Err(Unauthenticated::Revoked { key });
         }
-        match live.facts().expires_at {
-            Some(end) if end <= self.clock.now() => Err(Unauthenticated::Expired { key }),
-            _ => Ok(VerifiedKey { live }),
+        if live.facts().expires_at.is_some() && expired(live.facts(), self.clock.now()) {
+            return Err(Unauthenticated::Expired { key });
         }
+        Ok(VerifiedKey { live })
     }
+}
 
-    /// Resolves the tenant that a verified key speaks for, from memory when it is there.
-    ///
-    /// # Errors
-    /// [`ScopeFault`]
-    pub async fn scope(
-        &self,
-        verified: &VerifiedKey<K::Live>,
-        surface: Surface,
-        params: TenantParams,
-    ) -> Result<Resolved, ScopeFault> {
-        let facts = verified.facts();
-        let claim = claim(&**facts, surface, params)?;
-        let standing = match self.known_standing(facts, &claim) {
-            Some(standing) => standing,
-            None => self.tenants.standing(facts, &claim).await?,
-        };
-        let (tenant, first_use) = match claim.admit(facts.tenants, &standing)? {
-            Admission::Known(tenant) => (tenant, false),
-            Admission::FirstUse => (self.first_use(facts, &claim).await?, true),
-        };
-        Ok(Resolved { scope: TenantScope::of_key(Arc::clone(facts), tenant), first_use })
-    }
-
-    /// Resolves without waiting, as far as memory goes. None means: ask [`Verifier::scope`].
-    ///
-    /// # Errors
-    /// [`TenantRefusal`]
-    pub fn scope_cached(
-        &self,
-        verified: &VerifiedKey<K::Live>,
-        surface: Surface,
-        params: TenantParams,
-    ) -> Result<Option<TenantScope>, TenantRefusal> {
-        let facts = verified.facts();
-        let claim = claim(&**facts, surface, params)?;
-        let Some(standing) = self.known_standing(facts, &claim) else { return Ok(None) };
-        Ok(match claim.admit(facts.tenants, &standing)? {
-            Admission::Known(tenant) => Some(TenantScope::of_key(Arc::clone(facts), tenant)),
-            Admission::FirstUse => None,
-        })
-    }
-
-    fn known_standing(&self, facts: &KeyFacts, claim: &TenantClaim) -> Option<Standing> {
-        match claim {
-            TenantClaim::Owner | TenantClaim::Organization => Some(Standing { listed: true, org: None, user: None }),
-            TenantClaim::Below { .. } => self.tenants.cached(facts, claim),
-        }
-    }
-
-    async fn first_use(&self, facts: &KeyFacts, claim: &TenantClaim) -> Result<Tenant, ScopeFault> {
-        let created = self.tenants.create(facts, claim).await?;
-        match claim.admit(facts.tenants, &created)? {
-            Admission::Known(tenant) => Ok(tenant),
-            Admission::FirstUse => {
-                debug_assert!(!matches!(created.user, Some(Presence::Active(_))));
-                Err(StoreFault::Corrupt("a tenant that was just created is not there".to_owned()).into())
-            }
-        }
-    }
+/// Whether a key's time is over.
+#[must_use]
+pub fn expired(facts: &KeyFacts, now: Timestamp) -> bool {
+    facts.expires_at.is_some_and(|end| end <= now)
 }

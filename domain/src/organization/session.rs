@@ -18,17 +18,13 @@ pub struct AccessClaims {
 
 /// The proof that a person is signed in and still a member. Made only by [`SessionReader`].
 #[derive(Debug)]
-pub struct Session(MemberFacts);
+pub struct Session(Arc<MemberFacts>);
 
 impl Session {
     /// Whose it is.
     #[must_use]
-    pub const fn member(&self) -> &MemberFacts {
+    pub const fn member(&self) -> &Arc<MemberFacts> {
         &self.0
-    }
-
-    pub(crate) fn into_facts(self) -> MemberFacts {
-        self.0
     }
 }
 
@@ -63,6 +59,6 @@ impl SessionReader {
     pub async fn read(&self, access_token: &str) -> Result<Session, SessionFault> {
         let claims = self.tokens.verify(access_token).ok_or(SessionFault::Unauthenticated)?;
         let member = self.members.active(claims.organization, claims.user).await?;
-        member.map(Session).ok_or(SessionFault::Unauthenticated)
+        member.map(|member| Session(Arc::new(member))).ok_or(SessionFault::Unauthenticated)
     }
 }

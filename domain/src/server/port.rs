@@ -1,11 +1,14 @@
 //! What servers ask of a store.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::model::{ServerRecord, SharedServer};
-use crate::access::Grant;
-use crate::access::permission::{McpConnect, ServersRead, ServersWrite};
-use crate::id::ServerId;
+use crate::access::permission::{ServersRead, ServersWrite};
+use crate::access::{Grant, SystemScope};
+use crate::id::{OrganizationId, ServerId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
 use crate::text::Slug;
@@ -55,13 +58,14 @@ pub trait ServerStore: Send + Sync {
     /// [`StoreFault`]
     async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
 
-    /// A page of servers in the order of registration; of a key that lists servers, only those.
+    /// A page of servers in the order of registration; only those of `among`, when given.
     ///
     /// # Errors
     /// [`StoreFault`]
     async fn list(
         &self,
         grant: &Grant<ServersRead>,
+        among: Option<&HashSet<ServerId>>,
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, StoreFault>;
@@ -78,15 +82,26 @@ pub trait ServerStore: Send + Sync {
     ) -> Result<Option<SharedServer>, StoreFault>;
 }
 
-/// Finds servers for requests, from memory when it can.
+/// Finds servers for the decision, from memory when it can.
 #[async_trait]
 pub trait ServerDirectory: Send + Sync {
     /// What memory holds, without waiting.
-    fn cached(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Option<SharedServer>;
+    fn cached(&self, organization: OrganizationId, name: &ServerName) -> Option<SharedServer>;
 
     /// What the store holds.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn find(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
+    async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
+}
+
+#[async_trait]
+impl<D: ServerDirectory + ?Sized> ServerDirectory for Arc<D> {
+    fn cached(&self, organization: OrganizationId, name: &ServerName) -> Option<SharedServer> {
+        (**self).cached(organization, name)
+    }
+
+    async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
+        (**self).find(scope, name).await
+    }
 }

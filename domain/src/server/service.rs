@@ -1,15 +1,20 @@
 //! Registering, listing and archiving servers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::model::{AuthScope, ServerRecord, ServerStatus, SharedServer, UpstreamAuth};
 use super::port::{ServerName, ServerStore};
+use crate::access::decide::{manages, sees_every_server};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::access::{Denied, Grant, TenantScope};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
 use crate::id::ServerId;
+use crate::key::KeyServers;
 use crate::page::{Page, PageRequest};
+use crate::policy::AccessIndex;
+use crate::policy::port::AccessDirectory;
 use crate::store::{StoreFault, WriteFault};
 use crate::text::{Description, Name, Slug};
 use crate::time::Clock;
@@ -57,13 +62,14 @@ impl From<StoreFault> for ServerFault {
 /// The use cases of servers.
 pub struct ServerService<C> {
     store: Arc<dyn ServerStore>,
+    access: Arc<dyn AccessDirectory>,
     clock: C,
 }
 
 impl<C: Clock> ServerService<C> {
     /// Puts the service together.
-    pub fn new(store: Arc<dyn ServerStore>, clock: C) -> Self {
-        Self { store, clock }
+    pub fn new(store: Arc<dyn ServerStore>, access: Arc<dyn AccessDirectory>, clock: C) -> Self {
+        Self { store, access, clock }
     }
 
     /// Registers a server.
@@ -104,11 +110,12 @@ impl<C: Clock> ServerService<C> {
     /// [`ServerFault`]
     pub async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<SharedServer, ServerFault> {
         let server = self.store.get(grant, name).await?.ok_or(ServerFault::NotFound)?;
-        within_key(grant, &server)?;
+        let access = self.access(grant).await?;
+        manages(grant.actor(), &access, &server)?;
         Ok(server)
     }
 
-    /// A page of servers.
+    /// A page of those servers that the caller may see.
     ///
     /// # Errors
     /// [`ServerFault`]
@@ -118,7 +125,9 @@ impl<C: Clock> ServerService<C> {
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, ServerFault> {
-        Ok(self.store.list(grant, archived, page).await?)
+        let access = self.access(grant).await?;
+        let visible = visible(grant, &access);
+        Ok(self.store.list(grant, visible.as_ref(), archived, page).await?)
     }
 
     /// Puts a server away. Archiving it again changes nothing and succeeds.
@@ -130,12 +139,22 @@ impl<C: Clock> ServerService<C> {
         self.get(&read, name).await?;
         self.store.archive(grant, name, self.clock.now()).await?.ok_or(ServerFault::NotFound)
     }
+
+    async fn access(&self, scope: &TenantScope) -> Result<Arc<AccessIndex>, StoreFault> {
+        let organization = scope.organization().id;
+        match self.access.cached(organization) {
+            Some(access) => Ok(access),
+            None => self.access.load(organization).await,
+        }
+    }
 }
 
-/// A key that lists servers manages no others.
-fn within_key(scope: &TenantScope, server: &ServerRecord) -> Result<(), Denied> {
-    match scope.key() {
-        Some(key) if !key.servers.permit(server.id) => Err(Denied::ServerNotAllowed),
-        _ => Ok(()),
+/// The servers that a list may show; none for every server.
+fn visible(scope: &TenantScope, access: &AccessIndex) -> Option<HashSet<ServerId>> {
+    let reached = if sees_every_server(scope.actor()) { None } else { access.reach(scope.user().id).listed().cloned() };
+    match (scope.key().map(|key| &key.servers), reached) {
+        (Some(KeyServers::Listed(listed)), Some(reached)) => Some(listed.intersection(&reached).copied().collect()),
+        (Some(KeyServers::Listed(listed)), None) => Some(listed.clone()),
+        (Some(KeyServers::All) | None, reached) => reached,
     }
 }

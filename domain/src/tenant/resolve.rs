@@ -6,7 +6,7 @@
 
 use super::allowed::TenantRule;
 use super::params::{TenantField, TenantParams, TenantText};
-use crate::access::MemberFacts;
+use crate::access::Actor;
 use crate::id::{TenantOrgId, TenantUserId};
 use crate::key::KeyFacts;
 use crate::organization::{OrganizationRef, UserRef};
@@ -128,9 +128,14 @@ impl<'a> From<&'a KeyFacts> for Speaker<'a> {
     }
 }
 
-impl<'a> From<&'a MemberFacts> for Speaker<'a> {
-    fn from(member: &'a MemberFacts) -> Self {
-        Self { rule: TenantRule::Owner, organization: &member.organization, user: &member.user }
+impl<'a> From<&'a Actor> for Speaker<'a> {
+    fn from(actor: &'a Actor) -> Self {
+        match actor {
+            Actor::Key(key) => (&**key).into(),
+            Actor::Member(member) => {
+                Self { rule: TenantRule::Owner, organization: &member.organization, user: &member.user }
+            }
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //! every change bumps a generation before it removes, and a value that was read under an earlier generation is not
 //! stored.
 
+pub mod access;
 pub mod guarded;
 pub mod keys;
 pub mod servers;
 pub mod tenants;
 
+pub use access::AccessCache;
 pub use guarded::GuardedCache;
 pub use keys::{KeyCache, KeyEnd, LiveKeyHandle};

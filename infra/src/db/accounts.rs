@@ -1,7 +1,7 @@
 //! Organizations, people and refresh tokens.
 
 use async_trait::async_trait;
-use domain::access::{MemberFacts, Role};
+use domain::access::{MemberFacts, Role, SystemScope};
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
 use domain::organization::port::{
@@ -22,6 +22,7 @@ use super::Database;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
+use super::policies::insert_first;
 use super::scoped::unscoped;
 
 /// Accounts in the database.
@@ -191,6 +192,8 @@ impl AccountStore for SqlAccounts {
         .exec_without_returning(&transaction)
         .await
         .map_err(taken("email"))?;
+        let scope = SystemScope::new(owner.organization, "an organization begins");
+        insert_first(&transaction, &scope, owner.at).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         transaction.commit().await.map_err(|error| SignUpRefusal::Write(store_fault(error).into()))
     }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::access::permission::{ApiKeysRead, ApiKeysWrite};
+use domain::access::permission::{ApiKeysRead, ApiKeysWrite, KeysVerify};
+use domain::access::rehearse::{Ended, KeyStanding};
 use domain::access::{Grant, TenantScope, WithinOrganization};
 use domain::id::ServerId;
 use domain::key::model::NewKey;
@@ -16,13 +17,14 @@ use domain::tenant::{AllowedOrg, AllowedTenants, Allowing, TenantRule, TenantTex
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, JoinType, Order,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
 };
+use uuid::Uuid;
 
 use super::Database;
 use super::commit::commit_then;
-use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, server};
+use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, membership, server, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::{KeyRow, permissions_to_text, records, with_names};
 use super::scoped;
@@ -270,6 +272,25 @@ impl KeyStore for SqlKeyStore {
         self.record(self.db.reader(), grant, id).await
     }
 
+    async fn standing(&self, grant: &Grant<KeysVerify>, id: KeyId) -> Result<Option<KeyStanding>, StoreFault> {
+        let db = self.db.reader();
+        let Some(record) = self.record(db, grant, id).await? else { return Ok(None) };
+        let owner = scoped::find::<membership::Entity>(grant)
+            .join(JoinType::InnerJoin, membership::Relation::User.def())
+            .filter(membership::Column::UserId.eq(record.facts.owner.id.as_uuid()))
+            .filter(membership::Column::DisabledAt.is_null())
+            .filter(user::Column::DisabledAt.is_null())
+            .one(db)
+            .await
+            .map_err(store_fault)?;
+        let ended = match (record.revoked_at, owner) {
+            (Some(_), _) => Some(Ended::Revoked),
+            (None, None) => Some(Ended::OwnerGone),
+            (None, Some(_)) => None,
+        };
+        Ok(Some(KeyStanding { facts: Arc::new(record.facts), ended }))
+    }
+
     async fn list(
         &self,
         grant: &Grant<ApiKeysRead>,
@@ -330,12 +351,16 @@ impl KeyStore for SqlKeyStore {
         Ok(Some((listed_tenants(key.kind, rows)?, count)))
     }
 
-    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<u64, StoreFault> {
-        scoped::find::<server::Entity>(grant)
+    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<HashSet<ServerId>, StoreFault> {
+        let ids: Vec<Uuid> = scoped::find::<server::Entity>(grant)
             .filter(server::Column::ArchivedAt.is_null())
-            .count(self.db.reader())
+            .select_only()
+            .column(server::Column::Id)
+            .into_tuple()
+            .all(self.db.reader())
             .await
-            .map_err(store_fault)
+            .map_err(store_fault)?;
+        Ok(ids.into_iter().map(ServerId::from_uuid).collect())
     }
 
     async fn change_tenants(

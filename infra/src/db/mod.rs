@@ -1,5 +1,6 @@
 //! The store: sea-orm on SQLite or PostgreSQL.
 
+mod access;
 mod accounts;
 mod advisory;
 mod audit;
@@ -7,22 +8,27 @@ mod commit;
 mod connect;
 mod entity;
 mod fault;
+mod groups;
 mod installation;
 mod key_directory;
 mod key_rows;
 mod keys;
 mod last_used;
+mod policies;
 mod scoped;
 mod servers;
 mod tenants;
 
+pub use access::SqlAccess;
 pub use accounts::SqlAccounts;
 pub use advisory::Held;
 pub use audit::{AuditRow, SqlAuditRows};
 pub use connect::{ConnectFault, Database, DatabaseKind, DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::store_fault;
+pub use groups::SqlGroups;
 pub use key_directory::SqlKeyDirectory;
 pub use keys::SqlKeyStore;
 pub use last_used::SqlLastUsed;
+pub use policies::SqlPolicies;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;

@@ -1,13 +1,13 @@
 //! Keeping servers, with their credentials sealed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::access::permission::{McpConnect, ServersRead, ServersWrite};
-use domain::access::{Grant, WithinOrganization};
+use domain::access::permission::{ServersRead, ServersWrite};
+use domain::access::{Grant, SystemScope, WithinOrganization};
 use domain::egress::VettedUrl;
 use domain::id::{OrganizationId, ServerId};
-use domain::key::KeyServers;
 use domain::page::{Page, PageRequest};
 use domain::server::model::SharedServer;
 use domain::server::port::{ServerDirectory, ServerName, ServerStore};
@@ -142,13 +142,14 @@ impl ServerStore for SqlServers {
     async fn list(
         &self,
         grant: &Grant<ServersRead>,
+        among: Option<&HashSet<ServerId>>,
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, StoreFault> {
         use server::Column;
         let mut servers = scoped::find::<server::Entity>(grant);
-        if let Some(KeyServers::Listed(listed)) = grant.key().map(|key| &key.servers) {
-            servers = servers.filter(Column::Id.is_in(listed.iter().map(ServerId::as_uuid)));
+        if let Some(among) = among {
+            servers = servers.filter(Column::Id.is_in(among.iter().map(ServerId::as_uuid)));
         }
         servers =
             servers.filter(if archived { Column::ArchivedAt.is_not_null() } else { Column::ArchivedAt.is_null() });
@@ -189,14 +190,14 @@ impl ServerStore for SqlServers {
 
 #[async_trait]
 impl ServerDirectory for SqlServers {
-    fn cached(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Option<SharedServer> {
-        self.cache.get(grant.organization_id(), name)
+    fn cached(&self, organization: OrganizationId, name: &ServerName) -> Option<SharedServer> {
+        self.cache.get(organization, name)
     }
 
-    async fn find(&self, grant: &Grant<McpConnect>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
+    async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
         for _ in 0..ATTEMPTS {
-            let ticket = self.cache.ticket(grant.organization_id(), name);
-            let Some(server) = self.read(grant, name).await? else { return Ok(None) };
+            let ticket = self.cache.ticket(scope.organization_id(), name);
+            let Some(server) = self.read(scope, name).await? else { return Ok(None) };
             if self.cache.fill(ticket, name.clone(), Arc::clone(&server)) {
                 return Ok(Some(server));
             }

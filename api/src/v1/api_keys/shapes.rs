@@ -63,7 +63,7 @@ pub struct ApiKeyShape {
     /// `"*"` for every server, or the servers that it lists.
     #[schema(schema_with = AnyOr::<ServerRefShape>::field_schema)]
     servers: AnyOr<ServerRefShape>,
-    /// How many servers that is now.
+    /// How many servers it reaches now.
     server_count: u64,
     /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown.
     tenants: Option<TenantsShape>,
@@ -169,7 +169,7 @@ impl From<&KeyView> for ApiKeyShape {
                 None => AnyOr::Any,
                 Some(servers) => AnyOr::List(servers.iter().map(server_ref).collect()),
             },
-            server_count: listed.map_or(view.every_server, |servers| servers.len() as u64),
+            server_count: view.reached,
             tenants: tenants(view),
             tenant_count: view.tenants.as_ref().map(|(_, count)| *count),
             rate_limit: record
@@ -180,12 +180,7 @@ impl From<&KeyView> for ApiKeyShape {
             last_used_at: record.last_used_at.map(time),
             expires_at: facts.expires_at.map(time),
             revoked_at: record.revoked_at.map(time),
-            unreachable_servers: listed
-                .unwrap_or_default()
-                .iter()
-                .filter(|server| !server.active)
-                .map(server_ref)
-                .collect(),
+            unreachable_servers: view.unreachable.iter().map(server_ref).collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get};
 use domain::access::TenantScope;
+use domain::key::KeyFacts;
 use domain::tenant::Tenant;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,16 +58,16 @@ pub struct KeyShape {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TenantShape {
     /// The tenant org.
-    org: Option<TenantPart>,
+    pub org: Option<TenantPart>,
     /// The tenant user.
-    user: Option<TenantPart>,
+    pub user: Option<TenantPart>,
 }
 
 /// A tenant org or tenant user, by the caller's own id.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TenantPart {
     /// The caller's own id.
-    id: String,
+    pub id: String,
 }
 
 impl From<&TenantScope> for OrganizationShape {
@@ -77,6 +78,12 @@ impl From<&TenantScope> for OrganizationShape {
             slug: organization.slug.to_string(),
             name: organization.name.to_string(),
         }
+    }
+}
+
+impl From<&KeyFacts> for KeyShape {
+    fn from(key: &KeyFacts) -> Self {
+        Self { id: key.id.to_string(), name: key.name.to_string(), kind: key.kind.as_str(), hint: key.hint.to_string() }
     }
 }
 
@@ -104,12 +111,7 @@ pub async fn get_me(caller: Caller) -> HttpResponse {
         user: scope.user().into(),
         organization: OrganizationShape::from(&scope),
         role: scope.role().as_str().to_owned(),
-        api_key: scope.key().map(|key| KeyShape {
-            id: key.id.to_string(),
-            name: key.name.to_string(),
-            kind: key.kind.as_str(),
-            hint: key.hint.to_string(),
-        }),
+        api_key: scope.key().map(|key| KeyShape::from(&**key)),
         tenant: tenant(scope.tenant()),
     })
 }

@@ -2,12 +2,12 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
+use domain::access::Denied;
 use domain::access::permission::ServersRead;
 use domain::audit::AuditTarget;
 use domain::server::port::ServerName;
 
 use super::shapes::ServerShape;
-use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
@@ -29,7 +29,7 @@ pub async fn get_mcp_server(
     services: Data<Services>,
     server: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let name = ServerName::parse(&server).ok_or_else(|| Problem::new(Code::ServerNotFound))?;
+    let name = ServerName::parse(&server).ok_or_else(|| Problem::from(Denied::ServerNotFound))?;
     let found = services.servers.get(&allowed, &name).await;
     let server = allowed.noted(&services, AuditTarget::Organization, found).await?;
     Ok(HttpResponse::Ok().json(ServerShape::from(&server)))

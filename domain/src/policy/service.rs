@@ -1,0 +1,251 @@
+//! The use cases of policies and groups.
+
+use std::sync::Arc;
+
+use super::model::{Group, Policy, PolicyResource, PolicySubject};
+use super::port::{GroupChange, GroupStore, NewGroup, PolicyChange, PolicyStore};
+use crate::access::Grant;
+use crate::access::permission::{AccessAdminister, GroupsAdminister};
+use crate::field::FieldErrors;
+use crate::id::{GroupId, PolicyId, UserId};
+use crate::page::{Page, PageRequest};
+use crate::store::{StoreFault, WriteFault};
+use crate::text::{Description, Name};
+use crate::time::Clock;
+
+/// Most subjects, and most resources, of one policy; most members that one change of a group names.
+pub const PARTS_MAX: usize = 1000;
+
+/// Why a policy or group could not be made, found or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyFault {
+    /// Wrong fields.
+    #[error(transparent)]
+    Invalid(#[from] FieldErrors),
+    /// No such policy or group.
+    #[error("no such policy or group")]
+    NotFound,
+    /// The name is taken, or the store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+impl From<StoreFault> for PolicyFault {
+    fn from(fault: StoreFault) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+/// The use cases of policies.
+pub struct PolicyService<C> {
+    policies: Arc<dyn PolicyStore>,
+    groups: Arc<dyn GroupStore>,
+    clock: C,
+}
+
+/// What an admin sends to make a policy, parsed.
+#[derive(Debug, Clone)]
+pub struct PolicyRequest {
+    /// The name.
+    pub name: Name,
+    /// Who.
+    pub subjects: Vec<PolicySubject>,
+    /// What.
+    pub resources: Vec<PolicyResource>,
+}
+
+/// What an admin sends to make a group, parsed.
+#[derive(Debug, Clone)]
+pub struct GroupRequest {
+    /// The name.
+    pub name: Name,
+    /// A longer explanation.
+    pub description: Option<Description>,
+    /// Who is in it.
+    pub members: Vec<UserId>,
+}
+
+impl<C: Clock> PolicyService<C> {
+    /// Puts the service together.
+    pub fn new(policies: Arc<dyn PolicyStore>, groups: Arc<dyn GroupStore>, clock: C) -> Self {
+        Self { policies, groups, clock }
+    }
+
+    /// Makes a policy.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn create(&self, grant: &Grant<AccessAdminister>, request: PolicyRequest) -> Result<Policy, PolicyFault> {
+        let PolicyRequest { name, subjects, resources } = request;
+        let (subjects, resources) = (each_once(subjects), each_once(resources));
+        self.check(grant, Some(&subjects), Some(&resources)).await?;
+        let policy = Policy { id: PolicyId::new(), name, subjects, resources, created_at: self.clock.now() };
+        self.policies.insert(grant, &policy).await?;
+        Ok(policy)
+    }
+
+    /// One policy.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn get(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Policy, PolicyFault> {
+        self.policies.get(grant, id).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    /// A page of policies, oldest first.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn list(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        page: PageRequest<PolicyId>,
+    ) -> Result<Page<Policy, PolicyId>, PolicyFault> {
+        Ok(self.policies.list(grant, page).await?)
+    }
+
+    /// Changes a policy; effective on the next request.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn change(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        id: PolicyId,
+        change: PolicyChange,
+    ) -> Result<Policy, PolicyFault> {
+        let change = PolicyChange {
+            subjects: change.subjects.map(each_once),
+            resources: change.resources.map(each_once),
+            ..change
+        };
+        // An unknown policy before wrong fields: the resource stands before the body in the order of checks.
+        self.get(grant, id).await?;
+        self.check(grant, change.subjects.as_deref(), change.resources.as_deref()).await?;
+        self.policies.change(grant, id, change).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    /// Deletes a policy; effective on the next request.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn delete(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Policy, PolicyFault> {
+        self.policies.delete(grant, id).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    async fn check(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        subjects: Option<&[PolicySubject]>,
+        resources: Option<&[PolicyResource]>,
+    ) -> Result<(), PolicyFault> {
+        let mut errors = FieldErrors::default();
+        for (field, count) in [("subjects", subjects.map(<[_]>::len)), ("resources", resources.map(<[_]>::len))] {
+            if count.is_some_and(|count| count > PARTS_MAX) {
+                errors.add(field, format!("must be at most {PARTS_MAX}; use a group, or a second policy"));
+            }
+        }
+        errors.check()?;
+        let unknown = self.policies.unknown(grant, subjects.unwrap_or(&[]), resources.unwrap_or(&[])).await?;
+        let mut errors = FieldErrors::default();
+        for subject in unknown.subjects {
+            match subject {
+                PolicySubject::Everyone => {}
+                PolicySubject::Group(id) => errors.add("subjects", format!("there is no group {id}")),
+                PolicySubject::Member(id) => errors.add("subjects", format!("there is no member {id}")),
+            }
+        }
+        for resource in unknown.resources {
+            if let PolicyResource::Server(id) = resource {
+                errors.add("resources", format!("there is no server {id}"));
+            }
+        }
+        Ok(errors.check()?)
+    }
+
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn create_group(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        request: GroupRequest,
+    ) -> Result<Group, PolicyFault> {
+        let members = each_once(request.members);
+        self.check_people(grant, "members", &members).await?;
+        let GroupRequest { name, description, .. } = request;
+        let group = NewGroup { id: GroupId::new(), name, description, members, at: self.clock.now() };
+        Ok(self.groups.insert(grant, group).await?)
+    }
+
+    /// One group.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn get_group(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Group, PolicyFault> {
+        self.groups.get(grant, id).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    /// A page of groups, oldest first.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn list_groups(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        page: PageRequest<GroupId>,
+    ) -> Result<Page<Group, GroupId>, PolicyFault> {
+        Ok(self.groups.list(grant, page).await?)
+    }
+
+    /// Changes a group; effective on the next request. Whoever is added and removed at once is added.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn change_group(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        id: GroupId,
+        change: GroupChange,
+    ) -> Result<Group, PolicyFault> {
+        let change = GroupChange { add: each_once(change.add), remove: each_once(change.remove), ..change };
+        self.get_group(grant, id).await?;
+        self.check_people(grant, "add", &change.add).await?;
+        if change.remove.len() > PARTS_MAX {
+            return Err(FieldErrors::one("remove", format!("must be at most {PARTS_MAX} at a time")).into());
+        }
+        self.groups.change(grant, id, change).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    /// Deletes a group; effective on the next request.
+    ///
+    /// # Errors
+    /// [`PolicyFault`]
+    pub async fn delete_group(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Group, PolicyFault> {
+        self.groups.delete(grant, id).await?.ok_or(PolicyFault::NotFound)
+    }
+
+    async fn check_people(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        field: &str,
+        people: &[UserId],
+    ) -> Result<(), PolicyFault> {
+        if people.len() > PARTS_MAX {
+            return Err(FieldErrors::one(field, format!("must be at most {PARTS_MAX} at a time")).into());
+        }
+        let mut errors = FieldErrors::default();
+        for stranger in self.groups.strangers(grant, people).await? {
+            errors.add(field, format!("there is no member {stranger}"));
+        }
+        Ok(errors.check()?)
+    }
+}
+
+/// Each part once, in a fixed order: what is stored and shown does not depend on how it was written.
+fn each_once<T: Ord>(mut parts: Vec<T>) -> Vec<T> {
+    parts.sort();
+    parts.dedup();
+    parts
+}
