@@ -10,6 +10,7 @@ mod fault;
 mod installation;
 mod key_directory;
 mod key_rows;
+mod key_tenants;
 mod keys;
 mod last_used;
 mod scoped;
@@ -26,3 +27,6 @@ pub use keys::SqlKeyStore;
 pub use last_used::SqlLastUsed;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;
+
+/// Rows per statement when a list is written; keeps within the databases' limits on parameters.
+const CHUNK: usize = 1000;
