@@ -12,7 +12,8 @@ async fn a_key_is_shown_with_every_field_of_the_contract_and_its_token_only_once
     let body = json!({
         "name": "CI runner", "description": "for builds", "type": "client", "role": "editor",
         "permissions": ["mcp:connect", "servers:read"], "servers": [server["id"]],
-        "tenants": {"users": ["marina"]}, "expiresAt": "2099-01-31T12:00:00Z",
+        "tenants": {"users": ["marina"]}, "rateLimit": {"requests": 600, "perSeconds": 60},
+        "expiresAt": "2099-01-31T12:00:00Z",
     });
     let answer = acme.owner().post("/api/v1/api-keys", &body).await;
     assert_eq!(answer.headers["cache-control"], "no-store");
@@ -28,7 +29,8 @@ async fn a_key_is_shown_with_every_field_of_the_contract_and_its_token_only_once
     assert_eq!(key["tenants"], json!({"users": ["marina"]}));
     assert_eq!(key["createdBy"]["id"], acme.owner_id);
     assert_eq!(key["expiresAt"], "2099-01-31T12:00:00.000Z");
-    for null in ["lastUsedAt", "revokedAt", "rateLimit"] {
+    assert_eq!(key["rateLimit"], json!({"requests": 600, "perSeconds": 60}));
+    for null in ["lastUsedAt", "revokedAt"] {
         assert!(key[null].is_null(), "{null}");
     }
     let shown = acme.owner().get(&format!("/api/v1/api-keys/{}", key["id"].as_str().expect("an id"))).await.expect(200);
@@ -68,6 +70,10 @@ async fn what_does_not_fit_together_is_refused_field_by_field() {
         (json!({"servers": [foreign["id"]]}), "servers"),
         (json!({"expiresAt": "2001-01-01T00:00:00Z"}), "expiresAt"),
         (json!({"expiresAt": "tomorrow"}), "expiresAt"),
+        (json!({"rateLimit": {"requests": 0, "perSeconds": 1}}), "rateLimit.requests"),
+        (json!({"rateLimit": {"requests": 1, "perSeconds": 86401}}), "rateLimit.perSeconds"),
+        (json!({"rateLimit": {"requests": 1}}), "rateLimit"),
+        (json!({"rateLimit": {"requests": -1, "perSeconds": 1}}), "rateLimit.requests"),
         (json!({"type": "golden"}), "type"),
         (json!({"role": "emperor"}), "role"),
     ];

@@ -9,5 +9,5 @@ pub mod token;
 pub mod verify;
 
 pub use digest::{Digest, TokenKeys};
-pub use model::{KeyFacts, KeyRecord, KeyServers, KeyType};
+pub use model::{InvalidRateLimit, KeyFacts, KeyRecord, KeyServers, KeyType, RateLimit};
 pub use token::{IssuedToken, KeyId, KeyPrefix};

@@ -63,13 +63,57 @@ impl KeyServers {
     }
 }
 
-/// At most `requests` in any `per_seconds`.
+/// Most requests that a limit can allow, and the longest time that it can count over, in seconds: a day.
+pub const RATE_REQUESTS_MAX: u32 = 1_000_000_000;
+/// See [`RATE_REQUESTS_MAX`].
+pub const RATE_SECONDS_MAX: u32 = 86_400;
+
+/// At most so many requests in any so many seconds; neither is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
+    requests: u32,
+    per_seconds: u32,
+}
+
+/// The numbers make no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRateLimit {
+    /// Not 1 to [`RATE_REQUESTS_MAX`].
+    #[error(
+        "must be 1 to {RATE_REQUESTS_MAX} requests; revoke the key to allow none, and leave the limit out to allow all"
+    )]
+    Requests,
+    /// Not 1 to [`RATE_SECONDS_MAX`].
+    #[error("must be 1 to {RATE_SECONDS_MAX} seconds")]
+    Seconds,
+}
+
+impl RateLimit {
+    /// A limit of `requests` in any `per_seconds`.
+    ///
+    /// # Errors
+    /// [`InvalidRateLimit`]
+    pub const fn new(requests: u32, per_seconds: u32) -> Result<Self, InvalidRateLimit> {
+        if requests == 0 || requests > RATE_REQUESTS_MAX {
+            return Err(InvalidRateLimit::Requests);
+        }
+        if per_seconds == 0 || per_seconds > RATE_SECONDS_MAX {
+            return Err(InvalidRateLimit::Seconds);
+        }
+        Ok(Self { requests, per_seconds })
+    }
+
     /// How many requests.
-    pub requests: u32,
+    #[must_use]
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+
     /// In how many seconds.
-    pub per_seconds: u32,
+    #[must_use]
+    pub const fn per_seconds(&self) -> u32 {
+        self.per_seconds
+    }
 }
 
 /// What a request needs to know of its key: read once, then shared by every request of the key until something changes.
@@ -97,6 +141,8 @@ pub struct KeyFacts {
     pub tenants: TenantRule,
     /// Counts the changes of its allowed tenants, so that what was remembered under an earlier number is not used.
     pub tenants_version: i32,
+    /// The limit of its own, if any.
+    pub rate_limit: Option<RateLimit>,
     /// From when on it is refused; none for never.
     pub expires_at: Option<Timestamp>,
 }
@@ -108,8 +154,6 @@ pub struct KeyRecord {
     pub facts: KeyFacts,
     /// A longer explanation.
     pub description: Option<Description>,
-    /// The limit of its own, if any.
-    pub rate_limit: Option<RateLimit>,
     /// When it was created, by its owner.
     pub created_at: Timestamp,
     /// When it last made a valid request, to the minute.
@@ -143,6 +187,8 @@ pub struct NewKey {
     pub servers: KeyServers,
     /// The tenants it may speak for.
     pub tenants: crate::tenant::AllowedTenants,
+    /// A limit of its own.
+    pub rate_limit: Option<RateLimit>,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
     /// When it was created.

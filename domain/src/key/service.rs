@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::digest::TokenKeys;
-use super::model::{KeyFacts, KeyRecord, KeyServers, KeyType, NewKey};
+use super::model::{KeyFacts, KeyRecord, KeyServers, KeyType, NewKey, RateLimit};
 use super::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
@@ -34,6 +34,8 @@ pub struct KeyRequest {
     pub servers: Option<HashSet<ServerId>>,
     /// Its tenants; none for the type's default.
     pub tenants: Option<AllowedTenants>,
+    /// A limit of its own.
+    pub rate_limit: Option<RateLimit>,
     /// Its end.
     pub expires_at: Option<Timestamp>,
 }
@@ -138,6 +140,7 @@ impl<C: Clock> KeyService<C> {
             permissions,
             servers,
             tenants,
+            rate_limit: request.rate_limit,
             expires_at: request.expires_at,
             created_at: now,
         };

@@ -86,6 +86,16 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
     let id = KeyId::from_token_part(&row.id).map_err(|_| corrupt("id"))?;
     let kind = KeyType::named(&row.kind).ok_or_else(|| corrupt("kind"))?;
     let any = row.any_tenant;
+    let rate_limit = match row.rate_requests.zip(row.rate_seconds) {
+        None => None,
+        Some((requests, seconds)) => Some(
+            u32::try_from(requests)
+                .ok()
+                .zip(u32::try_from(seconds).ok())
+                .and_then(|(requests, seconds)| RateLimit::new(requests, seconds).ok())
+                .ok_or_else(|| corrupt("rate limit"))?,
+        ),
+    };
     let facts = KeyFacts {
         id,
         name: row.name.as_str().into(),
@@ -106,17 +116,13 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
             KeyType::Platform => TenantRule::Orgs { any },
         },
         tenants_version: row.tenants_version,
+        rate_limit,
         expires_at: row.expires_at.map(Timestamp::from_micros),
     };
-    let rate_limit = row.rate_requests.zip(row.rate_seconds).map(|(requests, seconds)| RateLimit {
-        requests: requests.unsigned_abs(),
-        per_seconds: seconds.unsigned_abs(),
-    });
     let description = row.description.as_deref().map(str::parse).transpose().map_err(|_| corrupt("description"))?;
     Ok(KeyRecord {
         facts,
         description,
-        rate_limit,
         created_at: Timestamp::from_micros(row.created_at),
         last_used_at: row.last_used_at.map(Timestamp::from_micros),
         revoked_at: row.revoked_at.map(Timestamp::from_micros),
@@ -133,6 +139,12 @@ pub fn user_ref(id: Uuid, email: &str, display_name: Option<&str>) -> UserRef {
 /// A set of permissions as the store has it: names between blanks.
 pub fn permissions_to_text(permissions: PermissionSet) -> String {
     permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// A limit as the store has it: requests and seconds.
+pub fn rate_columns(limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
+    let column = |part: fn(&RateLimit) -> u32| limit.as_ref().and_then(|limit| i32::try_from(part(limit)).ok());
+    (column(RateLimit::requests), column(RateLimit::per_seconds))
 }
 
 fn permissions_from_text(text: &str) -> Option<PermissionSet> {

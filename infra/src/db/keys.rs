@@ -23,7 +23,7 @@ use sea_orm::{
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
-use super::key_rows::{KeyRow, permissions_to_text, records, with_names};
+use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
 use super::key_tenants::{add_tenants, any_tenant, listed_tenants, remove_tenants};
 use super::scoped;
 use super::{CHUNK, Database};
@@ -85,6 +85,7 @@ impl KeyStore for SqlKeyStore {
     async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault> {
         let transaction = self.begin().await?;
         let text_id = key.id.as_token_part().to_owned();
+        let (rate_requests, rate_seconds) = rate_columns(key.rate_limit);
         let row = api_key::ActiveModel {
             id: ActiveValue::Set(text_id.clone()),
             organization_id: ActiveValue::NotSet,
@@ -98,8 +99,8 @@ impl KeyStore for SqlKeyStore {
             all_servers: ActiveValue::Set(key.servers == KeyServers::All),
             any_tenant: ActiveValue::Set(any_tenant(&key.tenants)),
             tenants_version: ActiveValue::Set(0),
-            rate_requests: ActiveValue::Set(None),
-            rate_seconds: ActiveValue::Set(None),
+            rate_requests: ActiveValue::Set(rate_requests),
+            rate_seconds: ActiveValue::Set(rate_seconds),
             created_at: ActiveValue::Set(key.created_at.as_micros()),
             expires_at: ActiveValue::Set(key.expires_at.map(Timestamp::as_micros)),
             last_used_at: ActiveValue::Set(None),

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::{ApiKeyShape, CreatedShape, KeyTypeName, RoleName};
+use super::shapes::{ApiKeyShape, CreatedShape, KeyTypeName, RateLimitShape, RoleName};
 use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
@@ -51,6 +51,8 @@ pub struct NewKeyRequest {
     servers: Option<AnyOr<String>>,
     /// Required for a platform key; `{"users": "*"}` is a client key's default.
     tenants: Option<TenantsShape>,
+    /// A limit of the key's own; none when not given.
+    rate_limit: Option<RateLimitShape>,
     /// RFC 3339; never when not given.
     #[schema(format = DateTime, example = "2030-01-31T12:00:00Z")]
     expires_at: Option<String>,
@@ -143,6 +145,7 @@ impl NewKeyRequest {
         let permissions = self.permissions.and_then(|permissions| permissions.parse(&mut errors));
         let servers = self.servers.and_then(|servers| parse_servers(&servers, &mut errors));
         let tenants = self.tenants.and_then(|tenants| tenants.parse("tenants", &mut errors));
+        let rate_limit = self.rate_limit.and_then(|limit| limit.parse(&mut errors));
         let expires_at = errors.take_optional("expiresAt", self.expires_at.map(|text| Timestamp::parse(&text)));
         match name {
             Some(name) if errors.0.is_empty() => Ok(KeyRequest {
@@ -153,6 +156,7 @@ impl NewKeyRequest {
                 permissions,
                 servers,
                 tenants,
+                rate_limit,
                 expires_at,
             }),
             _ => Err(errors),

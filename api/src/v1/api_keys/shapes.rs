@@ -1,8 +1,10 @@
 //! A key as people see it.
 
 use domain::access::Permission;
+use domain::field::FieldErrors;
 use domain::key::port::ListedServer;
 use domain::key::service::KeyView;
+use domain::key::{InvalidRateLimit, RateLimit};
 use domain::tenant::{AllowedTenants, Allowing, TenantRule};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -96,14 +98,34 @@ pub struct ServerRefShape {
     name: String,
 }
 
-/// At most so many requests in so many seconds.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+/// At most so many requests in any so many seconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimitShape {
     /// Requests.
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 600)]
     requests: u32,
-    /// Seconds.
+    /// Seconds; at most a day.
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
     per_seconds: u32,
+}
+
+impl RateLimitShape {
+    /// Checks the numbers; `rateLimit` is where the shape stands in requests.
+    pub fn parse(self, errors: &mut FieldErrors) -> Option<RateLimit> {
+        RateLimit::new(self.requests, self.per_seconds)
+            .map_err(|fault| match fault {
+                InvalidRateLimit::Requests => errors.add("rateLimit.requests", fault),
+                InvalidRateLimit::Seconds => errors.add("rateLimit.perSeconds", fault),
+            })
+            .ok()
+    }
+}
+
+impl From<RateLimit> for RateLimitShape {
+    fn from(limit: RateLimit) -> Self {
+        Self { requests: limit.requests(), per_seconds: limit.per_seconds() }
+    }
 }
 
 /// A key and its token, once.
@@ -172,9 +194,7 @@ impl From<&KeyView> for ApiKeyShape {
             server_count: listed.map_or(view.every_server, |servers| servers.len() as u64),
             tenants: tenants(view),
             tenant_count: view.tenants.as_ref().map(|(_, count)| *count),
-            rate_limit: record
-                .rate_limit
-                .map(|limit| RateLimitShape { requests: limit.requests, per_seconds: limit.per_seconds }),
+            rate_limit: facts.rate_limit.map(RateLimitShape::from),
             created_at: time(record.created_at),
             created_by: PersonShape::from(&facts.owner),
             last_used_at: record.last_used_at.map(time),
