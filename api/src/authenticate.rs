@@ -105,7 +105,7 @@ async fn key(services: &Services, request: &HttpRequest, token: &str, surface: S
         }
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
-    services.last_used.note(verified.facts().id);
+    services.last_used.note(verified.live());
     match scope(services, request, &verified, surface).await {
         Ok(scope) => Ok(Proven { scope, live: Some(verified.live().clone()) }),
         Err(problem) => {
@@ -147,7 +147,7 @@ async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthe
             return Ok(());
         }
         Unauthenticated::Unknown { claimed } => claimed,
-        Unauthenticated::Expired { key } | Unauthenticated::Revoked { key } => key,
+        Unauthenticated::Expired { key } | Unauthenticated::Rotated { key } | Unauthenticated::Revoked { key } => key,
     };
     let event = AuditEvent {
         organization: services.verifier.organization_of(key).await?,

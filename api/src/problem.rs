@@ -297,6 +297,7 @@ impl From<KeyFault> for Problem {
             KeyFault::NotFound => Self::new(Code::NotFound),
             KeyFault::Denied(denied) => denied.into(),
             KeyFault::Revoked => Self::because(Code::Conflict, "the key is revoked and can no longer change"),
+            KeyFault::Expired | KeyFault::TooManyTokens(_) => Self::because(Code::Conflict, fault),
             KeyFault::NoRandomness(fault) => fault.into(),
             KeyFault::Write(fault) => fault.into(),
         }

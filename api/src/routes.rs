@@ -26,6 +26,8 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(api_keys::create::create_api_key)
         .service(api_keys::list::list_api_keys)
         .service(api_keys::get::get_api_key)
+        .service(api_keys::change::change_api_key)
+        .service(api_keys::rotate::rotate_api_key)
         .service(api_keys::revoke::revoke_api_key)
         .service(api_keys::replace_tenants::replace_api_key_tenants)
         .service(api_keys::change_tenants::change_api_key_tenants);

@@ -111,6 +111,8 @@ async fn keys_never_manage_keys_whatever_their_role() {
     caller.get(&one).await.refused(403, "forbidden_permission");
     caller.post("/api/v1/api-keys", &json!({"name": "x"})).await.refused(403, "forbidden_permission");
     caller.delete(&one).await.refused(403, "forbidden_permission");
+    caller.with_body(Method::PATCH, &one, &json!({"name": "x"})).await.refused(403, "forbidden_permission");
+    caller.post(&format!("{one}/rotate"), &json!({})).await.refused(403, "forbidden_permission");
     for method in [Method::PUT, Method::PATCH] {
         caller
             .with_body(method, &format!("{one}/tenants"), &json!({"users": "*"}))
@@ -172,13 +174,21 @@ async fn another_organizations_key_is_the_same_as_none() {
     let app = App::spawn().await;
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
     let theirs = globex.solo().await.id;
-    for path in ["", "/tenants"] {
+    for path in ["", "/tenants", "/rotate"] {
         let (known, unknown) =
             (format!("/api/v1/api-keys/{theirs}{path}"), format!("/api/v1/api-keys/key_0000000000000000{path}"));
-        let methods =
-            if path.is_empty() { vec![Method::GET, Method::DELETE] } else { vec![Method::PUT, Method::PATCH] };
+        let methods = match path {
+            "" => vec![Method::GET, Method::DELETE, Method::PATCH],
+            "/rotate" => vec![Method::POST],
+            _ => vec![Method::PUT, Method::PATCH],
+        };
         for method in methods {
-            let body = if method == Method::PATCH { json!({"add": {"users": ["a"]}}) } else { json!({"users": "*"}) };
+            let body = match (path, &method) {
+                ("", _) => json!({"name": "x"}),
+                ("/rotate", _) => json!({"graceSeconds": 0}),
+                (_, &Method::PATCH) => json!({"add": {"users": ["a"]}}),
+                _ => json!({"users": "*"}),
+            };
             let a = acme.owner().with_body(method.clone(), &known, &body).await;
             let b = acme.owner().with_body(method.clone(), &unknown, &body).await;
             a.refused(404, "not_found");

@@ -36,6 +36,8 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             (Value::Null, vec![("server", slug)])
         }
         "create_api_key" => (json!({"name": "x"}), vec![]),
+        "change_api_key" => (json!({"name": "y"}), fresh_key().await),
+        "rotate_api_key" => (json!({"graceSeconds": 60}), fresh_key().await),
         "get_api_key" | "revoke_api_key" => (Value::Null, fresh_key().await),
         "replace_api_key_tenants" => (json!({"users": ["a"]}), fresh_key().await),
         "change_api_key_tenants" => (json!({"add": {"users": ["a"]}}), {

@@ -32,6 +32,12 @@ pub enum Unauthenticated {
         /// The key.
         key: KeyId,
     },
+    /// The token was rotated away, and its grace is over.
+    #[error("rotated")]
+    Rotated {
+        /// The key.
+        key: KeyId,
+    },
     /// The key was revoked while the request was under way.
     #[error("revoked")]
     Revoked {
@@ -159,8 +165,11 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
         if live.has_ended() {
             return Err(Unauthenticated::Revoked { key });
         }
-        match live.facts().expires_at {
-            Some(end) if end <= self.clock.now() => Err(Unauthenticated::Expired { key }),
+        match live.ends_at() {
+            Some(end) if end <= self.clock.now() => Err(match live.facts().expires_at {
+                Some(expiry) if expiry <= end => Unauthenticated::Expired { key },
+                _ => Unauthenticated::Rotated { key },
+            }),
             _ => Ok(VerifiedKey { live }),
         }
     }

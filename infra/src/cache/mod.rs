@@ -8,4 +8,4 @@ pub mod servers;
 pub mod tenants;
 
 pub use guarded::GuardedCache;
-pub use keys::{KeyCache, KeyEnd, LiveKeyHandle};
+pub use keys::{KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};

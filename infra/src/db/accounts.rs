@@ -177,6 +177,7 @@ impl AccountStore for SqlAccounts {
             password_hash: ActiveValue::Set(owner.password_hash),
             disabled_at: ActiveValue::Set(None),
             created_at: ActiveValue::Set(at),
+            instance_admin: ActiveValue::Set(false),
         })
         .exec_without_returning(&transaction)
         .await

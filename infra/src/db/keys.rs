@@ -7,32 +7,35 @@ use async_trait::async_trait;
 use domain::access::permission::{ApiKeysRead, ApiKeysWrite};
 use domain::access::{Grant, TenantScope, WithinOrganization};
 use domain::id::ServerId;
-use domain::key::model::NewKey;
-use domain::key::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
-use domain::key::{Digest, KeyFacts, KeyId, KeyRecord, KeyServers};
+use domain::key::model::{KeyChange, NewKey};
+use domain::key::port::{
+    KeyDetails, KeyFilter, KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, RotateFault, Rotation,
+    TenantsChange, TenantsFault,
+};
+use domain::key::{Digest, KeyId, KeyRecord, KeyServers};
 use domain::page::{Page, PageRequest};
 use domain::store::{StoreFault, WriteFault};
-use domain::tenant::AllowedTenants;
 use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, Order, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, TransactionTrait,
 };
 
 use super::commit::commit_then;
-use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, server};
+use super::entity::{api_key, api_key_digest, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
+use super::key_changes::insert_servers;
+use super::key_pages::{details, key_page, listed_server};
 use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
-use super::key_tenants::{add_tenants, any_tenant, listed_tenants, remove_tenants};
-use super::scoped;
-use super::{CHUNK, Database};
+use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
+use super::key_tokens::{insert_token, tokens};
+use super::{CHUNK, Database, scoped};
 use crate::cache::KeyCache;
 
 /// Keys in the database.
 pub struct SqlKeyStore {
-    db: Database,
-    cache: Arc<KeyCache>,
+    pub(super) db: Database,
+    pub(super) cache: Arc<KeyCache>,
 }
 
 impl SqlKeyStore {
@@ -42,7 +45,7 @@ impl SqlKeyStore {
         Self { db, cache }
     }
 
-    async fn record(
+    pub(super) async fn record(
         &self,
         db: &impl ConnectionTrait,
         scope: &impl WithinOrganization,
@@ -57,25 +60,7 @@ impl SqlKeyStore {
         Ok(records(db, row.into_iter().collect()).await?.into_iter().next())
     }
 
-    async fn digests(
-        db: &impl ConnectionTrait,
-        scope: &impl WithinOrganization,
-        id: KeyId,
-    ) -> Result<Vec<Digest>, StoreFault> {
-        let rows = scoped::find::<api_key_digest::Entity>(scope)
-            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
-            .all(db)
-            .await
-            .map_err(store_fault)?;
-        rows.into_iter()
-            .map(|row| {
-                let bytes = row.digest.try_into().map_err(|_| StoreFault::Corrupt(format!("digest of {id}")))?;
-                Ok(Digest::from_bytes(bytes))
-            })
-            .collect()
-    }
-
-    async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
         self.db.writer().begin().await.map_err(store_fault)
     }
 }
@@ -111,33 +96,10 @@ impl KeyStore for SqlKeyStore {
             .exec_without_returning(&transaction)
             .await
             .map_err(|error| write_fault(error, "id"))?;
-        let row = api_key_digest::ActiveModel {
-            digest: ActiveValue::Set(digest.as_bytes().to_vec()),
-            key_id: ActiveValue::Set(text_id.clone()),
-            organization_id: ActiveValue::NotSet,
-            created_at: ActiveValue::Set(key.created_at.as_micros()),
-            expires_at: ActiveValue::Set(None),
-        };
-        scoped::insert::<api_key_digest::Entity, _>(grant, [row])
-            .exec_without_returning(&transaction)
+        insert_token(&transaction, grant, key.id, 1, &digest, key.created_at)
             .await
             .map_err(|error| write_fault(error, "id"))?;
-        if let KeyServers::Listed(servers) = &key.servers {
-            let rows: Vec<_> = servers
-                .iter()
-                .map(|server| api_key_server::ActiveModel {
-                    key_id: ActiveValue::Set(text_id.clone()),
-                    server_id: ActiveValue::Set(server.as_uuid()),
-                    organization_id: ActiveValue::NotSet,
-                })
-                .collect();
-            for chunk in rows.chunks(CHUNK) {
-                scoped::insert::<api_key_server::Entity, _>(grant, chunk.iter().cloned())
-                    .exec_without_returning(&transaction)
-                    .await
-                    .map_err(store_fault)?;
-            }
-        }
+        insert_servers(&transaction, grant, key.id, &key.servers).await?;
         add_tenants(&transaction, grant, key.id, &key.tenants).await?;
         let record = self.record(&transaction, grant, key.id).await?;
         transaction.commit().await.map_err(store_fault)?;
@@ -152,68 +114,36 @@ impl KeyStore for SqlKeyStore {
         &self,
         grant: &Grant<ApiKeysRead>,
         owners: KeyOwners,
-        revoked: bool,
+        filter: &KeyFilter,
         page: PageRequest<KeyPosition>,
     ) -> Result<Page<KeyRecord, KeyPosition>, StoreFault> {
-        use api_key::Column;
-        let mut keys = with_names(scoped::find::<api_key::Entity>(grant));
+        let mut keys = scoped::find::<api_key::Entity>(grant);
         if let KeyOwners::Of(owner) = owners {
-            keys = keys.filter(Column::OwnerId.eq(owner.as_uuid()));
+            keys = keys.filter(api_key::Column::OwnerId.eq(owner.as_uuid()));
         }
-        keys = keys.filter(if revoked { Column::RevokedAt.is_not_null() } else { Column::RevokedAt.is_null() });
-        if let Some(after) = page.after {
-            let at = after.created_at.as_micros();
-            keys = keys.filter(
-                Condition::any()
-                    .add(Column::CreatedAt.lt(at))
-                    .add(Column::CreatedAt.eq(at).and(Column::Id.lt(after.id.as_token_part()))),
-            );
-        }
-        let rows = keys
-            .order_by(Column::CreatedAt, Order::Desc)
-            .order_by(Column::Id, Order::Desc)
-            .limit(u64::from(page.limit.get()) + 1)
-            .into_model::<KeyRow>()
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        let records = records(self.db.reader(), rows).await?;
-        Ok(Page::of_overread(records, page.limit, |record| KeyPosition {
-            created_at: record.created_at,
-            id: record.facts.id,
-        }))
+        key_page(self.db.reader(), keys, filter, page).await
     }
 
-    async fn listed_tenants(
+    async fn details(&self, records: &[KeyRecord], tenants: u64, at: Timestamp) -> Result<KeyDetails, StoreFault> {
+        details(self.db.reader(), records, tenants, at).await
+    }
+
+    async fn change(
         &self,
-        grant: &Grant<ApiKeysRead>,
-        key: &KeyFacts,
-        limit: u64,
-    ) -> Result<Option<(AllowedTenants, u64)>, StoreFault> {
-        use api_key_tenant::Column;
-        if !key.tenants.needs_list() {
-            return Ok(None);
-        }
-        let listed = || scoped::find::<api_key_tenant::Entity>(grant).filter(Column::KeyId.eq(key.id.as_token_part()));
-        // A tenant org's own row allows somebody only when it allows all.
-        let allowing = Condition::any().add(Column::TenantUser.ne("")).add(Column::AnyUser.eq(true));
-        let count = listed().filter(allowing).count(self.db.reader()).await.map_err(store_fault)?;
-        let rows = listed()
-            .order_by(Column::TenantOrg, Order::Asc)
-            .order_by(Column::TenantUser, Order::Asc)
-            .limit(limit)
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(Some((listed_tenants(key.kind, rows)?, count)))
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        change: KeyChange,
+    ) -> Result<Option<KeyRecord>, StoreFault> {
+        self.change_key(grant, id, change).await
     }
 
-    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<u64, StoreFault> {
-        scoped::find::<server::Entity>(grant)
-            .filter(server::Column::ArchivedAt.is_null())
-            .count(self.db.reader())
-            .await
-            .map_err(store_fault)
+    async fn rotate(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        rotation: Rotation,
+    ) -> Result<Option<KeyRecord>, RotateFault> {
+        self.rotate_key(grant, id, rotation).await
     }
 
     async fn change_tenants(
@@ -253,10 +183,11 @@ impl KeyStore for SqlKeyStore {
                 add_tenants(&transaction, grant, id, add).await?;
             }
         }
-        let digests = Self::digests(&transaction, grant, id).await?;
         let record = self.record(&transaction, grant, id).await?;
+        let end = record.as_ref().and_then(|record| record.facts.expires_at);
+        let tokens = tokens(&transaction, grant, id, end).await?;
         let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(&digests)).await?;
+        commit_then(transaction, move || cache.changed(id, &tokens)).await?;
         Ok(record)
     }
 
@@ -275,7 +206,7 @@ impl KeyStore for SqlKeyStore {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let digests = Self::digests(&transaction, grant, id).await?;
+        let tokens = tokens(&transaction, grant, id, None).await?;
         scoped::delete::<api_key_digest::Entity>(grant)
             .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
             .exec(&transaction)
@@ -284,7 +215,7 @@ impl KeyStore for SqlKeyStore {
         let record = self.record(&transaction, grant, id).await?;
         let cache = Arc::clone(&self.cache);
         // Only after the commit: an entry that is read again before it would be the old one.
-        commit_then(transaction, move || cache.revoked(id, &digests)).await?;
+        commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
         Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
     }
 
@@ -301,10 +232,7 @@ impl KeyStore for SqlKeyStore {
                 .all(self.db.reader())
                 .await
                 .map_err(store_fault)?;
-            named.extend(rows.into_iter().map(|row| {
-                let id = ServerId::from_uuid(row.id);
-                (id, ListedServer { id, slug: row.slug, name: row.name, active: row.archived_at.is_none() })
-            }));
+            named.extend(rows.into_iter().map(listed_server));
         }
         Ok(named)
     }

@@ -100,7 +100,8 @@ impl From<RoleName> for Role {
 }
 
 impl Permissions {
-    fn parse(&self, errors: &mut FieldErrors) -> Option<PermissionSet> {
+    /// The permissions; none for all that the role allows.
+    pub(super) fn parse(&self, errors: &mut FieldErrors) -> Option<PermissionSet> {
         match self {
             Self::Preset(Preset::Full) => None,
             Self::Preset(Preset::McpOnly) => Some(PermissionSet::mcp_only()),
@@ -123,7 +124,7 @@ impl Permissions {
     }
 }
 
-fn parse_servers(servers: &AnyOr<String>, errors: &mut FieldErrors) -> Option<HashSet<ServerId>> {
+pub(super) fn parse_servers(servers: &AnyOr<String>, errors: &mut FieldErrors) -> Option<HashSet<ServerId>> {
     match servers {
         AnyOr::Any => None,
         AnyOr::List(ids) if ids.len() > SERVERS_MAX => {
@@ -183,7 +184,7 @@ pub async fn create_api_key(
     let created = to_the_end(async move {
         let CreatedKey { record, token } = services.keys.create(&allowed, request).await?;
         services.audit.record_durably(allowed.event("key.create", AuditTarget::Key(record.facts.id))).await?;
-        let view = services.keys.view(&allowed, record).await?;
+        let view = services.keys.view(record).await?;
         Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
     })
     .await?;

@@ -1,10 +1,12 @@
 //! API keys, as people manage them. Keys can never manage keys.
 
+pub mod change;
 pub mod change_tenants;
 pub mod create;
 pub mod get;
 pub mod list;
 pub mod replace_tenants;
 pub mod revoke;
+pub mod rotate;
 mod shapes;
 mod tenants;

@@ -2,6 +2,7 @@
 
 use domain::access::Permission;
 use domain::field::FieldErrors;
+use domain::key::model::EarlierToken;
 use domain::key::port::ListedServer;
 use domain::key::service::KeyView;
 use domain::key::{InvalidRateLimit, RateLimit};
@@ -67,7 +68,7 @@ pub struct ApiKeyShape {
     servers: AnyOr<ServerRefShape>,
     /// How many servers that is now.
     server_count: u64,
-    /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown.
+    /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown, in lists of keys 20.
     tenants: Option<TenantsShape>,
     /// How many entries the list of tenants has; null without a list.
     tenant_count: Option<u64>,
@@ -83,8 +84,35 @@ pub struct ApiKeyShape {
     expires_at: Option<String>,
     /// When it was revoked.
     revoked_at: Option<String>,
+    /// Tokens that were rotated away and still work, newest first.
+    previous_tokens: Vec<EarlierTokenShape>,
+    /// Whether the frozen role is more than its owner's role now. Also when the owner is no active member, and the key
+    /// therefore works for nobody.
+    role_above_owner: bool,
     /// Listed servers that the key cannot reach now.
     unreachable_servers: Vec<ServerRefShape>,
+}
+
+/// A token that was rotated away and still works.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierTokenShape {
+    /// When it was issued.
+    created_at: String,
+    /// From when on it is refused.
+    ends_at: String,
+    /// When it last made a valid request, to the minute.
+    last_used_at: Option<String>,
+}
+
+impl From<&EarlierToken> for EarlierTokenShape {
+    fn from(token: &EarlierToken) -> Self {
+        Self {
+            created_at: time(token.created_at),
+            ends_at: time(token.ends_at),
+            last_used_at: token.last_used_at.map(time),
+        }
+    }
 }
 
 /// A server by its names.
@@ -200,6 +228,8 @@ impl From<&KeyView> for ApiKeyShape {
             last_used_at: record.last_used_at.map(time),
             expires_at: facts.expires_at.map(time),
             revoked_at: record.revoked_at.map(time),
+            previous_tokens: view.earlier.iter().map(EarlierTokenShape::from).collect(),
+            role_above_owner: record.role_above_owner(),
             unreachable_servers: listed
                 .unwrap_or_default()
                 .iter()
