@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::audit::AuditLog;
 use domain::egress::EgressPolicy;
 use domain::key::TokenKeys;
+use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
 use domain::organization::SessionReader;
@@ -42,6 +43,8 @@ pub struct Services {
     pub accounts: AccountService<SystemClock>,
     /// Keys.
     pub keys: KeyService<SystemClock>,
+    /// Keys of every organization, for instance admins.
+    pub instance_keys: InstanceKeyService<SystemClock>,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
     /// Servers, for requests.
@@ -102,6 +105,7 @@ impl Services {
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache)));
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), tenants, SystemClock),
@@ -115,12 +119,11 @@ impl Services {
                 settings.signup,
                 SystemClock,
             ),
-            keys: KeyService::new(
-                Arc::new(SqlKeyStore::new(database.clone(), key_cache)),
-                token_keys,
-                settings.key_prefix.clone(),
+            instance_keys: InstanceKeyService::new(
+                Arc::<SqlKeyStore>::clone(&key_store) as Arc<dyn InstanceKeyStore>,
                 SystemClock,
             ),
+            keys: KeyService::new(key_store, token_keys, settings.key_prefix.clone(), SystemClock),
             servers: ServerService::new(Arc::<SqlServers>::clone(&servers) as Arc<dyn ServerStore>, SystemClock),
             directory: servers,
             audit: Arc::new(audit),

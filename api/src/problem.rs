@@ -230,7 +230,7 @@ impl From<Saturated> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let code = match denied {
-            Denied::Role { .. } => Code::ForbiddenRole,
+            Denied::Role { .. } | Denied::InstanceAdmin => Code::ForbiddenRole,
             Denied::Permission { .. } => Code::ForbiddenPermission,
             Denied::ServerNotFound => Code::ServerNotFound,
             Denied::ServerNotAllowed => Code::ServerNotAllowed,

@@ -267,3 +267,20 @@ fn a_lost_or_foreign_root_secret_stops_the_start_and_makes_no_new_one() {
     std::fs::write(&file, kept).expect("it can be restored");
     Serving::start(&mut keyrack(data.path())).stop();
 }
+
+#[test]
+fn an_operator_makes_and_unmakes_instance_admins() {
+    let data = tempfile::tempdir().expect("a directory");
+    let owner: Value = serde_json::from_slice(&create_owner(data.path()).stdout).expect("JSON");
+    let run = |command: &str, email: &str| {
+        keyrack(data.path()).args(["admin", command, "--email", email]).output().expect("it runs")
+    };
+    for (command, on) in [("grant-instance-admin", true), ("revoke-instance-admin", false)] {
+        let output = run(command, "ann@example.com");
+        assert!(output.status.success(), "{output:?}");
+        let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(printed, json!({"userId": owner["userId"], "instanceAdmin": on}));
+        let unknown = run(command, "bob@example.com");
+        assert!(!unknown.status.success() && text(&unknown.stderr).contains("nobody signs in"), "{unknown:?}");
+    }
+}

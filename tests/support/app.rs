@@ -88,6 +88,13 @@ impl App {
         }
     }
 
+    /// Makes a person an instance admin, as an operator would.
+    pub async fn make_instance_admin(&self, email: &str) {
+        let email = email.parse().expect("an address");
+        let found = self.services().accounts.set_instance_admin(&email, true).await.expect("the store answers");
+        assert!(found.is_some(), "nobody has that address");
+    }
+
     /// Runs a statement on its database, from outside: what no operation does, or does yet.
     pub async fn sql(&self, statement: &str) {
         let url = match self.services().settings.database() {

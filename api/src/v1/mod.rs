@@ -1,5 +1,6 @@
 //! The REST surface: one folder per area, one file per operation. `crate::routes` lists them.
 
+pub mod admin;
 pub mod api_keys;
 pub mod auth;
 pub mod identity;

@@ -25,6 +25,9 @@ pub enum Denied {
         /// The missing permission.
         needed: Permission,
     },
+    /// The person is no instance admin.
+    #[error("this is for instance admins; `keyrack admin grant-instance-admin` makes one")]
+    InstanceAdmin,
     /// No such server, or none that the key's owner reaches.
     #[error("no such server")]
     ServerNotFound,

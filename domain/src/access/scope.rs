@@ -21,6 +21,8 @@ pub struct MemberFacts {
     pub user: UserRef,
     /// The role, as it is now.
     pub role: Role,
+    /// Whether the person looks after every organization of the installation, as it is now.
+    pub instance_admin: bool,
 }
 
 /// Who acts.
@@ -116,12 +118,17 @@ impl TenantScope {
     /// The role is asked before the permission, so that a key that has neither learns what a new key would need.
     ///
     /// # Errors
-    /// [`Denied::Role`] or [`Denied::Permission`].
+    /// [`Denied::Role`], [`Denied::Permission`] or [`Denied::InstanceAdmin`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
         let permission = P::PERMISSION;
-        let for_people = permission.holder() == Holder::People;
-        if for_people && matches!(self.actor, Actor::Key(_)) {
-            return Err(Denied::Permission { needed: permission });
+        match (permission.holder(), &self.actor) {
+            (Holder::People | Holder::InstanceAdmins, Actor::Key(_)) => {
+                return Err(Denied::Permission { needed: permission });
+            }
+            (Holder::InstanceAdmins, Actor::Member(facts)) if !facts.instance_admin => {
+                return Err(Denied::InstanceAdmin);
+            }
+            (Holder::InstanceAdmins | Holder::People, Actor::Member(_)) | (Holder::PeopleAndKeys, _) => {}
         }
         if self.role() < permission.role() {
             return Err(Denied::Role { needed: permission.role() });

@@ -1,6 +1,7 @@
 //! API keys: their text form, what is stored of them, and the verifier that turns a presented token into a scope.
 
 pub mod digest;
+pub mod instance;
 pub mod model;
 pub mod port;
 pub mod presented;

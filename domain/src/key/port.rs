@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::digest::Digest;
 use super::model::{EarlierToken, KeyChange, KeyFacts, KeyRecord, KeyType, NewKey};
 use super::token::KeyId;
-use crate::access::permission::{ApiKeysRead, ApiKeysWrite};
+use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
 use crate::access::{Grant, TenantScope};
 use crate::id::{OrganizationId, ServerId, UserId};
 use crate::page::{Page, PageRequest};
@@ -140,6 +140,29 @@ pub struct Revoked {
     pub newly: bool,
 }
 
+/// Which keys to revoke at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysOf {
+    /// A person's.
+    Owner(UserId),
+    /// Those whose lists name a tenant: a tenant org, a user of it, or without an org a user of the organization itself.
+    Tenant {
+        /// The tenant org.
+        org: Option<TenantText>,
+        /// The tenant user.
+        user: Option<TenantText>,
+    },
+}
+
+/// What became of the keys that were to be revoked at once.
+#[derive(Debug, Clone)]
+pub struct RevokedMany {
+    /// They are revoked now, and were not before.
+    pub revoked: Vec<KeyRecord>,
+    /// They speak for others too; the tenant is no longer on their lists.
+    pub narrowed: Vec<KeyRecord>,
+}
+
 /// A change of a key's allowed tenants.
 #[derive(Debug, Clone)]
 pub enum TenantsChange {
@@ -262,6 +285,18 @@ pub trait KeyStore: Send + Sync {
         id: KeyId,
         at: Timestamp,
     ) -> Result<Option<Revoked>, StoreFault>;
+
+    /// Ends many keys in one transaction. A key whose list names the tenant and others too only loses it. Returns when no
+    /// node's memory holds any of them as it was.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn revoke_many(
+        &self,
+        grant: &Grant<ApiKeysAdminister>,
+        which: &KeysOf,
+        at: Timestamp,
+    ) -> Result<RevokedMany, StoreFault>;
 
     /// Those of these servers that the organization has.
     ///

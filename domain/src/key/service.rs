@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::digest::TokenKeys;
 use super::model::{EarlierToken, Grace, KeyChange, KeyFacts, KeyRecord, KeyServers, KeyType, NewKey, RateLimit};
 use super::port::{
-    KeyFilter, KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, RotateFault, Rotation, TenantsChange,
-    TenantsFault,
+    KeyFilter, KeyOwners, KeyPosition, KeyStore, KeysOf, ListedServer, Revoked, RevokedMany, RotateFault, Rotation,
+    TenantsChange, TenantsFault,
 };
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
@@ -336,6 +336,14 @@ impl<C: Clock> KeyService<C> {
     pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<Revoked, KeyFault> {
         self.owned(grant, id).await?;
         self.store.revoke(grant, id, self.clock.now()).await?.ok_or(KeyFault::NotFound)
+    }
+
+    /// Revokes many keys at once. Doing it again changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    pub async fn revoke_many(&self, grant: &Grant<ApiKeysAdminister>, which: &KeysOf) -> Result<RevokedMany, KeyFault> {
+        Ok(self.store.revoke_many(grant, which, self.clock.now()).await?)
     }
 
     /// A key that the caller may change, and that can change.

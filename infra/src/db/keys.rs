@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::access::permission::{ApiKeysRead, ApiKeysWrite};
+use domain::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
 use domain::access::{Grant, TenantScope, WithinOrganization};
-use domain::id::ServerId;
+use domain::id::{ServerId, UserId};
 use domain::key::model::{KeyChange, NewKey};
 use domain::key::port::{
-    KeyDetails, KeyFilter, KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, RotateFault, Rotation,
-    TenantsChange, TenantsFault,
+    KeyDetails, KeyFilter, KeyOwners, KeyPosition, KeyStore, KeysOf, ListedServer, Revoked, RevokedMany, RotateFault,
+    Rotation, TenantsChange, TenantsFault,
 };
 use domain::key::{Digest, KeyId, KeyRecord, KeyServers};
 use domain::page::{Page, PageRequest};
@@ -58,6 +58,35 @@ impl SqlKeyStore {
             .await
             .map_err(store_fault)?;
         Ok(records(db, row.into_iter().collect()).await?.into_iter().next())
+    }
+
+    pub(super) async fn revoke_key(
+        &self,
+        scope: &impl WithinOrganization,
+        id: KeyId,
+        by: UserId,
+        at: Timestamp,
+    ) -> Result<Option<Revoked>, StoreFault> {
+        let transaction = self.begin().await?;
+        let marked = scoped::update::<api_key::Entity>(scope)
+            .filter(api_key::Column::Id.eq(id.as_token_part()))
+            .filter(api_key::Column::RevokedAt.is_null())
+            .col_expr(api_key::Column::RevokedAt, at.as_micros().into())
+            .col_expr(api_key::Column::RevokedBy, by.as_uuid().into())
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let tokens = tokens(&transaction, scope, id, None).await?;
+        scoped::delete::<api_key_digest::Entity>(scope)
+            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let record = self.record(&transaction, scope, id).await?;
+        let cache = Arc::clone(&self.cache);
+        // Only after the commit: an entry that is read again before it would be the old one.
+        commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
+        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
     }
 
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
@@ -197,26 +226,16 @@ impl KeyStore for SqlKeyStore {
         id: KeyId,
         at: Timestamp,
     ) -> Result<Option<Revoked>, StoreFault> {
-        let transaction = self.begin().await?;
-        let marked = scoped::update::<api_key::Entity>(grant)
-            .filter(api_key::Column::Id.eq(id.as_token_part()))
-            .filter(api_key::Column::RevokedAt.is_null())
-            .col_expr(api_key::Column::RevokedAt, at.as_micros().into())
-            .col_expr(api_key::Column::RevokedBy, grant.user().id.as_uuid().into())
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
-        let tokens = tokens(&transaction, grant, id, None).await?;
-        scoped::delete::<api_key_digest::Entity>(grant)
-            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
-        let record = self.record(&transaction, grant, id).await?;
-        let cache = Arc::clone(&self.cache);
-        // Only after the commit: an entry that is read again before it would be the old one.
-        commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
-        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
+        self.revoke_key(grant, id, grant.user().id, at).await
+    }
+
+    async fn revoke_many(
+        &self,
+        grant: &Grant<ApiKeysAdminister>,
+        which: &KeysOf,
+        at: Timestamp,
+    ) -> Result<RevokedMany, StoreFault> {
+        self.revoke_keys_of(grant, which, at).await
     }
 
     async fn servers_named(

@@ -17,7 +17,7 @@ use crate::v1::Refusals;
 ///
 /// # Errors
 /// 404
-pub(super) fn named(id: &str) -> Result<KeyId, Problem> {
+pub fn named(id: &str) -> Result<KeyId, Problem> {
     id.parse().map_err(|_| Problem::new(Code::NotFound))
 }
 

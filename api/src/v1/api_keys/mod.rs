@@ -7,6 +7,7 @@ pub mod get;
 pub mod list;
 pub mod replace_tenants;
 pub mod revoke;
+pub mod revoke_many;
 pub mod rotate;
-mod shapes;
+pub mod shapes;
 mod tenants;
