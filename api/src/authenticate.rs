@@ -106,7 +106,7 @@ async fn key(services: &Services, request: &HttpRequest, token: &str) -> Result<
         }
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
-    services.last_used.note(verified.facts().id);
+    services.last_used.note(verified.live());
     Ok(verified)
 }
 
@@ -189,7 +189,7 @@ async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthe
             return Ok(());
         }
         Unauthenticated::Unknown { claimed } => claimed,
-        Unauthenticated::Expired { key } | Unauthenticated::Revoked { key } => key,
+        Unauthenticated::Expired { key } | Unauthenticated::Rotated { key } | Unauthenticated::Revoked { key } => key,
     };
     let event = AuditEvent {
         organization: services.verifier.organization_of(key).await?,

@@ -33,6 +33,18 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("admin").about("What only an operator on the machine may do.").subcommand_required(true).subcommand(
                 with_settings(
+                    Command::new("grant-instance-admin")
+                        .about("Let a person see and revoke the keys of every organization.")
+                        .arg(required("email", "E-mail address that the person signs in with.")),
+                ),
+            ).subcommand(
+                with_settings(
+                    Command::new("revoke-instance-admin")
+                        .about("End that.")
+                        .arg(required("email", "E-mail address that the person signs in with.")),
+                ),
+            ).subcommand(
+                with_settings(
                     Command::new("create-owner")
                         .about("Create an organization and its owner. The password comes from KEYRACK_OWNER_PASSWORD or standard input.")
                         .arg(required("email", "E-mail address of the owner."))

@@ -6,6 +6,7 @@ use domain::access::decide::Gate;
 use domain::audit::AuditLog;
 use domain::egress::EgressPolicy;
 use domain::key::TokenKeys;
+use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
 use domain::organization::SessionReader;
@@ -51,6 +52,8 @@ pub struct Services {
     pub accounts: AccountService<SystemClock>,
     /// Keys.
     pub keys: KeyService<SystemClock>,
+    /// Keys of every organization, for instance admins.
+    pub instance_keys: InstanceKeyService<SystemClock>,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
@@ -114,6 +117,7 @@ impl Services {
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache)));
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
@@ -128,8 +132,12 @@ impl Services {
                 settings.signup,
                 SystemClock,
             ),
+            instance_keys: InstanceKeyService::new(
+                Arc::<SqlKeyStore>::clone(&key_store) as Arc<dyn InstanceKeyStore>,
+                SystemClock,
+            ),
             keys: KeyService::new(
-                Arc::new(SqlKeyStore::new(database.clone(), key_cache)),
+                key_store,
                 Arc::clone(&access_directory),
                 token_keys,
                 settings.key_prefix.clone(),

@@ -31,6 +31,10 @@ async fn run(matches: &ArgMatches) -> Result<(), String> {
         Some(("openapi", flags)) => command::openapi::run(Path::new("."), flags.get_flag("check")),
         Some(("admin", admin)) => match admin.subcommand() {
             Some(("create-owner", flags)) => command::create_owner::run(settings(flags)?, flags).await,
+            Some(("grant-instance-admin", flags)) => command::instance_admin::run(settings(flags)?, flags, true).await,
+            Some(("revoke-instance-admin", flags)) => {
+                command::instance_admin::run(settings(flags)?, flags, false).await
+            }
             _ => Err("unknown command; see --help".to_owned()),
         },
         _ => Err("unknown command; see --help".to_owned()),

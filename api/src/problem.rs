@@ -231,7 +231,7 @@ impl From<Saturated> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let code = match denied {
-            Denied::Role { .. } => Code::ForbiddenRole,
+            Denied::Role { .. } | Denied::InstanceAdmin => Code::ForbiddenRole,
             Denied::Permission { .. } => Code::ForbiddenPermission,
             Denied::ServerNotFound => Code::ServerNotFound,
             Denied::ServerNotAllowed => Code::ServerNotAllowed,
@@ -308,6 +308,7 @@ impl From<KeyFault> for Problem {
             KeyFault::NotFound => Self::new(Code::NotFound),
             KeyFault::Denied(denied) => denied.into(),
             KeyFault::Revoked => Self::because(Code::Conflict, "the key is revoked and can no longer change"),
+            KeyFault::Expired | KeyFault::TooManyTokens(_) => Self::because(Code::Conflict, fault),
             KeyFault::NoRandomness(fault) => fault.into(),
             KeyFault::Write(fault) => fault.into(),
         }

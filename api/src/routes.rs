@@ -7,7 +7,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::v1::{access_policies, api_keys, auth, decisions, groups, identity, mcp_servers};
+use crate::v1::{access_policies, admin, api_keys, auth, decisions, groups, identity, mcp_servers};
 use crate::{gateway, layer, openapi, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
@@ -26,9 +26,15 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(api_keys::create::create_api_key)
         .service(api_keys::list::list_api_keys)
         .service(api_keys::get::get_api_key)
+        .service(api_keys::change::change_api_key)
+        .service(api_keys::rotate::rotate_api_key)
         .service(api_keys::revoke::revoke_api_key)
+        .service(api_keys::revoke_many::revoke_api_keys)
         .service(api_keys::replace_tenants::replace_api_key_tenants)
         .service(api_keys::change_tenants::change_api_key_tenants)
+        .service(admin::list_keys::list_instance_api_keys)
+        .service(admin::get_key::get_instance_api_key)
+        .service(admin::revoke_key::revoke_instance_api_key)
         .service(access_policies::create::create_access_policy)
         .service(access_policies::list::list_access_policies)
         .service(access_policies::get::get_access_policy)

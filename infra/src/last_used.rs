@@ -5,25 +5,32 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use domain::key::KeyId;
+use domain::key::port::LiveKey;
 use domain::time::{Clock, SystemClock, Timestamp};
 
+use crate::cache::LiveKeyHandle;
 use crate::db::SqlLastUsed;
 
 /// How often uses are written, and how exact they are.
 pub const INTERVAL: Duration = Duration::from_mins(1);
 
+/// What was used: a key, and which token of it when that was rotated away.
+pub type Use = (KeyId, Option<i32>);
+
 /// Notes uses in memory until they are written.
 #[derive(Clone, Default)]
 pub struct LastUsed {
-    pending: Arc<DashMap<KeyId, Timestamp>>,
+    // A token that was rotated away is noted beside its key's others.
+    pending: Arc<DashMap<Use, Timestamp>>,
 }
 
 impl LastUsed {
     /// Notes that a key was used now. Only for requests whose key was valid.
-    pub fn note(&self, key: KeyId) {
+    pub fn note(&self, key: &LiveKeyHandle) {
+        let used = (key.facts().id, key.earlier_issue());
         // Most uses find the key noted already in this interval, which is exact enough.
-        if !self.pending.contains_key(&key) {
-            self.pending.insert(key, SystemClock.now());
+        if !self.pending.contains_key(&used) {
+            self.pending.insert(used, SystemClock.now());
         }
     }
 
@@ -35,8 +42,8 @@ impl LastUsed {
         }
         match store.write(&uses).await {
             Ok(()) => {
-                for (key, at) in uses {
-                    self.pending.remove_if(&key, |_, noted| *noted == at);
+                for (used, at) in uses {
+                    self.pending.remove_if(&used, |_, noted| *noted == at);
                 }
                 true
             }
@@ -48,12 +55,16 @@ impl LastUsed {
         }
     }
 
-    /// Writes once per interval, for ever.
+    /// Writes and sweeps once per interval, for ever.
     pub async fn run(self, store: SqlLastUsed) {
         let mut interval = tokio::time::interval(INTERVAL);
         loop {
             interval.tick().await;
             self.flush(&store).await;
+            if let Err(error) = store.purge_ended(SystemClock.now()).await {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(error = cause, "tokens that were rotated away wait to be swept out");
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ async fn a_key_is_shown_with_every_field_of_the_contract_and_its_token_only_once
     let body = json!({
         "name": "CI runner", "description": "for builds", "type": "client", "role": "editor",
         "permissions": ["mcp:connect", "servers:read"], "servers": [server["id"]],
-        "tenants": {"users": ["marina"]}, "expiresAt": "2099-01-31T12:00:00Z",
+        "tenants": {"users": ["marina"]}, "rateLimit": {"requests": 600, "perSeconds": 60},
+        "expiresAt": "2099-01-31T12:00:00Z",
     });
     let answer = acme.owner().post("/api/v1/api-keys", &body).await;
     assert_eq!(answer.headers["cache-control"], "no-store");
@@ -28,7 +29,8 @@ async fn a_key_is_shown_with_every_field_of_the_contract_and_its_token_only_once
     assert_eq!(key["tenants"], json!({"users": ["marina"]}));
     assert_eq!(key["createdBy"]["id"], acme.owner_id);
     assert_eq!(key["expiresAt"], "2099-01-31T12:00:00.000Z");
-    for null in ["lastUsedAt", "revokedAt", "rateLimit"] {
+    assert_eq!(key["rateLimit"], json!({"requests": 600, "perSeconds": 60}));
+    for null in ["lastUsedAt", "revokedAt"] {
         assert!(key[null].is_null(), "{null}");
     }
     let shown = acme.owner().get(&format!("/api/v1/api-keys/{}", key["id"].as_str().expect("an id"))).await.expect(200);
@@ -68,6 +70,10 @@ async fn what_does_not_fit_together_is_refused_field_by_field() {
         (json!({"servers": [foreign["id"]]}), "servers"),
         (json!({"expiresAt": "2001-01-01T00:00:00Z"}), "expiresAt"),
         (json!({"expiresAt": "tomorrow"}), "expiresAt"),
+        (json!({"rateLimit": {"requests": 0, "perSeconds": 1}}), "rateLimit.requests"),
+        (json!({"rateLimit": {"requests": 1, "perSeconds": 86401}}), "rateLimit.perSeconds"),
+        (json!({"rateLimit": {"requests": 1}}), "rateLimit"),
+        (json!({"rateLimit": {"requests": -1, "perSeconds": 1}}), "rateLimit.requests"),
         (json!({"type": "golden"}), "type"),
         (json!({"role": "emperor"}), "role"),
     ];
@@ -105,6 +111,8 @@ async fn keys_never_manage_keys_whatever_their_role() {
     caller.get(&one).await.refused(403, "forbidden_permission");
     caller.post("/api/v1/api-keys", &json!({"name": "x"})).await.refused(403, "forbidden_permission");
     caller.delete(&one).await.refused(403, "forbidden_permission");
+    caller.with_body(Method::PATCH, &one, &json!({"name": "x"})).await.refused(403, "forbidden_permission");
+    caller.post(&format!("{one}/rotate"), &json!({})).await.refused(403, "forbidden_permission");
     for method in [Method::PUT, Method::PATCH] {
         caller
             .with_body(method, &format!("{one}/tenants"), &json!({"users": "*"}))
@@ -166,13 +174,21 @@ async fn another_organizations_key_is_the_same_as_none() {
     let app = App::spawn().await;
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
     let theirs = globex.solo().await.id;
-    for path in ["", "/tenants"] {
+    for path in ["", "/tenants", "/rotate"] {
         let (known, unknown) =
             (format!("/api/v1/api-keys/{theirs}{path}"), format!("/api/v1/api-keys/key_0000000000000000{path}"));
-        let methods =
-            if path.is_empty() { vec![Method::GET, Method::DELETE] } else { vec![Method::PUT, Method::PATCH] };
+        let methods = match path {
+            "" => vec![Method::GET, Method::DELETE, Method::PATCH],
+            "/rotate" => vec![Method::POST],
+            _ => vec![Method::PUT, Method::PATCH],
+        };
         for method in methods {
-            let body = if method == Method::PATCH { json!({"add": {"users": ["a"]}}) } else { json!({"users": "*"}) };
+            let body = match (path, &method) {
+                ("", _) => json!({"name": "x"}),
+                ("/rotate", _) => json!({"graceSeconds": 0}),
+                (_, &Method::PATCH) => json!({"add": {"users": ["a"]}}),
+                _ => json!({"users": "*"}),
+            };
             let a = acme.owner().with_body(method.clone(), &known, &body).await;
             let b = acme.owner().with_body(method.clone(), &unknown, &body).await;
             a.refused(404, "not_found");

@@ -45,6 +45,11 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             (Value::Null, vec![("server", slug)])
         }
         "create_api_key" => (json!({"name": "x"}), vec![]),
+        "change_api_key" => (json!({"name": "y"}), fresh_key().await),
+        "rotate_api_key" => (json!({"graceSeconds": 60}), fresh_key().await),
+        "revoke_api_keys" => (json!({"tenant": {"orgId": "nobody"}}), vec![]),
+        "list_instance_api_keys" => none,
+        "get_instance_api_key" | "revoke_instance_api_key" => (Value::Null, fresh_key().await),
         "get_api_key" | "revoke_api_key" => (Value::Null, fresh_key().await),
         "replace_api_key_tenants" => (json!({"users": ["a"]}), fresh_key().await),
         "change_api_key_tenants" => (json!({"add": {"users": ["a"]}}), {
@@ -112,6 +117,8 @@ async fn actors(app: &App, acme: &Organization, operation: &str) -> Vec<(&'stati
 async fn every_operation_answers_every_actor_as_the_committed_table_says() {
     let app = App::spawn().await;
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
+    let operators = app.organization("operators").await;
+    app.make_instance_admin("owner@operators.example.com").await;
     let document: Value = serde_json::from_str(&api::openapi::text().expect("a document")).expect("JSON");
     let mut rows = Vec::new();
     let mut number = 0;
@@ -119,6 +126,7 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
         for (method, operation) in item.as_object().expect("an item") {
             let id = operation["operationId"].as_str().expect("an id");
             let mut actors = actors(&app, &acme, id).await;
+            actors.push(("instance_admin", operators.owner()));
             actors.push(("other_owner", globex.owner()));
             actors.push(("other_key", app.key(&globex.solo().await.token)));
             let mut cells = Vec::new();

@@ -331,6 +331,7 @@ fn world(random: &mut StdRng) -> World {
             KeyType::Platform => TenantRule::Orgs { any },
         },
         tenants_version: 0,
+        rate_limit: None,
         expires_at: None,
     };
     World { facts, listed_users, listed_orgs, orgs_with_all_users, listed_org_users: pairs, known, suspended }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use api::compose::Services;
 use api::server::{Running, start};
 use api::settings::Settings;
+use infra::db::DatabaseUrl;
 use reqwest::Client;
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -84,6 +86,24 @@ impl App {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
+    }
+
+    /// Makes a person an instance admin, as an operator would.
+    pub async fn make_instance_admin(&self, email: &str) {
+        let email = email.parse().expect("an address");
+        let found = self.services().accounts.set_instance_admin(&email, true).await.expect("the store answers");
+        assert!(found.is_some(), "nobody has that address");
+    }
+
+    /// Runs a statement on its database, from outside: what no operation does, or does yet.
+    pub async fn sql(&self, statement: &str) {
+        let url = match self.services().settings.database() {
+            DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => url,
+        };
+        let connection = sea_orm::Database::connect(url).await.expect("the database");
+        connection.execute_unprepared(statement).await.expect("the statement runs");
+        connection.close().await.expect("closed");
     }
 
     /// Nobody.

@@ -2,6 +2,7 @@
 
 pub mod create_owner;
 pub mod doctor;
+pub mod instance_admin;
 pub mod migrate;
 pub mod openapi;
 pub mod serve;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
-use super::stream::{Relayed, over};
+use super::stream::Relayed;
 use super::{Admitted, Line, session};
 use crate::authenticate::request_id;
 use crate::code::Code;
@@ -60,7 +60,7 @@ pub(super) async fn forward(
     // Dropping the future closes the upstream connection, which is how the upstream learns that nobody waits any more.
     let answer = tokio::select! {
         biased;
-        () = over(&live) => return Err(Problem::new(Code::Unauthenticated)),
+        () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
         answer = line.clock.within(idle, answer) => {
             answer.ok_or_else(|| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
         }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use domain::key::port::LiveKey;
-use domain::time::{Clock, SystemClock};
 use futures_util::Stream;
 use infra::cache::LiveKeyHandle;
 
@@ -21,7 +20,7 @@ use super::idle::IdleClock;
 /// a part for the whole.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
-    /// The key was revoked or expired.
+    /// The key was revoked or expired, or its token rotated away.
     #[error("the key is over")]
     KeyOver,
     /// The upstream was silent for too long.
@@ -98,7 +97,7 @@ where
             let last = Rc::new(Cell::new(Instant::now()));
             let (clock, limit, since) = (this.clock.clone(), this.idle_timeout, Rc::clone(&last));
             Waiting {
-                ended: Box::pin(async move { over(&live).await }),
+                ended: Box::pin(async move { live.over().await }),
                 idle: Box::pin(async move { clock.silence(limit, || since.get()).await }),
                 last,
             }
@@ -110,22 +109,5 @@ where
             return Poll::Ready(Some(Err(Cut::Idle)));
         }
         Poll::Pending
-    }
-}
-
-/// Returns when the key is revoked or expires.
-pub async fn over(live: &LiveKeyHandle) {
-    let expiry = async {
-        match live.facts().expires_at {
-            None => std::future::pending().await,
-            Some(end) => {
-                let left = end.as_micros().saturating_sub(SystemClock.now().as_micros());
-                tokio::time::sleep(Duration::from_micros(u64::try_from(left).unwrap_or(0))).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = live.end().wait() => {}
-        () = expiry => {}
     }
 }

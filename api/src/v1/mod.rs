@@ -1,6 +1,7 @@
 //! The REST surface: one folder per area, one file per operation. `crate::routes` lists them.
 
 pub mod access_policies;
+pub mod admin;
 pub mod api_keys;
 pub mod auth;
 pub mod decisions;

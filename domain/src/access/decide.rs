@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::trail::{Check, Trail};
-use super::{Actor, Permission, Role, TenantScope};
+use super::{Actor, Holder, Permission, Role, TenantScope};
 use crate::access::SystemScope;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
@@ -39,6 +39,9 @@ pub enum Denied {
         /// The missing permission.
         needed: Permission,
     },
+    /// The person is no instance admin.
+    #[error("this is for instance admins; `keyrack admin grant-instance-admin` makes one")]
+    InstanceAdmin,
     /// No such server, or none that the key's owner reaches.
     #[error("no such server")]
     ServerNotFound,
@@ -320,7 +323,7 @@ fn rule(actor: &Actor) -> TenantRule {
 /// would need; a key is never told of a role for what only people may do.
 pub(super) fn within_role(actor: &Actor, permission: Permission) -> Result<(), Denied> {
     let role_would_do = actor.role() >= permission.role();
-    let people_alone = permission.holder() == super::Holder::People;
+    let people_alone = permission.holder() != Holder::PeopleAndKeys;
     if role_would_do || (people_alone && matches!(actor, Actor::Key(_))) {
         Ok(())
     } else {
@@ -330,6 +333,11 @@ pub(super) fn within_role(actor: &Actor, permission: Permission) -> Result<(), D
 
 /// Whether the actor has the permission.
 pub(super) fn holds(actor: &Actor, permission: Permission) -> Result<(), Denied> {
+    if let (Holder::InstanceAdmins, Actor::Member(member)) = (permission.holder(), actor)
+        && !member.instance_admin
+    {
+        return Err(Denied::InstanceAdmin);
+    }
     if actor.permissions().contains(permission) { Ok(()) } else { Err(Denied::Permission { needed: permission }) }
 }
 

@@ -12,6 +12,8 @@ pub enum Holder {
     PeopleAndKeys,
     /// Only people: a key can never manage keys, members or policies.
     People,
+    /// Only people whom an operator made instance admins, whatever their role in an organization.
+    InstanceAdmins,
 }
 
 /// A permission as a type, for [`super::Grant`].
@@ -104,6 +106,8 @@ permissions! {
     AccessAdminister = "access:administer", Admin, People;
     /// See and change groups.
     GroupsAdminister = "groups:administer", Admin, People;
+    /// See and revoke the API keys of every organization.
+    InstanceKeys = "instance-keys:administer", Viewer, InstanceAdmins;
 }
 
 impl Permission {
@@ -133,7 +137,7 @@ impl PermissionSet {
             .collect()
     }
 
-    /// All that a person of this role holds.
+    /// All that a person of this role holds, and what of it is for instance admins if the person is one.
     #[must_use]
     pub fn of_person(role: Role) -> Self {
         Permission::ALL.iter().copied().filter(|permission| permission.role() <= role).collect()

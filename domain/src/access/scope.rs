@@ -19,6 +19,8 @@ pub struct MemberFacts {
     pub user: UserRef,
     /// The role, as it is now.
     pub role: Role,
+    /// Whether the person looks after every organization of the installation, as it is now.
+    pub instance_admin: bool,
 }
 
 /// Who acts.
@@ -124,7 +126,7 @@ impl TenantScope {
     /// [`super::decide::Gate::decide`].
     ///
     /// # Errors
-    /// [`Denied::Role`] or [`Denied::Permission`].
+    /// [`Denied::Role`], [`Denied::Permission`] or [`Denied::InstanceAdmin`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
         within_role(&self.actor, P::PERMISSION)?;
         holds(&self.actor, P::PERMISSION)?;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::digest::Digest;
-use super::model::{KeyFacts, KeyRecord, NewKey};
+use super::model::{EarlierToken, KeyChange, KeyFacts, KeyRecord, KeyType, NewKey};
 use super::token::KeyId;
-use crate::access::permission::{ApiKeysRead, ApiKeysWrite, KeysVerify};
+use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use crate::access::rehearse::KeyStanding;
 use crate::access::{Grant, TenantScope};
 use crate::id::{OrganizationId, ServerId, UserId};
@@ -22,8 +22,11 @@ pub trait LiveKey: Clone + Send + Sync {
     /// What was read of the key.
     fn facts(&self) -> &Arc<KeyFacts>;
 
-    /// Whether the key was revoked since. Once true, always true.
+    /// Whether the key was revoked since, or the token ended at once. Once true, always true.
     fn has_ended(&self) -> bool;
+
+    /// From when on the token is refused, by the key's expiry or its own after a rotation; none for never.
+    fn ends_at(&self) -> Option<Timestamp>;
 }
 
 /// Finds keys for requests: from memory, else from the store.
@@ -66,6 +69,69 @@ pub struct KeyPosition {
     pub id: KeyId,
 }
 
+/// Which of the keys a list shows; what is none does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct KeyFilter {
+    /// The revoked ones instead of the live ones.
+    pub revoked: bool,
+    /// Of this type.
+    pub kind: Option<KeyType>,
+    /// Of this person.
+    pub owner: Option<UserId>,
+    /// With this in their name, in any case.
+    pub name: Option<String>,
+    /// Expired by then, or not.
+    pub expired: Option<(bool, Timestamp)>,
+    /// Whose frozen role is more than their owner's role now, or is not.
+    pub role_above_owner: Option<bool>,
+}
+
+/// A new token for a key.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The digest of the new token.
+    pub digest: Digest,
+    /// What it begins with.
+    pub prefix: String,
+    /// When it was made.
+    pub at: Timestamp,
+    /// When all earlier ones end at the latest; now or earlier for at once.
+    pub earlier_end: Timestamp,
+}
+
+/// Most tokens of a key that were rotated away and still work.
+pub const EARLIER_MAX: usize = 4;
+
+/// Why a key got no new token.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateFault {
+    /// As many as may be were rotated away and still work.
+    #[error("{EARLIER_MAX} earlier tokens of the key still work; wait until one ends, or rotate with graceSeconds 0")]
+    TooMany,
+    /// The store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+impl From<StoreFault> for RotateFault {
+    fn from(fault: StoreFault) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+/// What hangs on keys and is shown with them, for a whole page at once.
+#[derive(Debug, Clone, Default)]
+pub struct KeyDetails {
+    /// The servers that they list.
+    pub servers: HashMap<ServerId, ListedServer>,
+    /// The servers of their organizations that take calls.
+    pub active_servers: HashMap<OrganizationId, HashSet<ServerId>>,
+    /// The tenants of those that have a list: the first ones, and how many there are.
+    pub tenants: HashMap<KeyId, (AllowedTenants, u64)>,
+    /// The tokens that were rotated away and still work, newest first.
+    pub earlier: HashMap<KeyId, Vec<EarlierToken>>,
+}
+
 /// A revocation that was committed, or had been before.
 #[derive(Debug, Clone)]
 pub struct Revoked {
@@ -73,6 +139,29 @@ pub struct Revoked {
     pub record: KeyRecord,
     /// Whether this call ended it.
     pub newly: bool,
+}
+
+/// Which keys to revoke at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysOf {
+    /// A person's.
+    Owner(UserId),
+    /// Those whose lists name a tenant: a tenant org, a user of it, or without an org a user of the organization itself.
+    Tenant {
+        /// The tenant org.
+        org: Option<TenantText>,
+        /// The tenant user.
+        user: Option<TenantText>,
+    },
+}
+
+/// What became of the keys that were to be revoked at once.
+#[derive(Debug, Clone)]
+pub struct RevokedMany {
+    /// They are revoked now, and were not before.
+    pub revoked: Vec<KeyRecord>,
+    /// They speak for others too; the tenant is no longer on their lists.
+    pub narrowed: Vec<KeyRecord>,
 }
 
 /// A change of a key's allowed tenants.
@@ -137,7 +226,7 @@ pub trait KeyStore: Send + Sync {
     /// [`StoreFault`]
     async fn standing(&self, grant: &Grant<KeysVerify>, id: KeyId) -> Result<Option<KeyStanding>, StoreFault>;
 
-    /// A page of keys, newest first; revoked ones or live ones.
+    /// A page of keys, newest first.
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -145,27 +234,40 @@ pub trait KeyStore: Send + Sync {
         &self,
         grant: &Grant<ApiKeysRead>,
         owners: KeyOwners,
-        revoked: bool,
+        filter: &KeyFilter,
         page: PageRequest<KeyPosition>,
     ) -> Result<Page<KeyRecord, KeyPosition>, StoreFault>;
 
-    /// The tenants that a key lists, as they were written: the first `limit` of them, and how many there are. None for a
-    /// key without a list.
+    /// What is shown with these keys, which were read under a grant; of each list of tenants the first `tenants`. Takes as
+    /// many queries for a page as for one key.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn listed_tenants(
-        &self,
-        grant: &Grant<ApiKeysRead>,
-        key: &KeyFacts,
-        limit: u64,
-    ) -> Result<Option<(AllowedTenants, u64)>, StoreFault>;
+    async fn details(&self, records: &[KeyRecord], tenants: u64, at: Timestamp) -> Result<KeyDetails, StoreFault>;
 
-    /// The servers of the organization that take calls.
+    /// Changes a key. When it returns, every request that starts sees the change. None when there is no such key, or it is
+    /// revoked.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<HashSet<ServerId>, StoreFault>;
+    async fn change(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        change: KeyChange,
+    ) -> Result<Option<KeyRecord>, StoreFault>;
+
+    /// Gives a key a new token, and its earlier ones their end. When it returns, every request that starts sees it. None
+    /// when there is no such key, or it is revoked.
+    ///
+    /// # Errors
+    /// [`RotateFault`]
+    async fn rotate(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        rotation: Rotation,
+    ) -> Result<Option<KeyRecord>, RotateFault>;
 
     /// Changes a key's allowed tenants. When it returns, every request that starts sees the change. None when there is no
     /// such key, or it is revoked.
@@ -190,6 +292,18 @@ pub trait KeyStore: Send + Sync {
         id: KeyId,
         at: Timestamp,
     ) -> Result<Option<Revoked>, StoreFault>;
+
+    /// Ends many keys in one transaction. A key whose list names the tenant and others too only loses it. Returns when no
+    /// node's memory holds any of them as it was.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn revoke_many(
+        &self,
+        grant: &Grant<ApiKeysAdminister>,
+        which: &KeysOf,
+        at: Timestamp,
+    ) -> Result<RevokedMany, StoreFault>;
 
     /// Those of these servers that the organization has.
     ///

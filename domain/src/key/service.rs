@@ -1,11 +1,14 @@
 //! Creating, changing and revoking keys.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::digest::TokenKeys;
-use super::model::{KeyFacts, KeyRecord, KeyServers, KeyType, NewKey};
-use super::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
+use super::model::{EarlierToken, Grace, KeyChange, KeyFacts, KeyRecord, KeyServers, KeyType, NewKey, RateLimit};
+use super::port::{
+    KeyFilter, KeyOwners, KeyPosition, KeyStore, KeysOf, ListedServer, Revoked, RevokedMany, RotateFault, Rotation,
+    TenantsChange, TenantsFault,
+};
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use crate::access::rehearse::KeyStanding;
@@ -36,6 +39,8 @@ pub struct KeyRequest {
     pub servers: Option<HashSet<ServerId>>,
     /// Its tenants; none for the type's default.
     pub tenants: Option<AllowedTenants>,
+    /// A limit of its own.
+    pub rate_limit: Option<RateLimit>,
     /// Its end.
     pub expires_at: Option<Timestamp>,
 }
@@ -55,6 +60,12 @@ pub enum KeyFault {
     /// The key is revoked and can no longer change.
     #[error("the key is revoked")]
     Revoked,
+    /// The key has expired; a new token would be refused too.
+    #[error("the key has expired; give it a later expiresAt first")]
+    Expired,
+    /// Too many earlier tokens still work.
+    #[error("{0}")]
+    TooManyTokens(String),
     /// No random bytes.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -69,6 +80,15 @@ impl From<StoreFault> for KeyFault {
     }
 }
 
+impl From<RotateFault> for KeyFault {
+    fn from(fault: RotateFault) -> Self {
+        match fault {
+            RotateFault::TooMany => Self::TooManyTokens(fault.to_string()),
+            RotateFault::Write(fault) => Self::Write(fault),
+        }
+    }
+}
+
 /// A key and its token, as the creator gets them: once.
 #[derive(Debug)]
 pub struct CreatedKey {
@@ -80,6 +100,8 @@ pub struct CreatedKey {
 
 /// Most listed tenants that a key's view shows; their number is always told.
 pub const TENANTS_SHOWN: u64 = 1000;
+/// Most listed tenants that a key shows among others.
+pub const TENANTS_SHOWN_IN_LISTS: u64 = 20;
 
 /// A key as people see it.
 #[derive(Debug, Clone)]
@@ -94,6 +116,25 @@ pub struct KeyView {
     pub unreachable: Vec<ListedServer>,
     /// The tenants that it lists, the first [`TENANTS_SHOWN`] of them, and how many there are; none without a list.
     pub tenants: Option<(AllowedTenants, u64)>,
+    /// The tokens that were rotated away and still work, newest first.
+    pub earlier: Vec<EarlierToken>,
+}
+
+/// What shall be different about a key, as it is asked for; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct KeyChangeRequest {
+    /// The name.
+    pub name: Option<Name>,
+    /// The longer explanation; none inside removes it.
+    pub description: Option<Option<Description>>,
+    /// The permissions; none inside for all that the key's role allows.
+    pub permissions: Option<Option<PermissionSet>>,
+    /// The servers; none inside for all.
+    pub servers: Option<Option<HashSet<ServerId>>>,
+    /// The end; none inside for never.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// The limit; none inside for no limit.
+    pub rate_limit: Option<Option<RateLimit>>,
 }
 
 /// The use cases of keys.
@@ -124,18 +165,7 @@ impl<C: Clock> KeyService<C> {
     pub async fn create(&self, grant: &Grant<ApiKeysWrite>, request: KeyRequest) -> Result<CreatedKey, KeyFault> {
         let now = self.clock.now();
         let (role, permissions, tenants) = check(&request, grant.role(), now)?;
-        let servers = match request.servers {
-            None => KeyServers::All,
-            Some(asked) => {
-                let known = self.store.servers_named(grant, &asked).await?;
-                let mut errors = FieldErrors::default();
-                for server in asked.iter().filter(|server| !known.contains_key(server)) {
-                    errors.add("servers", format!("there is no server {server}"));
-                }
-                errors.check()?;
-                KeyServers::Listed(asked)
-            }
-        };
+        let servers = self.servers(grant, request.servers).await?;
         let token = IssuedToken::issue(&self.prefix, &self.token_keys)?;
         let key = NewKey {
             id: token.key(),
@@ -149,6 +179,7 @@ impl<C: Clock> KeyService<C> {
             permissions,
             servers,
             tenants,
+            rate_limit: request.rate_limit,
             expires_at: request.expires_at,
             created_at: now,
         };
@@ -164,7 +195,7 @@ impl<C: Clock> KeyService<C> {
         &self,
         grant: &Grant<ApiKeysRead>,
         everybody: bool,
-        revoked: bool,
+        filter: &KeyFilter,
         page: PageRequest<KeyPosition>,
     ) -> Result<Page<KeyRecord, KeyPosition>, KeyFault> {
         let owners = if everybody {
@@ -173,7 +204,7 @@ impl<C: Clock> KeyService<C> {
         } else {
             KeyOwners::Of(grant.user().id)
         };
-        Ok(self.store.list(grant, owners, revoked, page).await?)
+        Ok(self.store.list(grant, owners, filter, page).await?)
     }
 
     /// One key that the caller owns or administers. Anybody else's is not found.
@@ -197,53 +228,124 @@ impl<C: Clock> KeyService<C> {
         if anybodys || standing.facts.owner.id == grant.user().id { Ok(standing) } else { Err(KeyFault::NotFound) }
     }
 
-    /// Adds to records what people want to see beside them.
+    /// Adds to records, which were read under a grant, what people want to see beside them.
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn views(&self, grant: &Grant<ApiKeysRead>, records: Vec<KeyRecord>) -> Result<Vec<KeyView>, KeyFault> {
-        let listed = records.iter().filter_map(|record| match &record.facts.servers {
-            KeyServers::All => None,
-            KeyServers::Listed(servers) => Some(servers),
-        });
-        let asked: HashSet<ServerId> = listed.flatten().copied().collect();
-        let names = self.store.servers_named(grant, &asked).await?;
-        let active = self.store.active_servers(grant).await?;
-        let access = match self.access.cached(grant.organization().id) {
-            Some(access) => access,
-            None => self.access.load(grant.organization().id).await?,
-        };
-        let mut views = Vec::with_capacity(records.len());
-        for record in records {
-            let tenants = self.store.listed_tenants(grant, &record.facts, TENANTS_SHOWN).await?;
-            let servers = match &record.facts.servers {
+    pub async fn views(&self, records: Vec<KeyRecord>) -> Result<Vec<KeyView>, KeyFault> {
+        self.views_with(records, TENANTS_SHOWN_IN_LISTS).await
+    }
+
+    async fn views_with(&self, records: Vec<KeyRecord>, shown: u64) -> Result<Vec<KeyView>, KeyFault> {
+        let mut details = self.store.details(&records, shown, self.clock.now()).await?;
+        let organizations: HashSet<_> = records.iter().map(|record| record.facts.organization.id).collect();
+        let mut access = HashMap::with_capacity(organizations.len());
+        for organization in organizations {
+            access.insert(organization, self.access.of(organization).await?);
+        }
+        let view = |record: KeyRecord| {
+            let KeyFacts { id, organization, owner, servers, .. } = &record.facts;
+            let (active, access) = (details.active_servers.get(&organization.id), access.get(&organization.id));
+            let reaches = |server: &ServerId| {
+                active.is_some_and(|active| active.contains(server))
+                    && access.is_some_and(|access| access.permits(owner.id, *server))
+            };
+            let reached = match servers {
+                KeyServers::All => active.into_iter().flatten().filter(|server| reaches(server)).count(),
+                KeyServers::Listed(listed) => listed.iter().filter(|server| reaches(server)).count(),
+            };
+            let servers = match servers {
                 KeyServers::All => None,
-                KeyServers::Listed(servers) => {
-                    let mut servers: Vec<_> = servers.iter().filter_map(|id| names.get(id).cloned()).collect();
+                KeyServers::Listed(listed) => {
+                    let mut servers: Vec<_> = listed.iter().filter_map(|id| details.servers.get(id).cloned()).collect();
                     servers.sort_by(|a, b| a.slug.cmp(&b.slug));
                     Some(servers)
                 }
             };
-            let owner = record.facts.owner.id;
-            let reaches = |server: ServerId| active.contains(&server) && access.permits(owner, server);
-            let reached = match &record.facts.servers {
-                KeyServers::All => active.iter().filter(|server| reaches(**server)).count(),
-                KeyServers::Listed(listed) => listed.iter().filter(|server| reaches(**server)).count(),
-            };
-            let unreachable = servers.iter().flatten().filter(|server| !reaches(server.id)).cloned().collect();
-            views.push(KeyView { record, servers, reached: reached as u64, unreachable, tenants });
-        }
-        Ok(views)
+            let unreachable = servers.iter().flatten().filter(|server| !reaches(&server.id)).cloned().collect();
+            KeyView {
+                servers,
+                reached: reached as u64,
+                unreachable,
+                tenants: details.tenants.remove(id),
+                earlier: details.earlier.remove(id).unwrap_or_default(),
+                record,
+            }
+        };
+        Ok(records.into_iter().map(view).collect())
     }
 
-    /// Like [`KeyService::views`], for one record and whoever may write keys.
+    /// Changes what may change about a key: never its role, its type or its owner. Effective on the next request.
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn view(&self, grant: &Grant<ApiKeysWrite>, record: KeyRecord) -> Result<KeyView, KeyFault> {
-        let read = (**grant).clone().grant::<ApiKeysRead>()?;
-        let mut views = self.views(&read, vec![record]).await?;
-        views.pop().ok_or(KeyFault::NotFound)
+    pub async fn change(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        request: KeyChangeRequest,
+    ) -> Result<KeyRecord, KeyFault> {
+        let record = self.changeable(grant, id).await?;
+        let mut errors = FieldErrors::default();
+        let (role, held) = (record.facts.role, record.facts.permissions);
+        let permissions = request.permissions.map(|asked| asked.unwrap_or_else(|| PermissionSet::full(role)));
+        for permission in permissions.into_iter().flat_map(PermissionSet::iter) {
+            if permission.role() > role {
+                errors.add("permissions", above_role(permission, role));
+            } else if permission.role() > grant.role() && !held.contains(permission) {
+                // Whoever was demoted keeps what the key has, and cannot give it more than they may do themselves now.
+                errors.add("permissions", format!("{} is more than your role allows now", permission.as_str()));
+            }
+        }
+        check_expiry(request.expires_at.flatten(), self.clock.now(), &mut errors);
+        errors.check()?;
+        let servers = match request.servers {
+            None => None,
+            Some(asked) => Some(self.servers(grant, asked).await?),
+        };
+        let change = KeyChange {
+            name: request.name,
+            description: request.description,
+            permissions,
+            servers,
+            expires_at: request.expires_at,
+            rate_limit: request.rate_limit,
+        };
+        self.store.change(grant, id, change).await?.ok_or(KeyFault::Revoked)
+    }
+
+    /// Gives a key a new token. Its earlier ones work for `grace` at the longest, never longer than the key or than they
+    /// would have already.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; [`Denied::Role`] for somebody else's key with a role above the caller's: its token would be more
+    /// than the caller may do.
+    pub async fn rotate(&self, grant: &Grant<ApiKeysWrite>, id: KeyId, grace: Grace) -> Result<CreatedKey, KeyFault> {
+        let now = self.clock.now();
+        let record = self.changeable(grant, id).await?;
+        if record.facts.owner.id != grant.user().id && record.facts.role > grant.role() {
+            return Err(Denied::Role { needed: record.facts.role }.into());
+        }
+        if record.facts.expires_at.is_some_and(|end| end <= now) {
+            return Err(KeyFault::Expired);
+        }
+        let token = IssuedToken::issue_for(id, &self.prefix, &self.token_keys)?;
+        let rotation = Rotation {
+            digest: *token.digest(),
+            prefix: self.prefix.as_str().to_owned(),
+            at: now,
+            earlier_end: now.after(grace.duration()),
+        };
+        let record = self.store.rotate(grant, id, rotation).await?.ok_or(KeyFault::Revoked)?;
+        Ok(CreatedKey { record, token })
+    }
+
+    /// Like [`KeyService::views`], for one record: with more of its tenants.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    pub async fn view(&self, record: KeyRecord) -> Result<KeyView, KeyFault> {
+        self.views_with(vec![record], TENANTS_SHOWN).await?.pop().ok_or(KeyFault::NotFound)
     }
 
     /// Replaces, adds to or removes from a key's allowed tenants; effective on the next request.
@@ -256,10 +358,7 @@ impl<C: Clock> KeyService<C> {
         id: KeyId,
         change: TenantsChange,
     ) -> Result<KeyRecord, KeyFault> {
-        let record = self.owned(grant, id).await?;
-        if record.revoked_at.is_some() {
-            return Err(KeyFault::Revoked);
-        }
+        let record = self.changeable(grant, id).await?;
         check_change(&record.facts, &change)?;
         match self.store.change_tenants(grant, id, change).await {
             Ok(record) => record.ok_or(KeyFault::NotFound),
@@ -275,6 +374,36 @@ impl<C: Clock> KeyService<C> {
     pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<Revoked, KeyFault> {
         self.owned(grant, id).await?;
         self.store.revoke(grant, id, self.clock.now()).await?.ok_or(KeyFault::NotFound)
+    }
+
+    /// Revokes many keys at once. Doing it again changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    pub async fn revoke_many(&self, grant: &Grant<ApiKeysAdminister>, which: &KeysOf) -> Result<RevokedMany, KeyFault> {
+        Ok(self.store.revoke_many(grant, which, self.clock.now()).await?)
+    }
+
+    /// A key that the caller may change, and that can change.
+    async fn changeable(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<KeyRecord, KeyFault> {
+        let record = self.owned(grant, id).await?;
+        if record.revoked_at.is_some() { Err(KeyFault::Revoked) } else { Ok(record) }
+    }
+
+    /// The servers that a key shall list, if the organization has them all.
+    async fn servers(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        asked: Option<HashSet<ServerId>>,
+    ) -> Result<KeyServers, KeyFault> {
+        let Some(asked) = asked else { return Ok(KeyServers::All) };
+        let known = self.store.servers_named(grant, &asked).await?;
+        let mut errors = FieldErrors::default();
+        for server in asked.iter().filter(|server| !known.contains_key(server)) {
+            errors.add("servers", format!("there is no server {server}"));
+        }
+        errors.check()?;
+        Ok(KeyServers::Listed(asked))
     }
 
     async fn owned(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<KeyRecord, KeyFault> {
@@ -298,9 +427,7 @@ fn check(
     for permission in permissions.iter().filter(|permission| !full.contains(*permission)) {
         errors.add("permissions", above_role(permission, role));
     }
-    if request.expires_at.is_some_and(|end| end <= now) {
-        errors.add("expiresAt", "must be in the future");
-    }
+    check_expiry(request.expires_at, now, &mut errors);
     let tenants = match (request.kind, request.tenants.clone()) {
         (KeyType::Solo, None | Some(AllowedTenants::Owner)) => Some(AllowedTenants::Owner),
         (KeyType::Client, None) => Some(AllowedTenants::Users(Allowing::Any)),
@@ -321,6 +448,12 @@ fn check(
     match tenants {
         Some(tenants) if errors.0.is_empty() => Ok((role, permissions, tenants)),
         _ => Err(errors),
+    }
+}
+
+fn check_expiry(end: Option<Timestamp>, now: Timestamp, errors: &mut FieldErrors) {
+    if end.is_some_and(|end| end <= now) {
+        errors.add("expiresAt", "must be in the future");
     }
 }
 

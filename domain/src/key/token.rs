@@ -147,7 +147,11 @@ impl IssuedToken {
         Self::issue_for(KeyId(part), prefix, keys)
     }
 
-    fn issue_for(key: KeyId, prefix: &KeyPrefix, keys: &TokenKeys) -> Result<Self, NoRandomness> {
+    /// Makes a new secret for a key that is there: its id stays, its token is another.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when the operating system's source fails.
+    pub fn issue_for(key: KeyId, prefix: &KeyPrefix, keys: &TokenKeys) -> Result<Self, NoRandomness> {
         let mut secret = [0_u8; RANDOM_LENGTH];
         fill_base62(&mut secret)?;
         let secret_text = std::str::from_utf8(&secret).map_err(|_| NoRandomness)?;

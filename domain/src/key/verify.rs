@@ -28,6 +28,12 @@ pub enum Unauthenticated {
         /// The key.
         key: KeyId,
     },
+    /// The token was rotated away, and its grace is over.
+    #[error("rotated")]
+    Rotated {
+        /// The key.
+        key: KeyId,
+    },
     /// The key was revoked while the request was under way.
     #[error("revoked")]
     Revoked {
@@ -134,10 +140,13 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
         if live.has_ended() {
             return Err(Unauthenticated::Revoked { key });
         }
-        if live.facts().expires_at.is_some() && expired(live.facts(), self.clock.now()) {
-            return Err(Unauthenticated::Expired { key });
+        match live.ends_at() {
+            Some(end) if end <= self.clock.now() => Err(match live.facts().expires_at {
+                Some(expiry) if expiry <= end => Unauthenticated::Expired { key },
+                _ => Unauthenticated::Rotated { key },
+            }),
+            _ => Ok(VerifiedKey { live }),
         }
-        Ok(VerifiedKey { live })
     }
 }
 

@@ -159,6 +159,12 @@ pub trait AccountStore: Send + Sync {
     /// [`StoreFault`]
     async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault>;
 
+    /// Makes the person with this e-mail address an instance admin, or no longer one; none when nobody has it.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, StoreFault>;
+
     /// Makes `token` the installation's bootstrap token if nobody has signed up yet; else says false.
     ///
     /// # Errors

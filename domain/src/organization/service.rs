@@ -210,6 +210,15 @@ impl<C: Clock> AccountService<C> {
         Ok(self.store.end_refresh(self.digest(presented)).await?)
     }
 
+    /// Makes a person an instance admin, or no longer one, on behalf of an operator on the machine itself; none when nobody
+    /// has the e-mail address. Counts from the person's next request on.
+    ///
+    /// # Errors
+    /// [`AccountFault`] when the store cannot.
+    pub async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, AccountFault> {
+        Ok(self.store.set_instance_admin(email, on).await?)
+    }
+
     /// Makes a bootstrap token if nobody has signed up yet and the installation asks for one.
     ///
     /// # Errors

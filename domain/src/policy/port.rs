@@ -24,6 +24,17 @@ pub trait AccessDirectory: Send + Sync {
     /// # Errors
     /// [`StoreFault`] when it cannot answer; never read as "reaches nothing".
     async fn load(&self, organization: OrganizationId) -> Result<Arc<AccessIndex>, StoreFault>;
+
+    /// From memory, else from the store.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn of(&self, organization: OrganizationId) -> Result<Arc<AccessIndex>, StoreFault> {
+        match self.cached(organization) {
+            Some(access) => Ok(access),
+            None => self.load(organization).await,
+        }
+    }
 }
 
 /// Subjects and resources that an organization does not have.

@@ -110,7 +110,7 @@ impl<C: Clock> ServerService<C> {
     /// [`ServerFault`]
     pub async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<SharedServer, ServerFault> {
         let server = self.store.get(grant, name).await?.ok_or(ServerFault::NotFound)?;
-        let access = self.access(grant).await?;
+        let access = self.access.of(grant.organization().id).await?;
         manages(grant.actor(), &access, &server)?;
         Ok(server)
     }
@@ -125,7 +125,7 @@ impl<C: Clock> ServerService<C> {
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, ServerFault> {
-        let access = self.access(grant).await?;
+        let access = self.access.of(grant.organization().id).await?;
         let visible = visible(grant, &access);
         Ok(self.store.list(grant, visible.as_ref(), archived, page).await?)
     }
@@ -138,14 +138,6 @@ impl<C: Clock> ServerService<C> {
         let read = (**grant).clone().grant::<ServersRead>()?;
         self.get(&read, name).await?;
         self.store.archive(grant, name, self.clock.now()).await?.ok_or(ServerFault::NotFound)
-    }
-
-    async fn access(&self, scope: &TenantScope) -> Result<Arc<AccessIndex>, StoreFault> {
-        let organization = scope.organization().id;
-        match self.access.cached(organization) {
-            Some(access) => Ok(access),
-            None => self.access.load(organization).await,
-        }
     }
 }
 

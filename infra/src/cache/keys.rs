@@ -1,59 +1,113 @@
-//! Keys in use, by digest, and the signal that ends them.
+//! Keys in use, by digest, and the signal that ends their tokens.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use domain::key::port::LiveKey;
 use domain::key::{Digest, KeyFacts, KeyId};
+use domain::time::{Clock, SystemClock, Timestamp};
 use tokio::sync::Notify;
 
 use super::guarded::{GuardedCache, Ticket};
 
-/// The end of a key, shared by everything that is under way with it.
-#[derive(Debug, Default)]
+/// Says that nothing but its own time ends a token.
+const OPEN: i64 = i64::MAX;
+/// Says that a token is over.
+const OVER: i64 = i64::MIN;
+
+/// The end of a token, shared by everything that is under way with it.
+#[derive(Debug)]
 pub struct KeyEnd {
-    ended: AtomicBool,
+    // Microseconds since the epoch, OPEN or OVER.
+    until: AtomicI64,
     bell: Notify,
 }
 
+impl Default for KeyEnd {
+    fn default() -> Self {
+        Self { until: AtomicI64::new(OPEN), bell: Notify::new() }
+    }
+}
+
 impl KeyEnd {
-    /// Whether the key was revoked.
+    /// Whether the key was revoked, or the token ended at once.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.until.load(Ordering::SeqCst) == OVER
     }
 
-    /// Returns when the key is revoked; at once when it already is.
-    pub async fn wait(&self) {
-        let bell = self.bell.notified();
-        tokio::pin!(bell);
-        // Registered before the flag is read, so that a ring in between is not missed.
-        bell.as_mut().enable();
-        if !self.has_ended() {
-            bell.await;
-        }
+    /// The end that was set since the token was read, if any.
+    fn until(&self) -> Option<Timestamp> {
+        Some(self.until.load(Ordering::SeqCst)).filter(|until| *until != OPEN).map(Timestamp::from_micros)
+    }
+
+    fn set(&self, until: Option<Timestamp>) {
+        let until = until.map_or(OPEN, |until| until.as_micros().clamp(OVER + 1, OPEN - 1));
+        // What is over stays over.
+        let _ = self.until.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now != OVER).then_some(until));
+        self.bell.notify_waiters();
     }
 
     fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
+        self.until.store(OVER, Ordering::SeqCst);
         self.bell.notify_waiters();
     }
 }
 
-/// A key in use: its facts as they were read, and its end.
+/// One token of a key, as the cache needs to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenPlace {
+    /// Its digest.
+    pub digest: Digest,
+    /// Which of its key's tokens it is. Stays when the digest is rewritten.
+    pub issue: i32,
+    /// From when on it is refused, by its own end or the key's.
+    pub until: Option<Timestamp>,
+    /// Whether it was rotated away.
+    pub earlier: bool,
+}
+
+/// A key in use: its facts as they were read, and the end of the token that it is used with.
 #[derive(Debug, Clone)]
 pub struct LiveKeyHandle {
     facts: Arc<KeyFacts>,
     end: Arc<KeyEnd>,
+    until: Option<Timestamp>,
+    issue: i32,
+    earlier: bool,
 }
 
 impl LiveKeyHandle {
-    /// The signal that the key has ended.
+    /// Which of its key's tokens it is, if it was rotated away.
     #[must_use]
-    pub const fn end(&self) -> &Arc<KeyEnd> {
-        &self.end
+    pub fn earlier_issue(&self) -> Option<i32> {
+        self.earlier.then_some(self.issue)
+    }
+
+    /// Returns when the token is over: revoked, expired or rotated away. At once when it already is.
+    pub async fn over(&self) {
+        loop {
+            let bell = self.end.bell.notified();
+            tokio::pin!(bell);
+            // Registered before the end is read, so that a ring in between is not missed.
+            bell.as_mut().enable();
+            if self.has_ended() {
+                return;
+            }
+            let Some(end) = self.ends_at() else {
+                bell.await;
+                continue;
+            };
+            let left = end.as_micros().saturating_sub(SystemClock.now().as_micros());
+            let Ok(left @ 1..) = u64::try_from(left) else { return };
+            tokio::select! {
+                () = bell => {}
+                () = tokio::time::sleep(Duration::from_micros(left)) => {}
+            }
+        }
     }
 }
 
@@ -64,6 +118,14 @@ impl LiveKey for LiveKeyHandle {
 
     fn has_ended(&self) -> bool {
         self.end.has_ended()
+    }
+
+    fn ends_at(&self) -> Option<Timestamp> {
+        // The earlier one counts: what was read, or what was said since.
+        match (self.until, self.end.until()) {
+            (Some(read), Some(said)) => Some(read.min(said)),
+            (read, said) => read.or(said),
+        }
     }
 }
 
@@ -87,7 +149,7 @@ impl Hasher for DigestHasher {
 pub struct KeyCache {
     keys: GuardedCache<Digest, LiveKeyHandle, BuildHasherDefault<DigestHasher>>,
     // Every end that something under way still holds, also of keys that the cache has forgotten.
-    ends: DashMap<KeyId, Weak<KeyEnd>>,
+    ends: DashMap<(KeyId, i32), Weak<KeyEnd>>,
 }
 
 impl KeyCache {
@@ -111,27 +173,36 @@ impl KeyCache {
 
     /// Remembers facts that were read after the ticket was taken. None when something changed in between: read again.
     ///
-    /// The end is joined before the generation is checked, so a revocation that the check misses finds the end.
+    /// The end is joined before the generation is checked, so a change that the check misses finds the end.
     #[must_use]
-    pub fn fill(&self, ticket: Ticket, digest: Digest, facts: KeyFacts) -> Option<LiveKeyHandle> {
-        let live = LiveKeyHandle { end: self.join_end(facts.id), facts: Arc::new(facts) };
+    pub fn fill(&self, ticket: Ticket, token: TokenPlace, facts: KeyFacts) -> Option<LiveKeyHandle> {
+        let TokenPlace { digest, issue, until, earlier } = token;
+        let live =
+            LiveKeyHandle { end: self.join_end((facts.id, issue)), facts: Arc::new(facts), until, issue, earlier };
         self.keys.fill(ticket, digest, live.clone()).then_some(live)
     }
 
-    /// Something about the key changed: forget what was read. What is under way goes on.
-    pub fn changed(&self, digests: &[Digest]) {
-        for digest in digests {
-            self.keys.invalidate(digest);
+    /// Something about the key changed: forget what was read. What is under way goes on until its token's end, as that is
+    /// now.
+    pub fn changed(&self, key: KeyId, tokens: &[TokenPlace]) {
+        for token in tokens {
+            self.keys.invalidate(&token.digest);
+            if let Some(end) = self.ends.get(&(key, token.issue)).and_then(|end| end.upgrade()) {
+                end.set(token.until);
+            }
         }
     }
 
-    /// The key was revoked, and its digests are gone from the store: forget it, and end all that is under way with it.
-    pub fn revoked(&self, key: KeyId, digests: &[Digest]) {
-        self.changed(digests);
-        if let Some((_, end)) = self.ends.remove(&key)
-            && let Some(end) = end.upgrade()
-        {
-            end.end();
+    /// These tokens are gone from the store, with their key or without: forget them, and end all that is under way with
+    /// them.
+    pub fn revoked(&self, key: KeyId, tokens: &[TokenPlace]) {
+        for token in tokens {
+            self.keys.invalidate(&token.digest);
+            if let Some((_, end)) = self.ends.remove(&(key, token.issue))
+                && let Some(end) = end.upgrade()
+            {
+                end.end();
+            }
         }
     }
 
@@ -147,11 +218,11 @@ impl KeyCache {
         self.keys.is_empty()
     }
 
-    fn join_end(&self, key: KeyId) -> Arc<KeyEnd> {
+    fn join_end(&self, token: (KeyId, i32)) -> Arc<KeyEnd> {
         if self.ends.len() > 2 * self.keys.len() + 1024 {
             self.ends.retain(|_, end| end.strong_count() > 0);
         }
-        let mut slot = self.ends.entry(key).or_default();
+        let mut slot = self.ends.entry(token).or_default();
         slot.upgrade().unwrap_or_else(|| {
             let end = Arc::new(KeyEnd::default());
             *slot = Arc::downgrade(&end);

@@ -10,4 +10,4 @@ pub mod tenants;
 
 pub use access::AccessCache;
 pub use guarded::GuardedCache;
-pub use keys::{KeyCache, KeyEnd, LiveKeyHandle};
+pub use keys::{KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};

@@ -40,6 +40,7 @@ struct MemberRow {
     user_id: Uuid,
     user_email: String,
     user_display_name: Option<String>,
+    instance_admin: bool,
 }
 
 impl SqlAccounts {
@@ -63,6 +64,7 @@ impl SqlAccounts {
             .column_as(organization::Column::Name, "organization_name")
             .column_as(user::Column::Email, "user_email")
             .column_as(user::Column::DisplayName, "user_display_name")
+            .column_as(user::Column::InstanceAdmin, "instance_admin")
             .order_by(membership::Column::CreatedAt, Order::Asc)
             .order_by(membership::Column::OrganizationId, Order::Asc)
             .into_model::<MemberRow>()
@@ -80,6 +82,7 @@ impl SqlAccounts {
                     },
                     user: user_ref(row.user_id, &row.user_email, row.user_display_name.as_deref()),
                     role,
+                    instance_admin: row.instance_admin,
                 })
             })
             .collect()
@@ -178,6 +181,7 @@ impl AccountStore for SqlAccounts {
             password_hash: ActiveValue::Set(owner.password_hash),
             disabled_at: ActiveValue::Set(None),
             created_at: ActiveValue::Set(at),
+            instance_admin: ActiveValue::Set(false),
         })
         .exec_without_returning(&transaction)
         .await
@@ -265,6 +269,25 @@ impl AccountStore for SqlAccounts {
         Self::end_family(&transaction, row.family).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(Some(claims_of(&row)))
+    }
+
+    async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, StoreFault> {
+        let people = unscoped("instance admins stand above organizations");
+        let row = people
+            .find::<user::Entity>()
+            .filter(user::Column::Email.eq(email.as_str()))
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
+        people
+            .update::<user::Entity>()
+            .filter(user::Column::Id.eq(row.id))
+            .col_expr(user::Column::InstanceAdmin, on.into())
+            .exec(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        Ok(Some(UserId::from_uuid(row.id)))
     }
 
     async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault> {

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use domain::id::OrganizationId;
 use domain::key::port::KeyDirectory;
-use domain::key::{Digest, KeyFacts, KeyId};
+use domain::key::{Digest, KeyFacts, KeyId, KeyRecord};
 use domain::store::StoreFault;
-use sea_orm::{ColumnTrait, Condition, JoinType, QueryFilter, QuerySelect, RelationTrait};
+use sea_orm::{ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
 
 use super::Database;
 use super::entity::{api_key, api_key_digest, membership, user};
 use super::fault::store_fault;
 use super::key_rows::{KeyRow, records, with_names};
+use super::key_tokens::token_place;
 use super::scoped::unscoped;
-use crate::cache::{KeyCache, LiveKeyHandle};
+use crate::cache::{KeyCache, LiveKeyHandle, TokenPlace};
 
 /// How often a look-up starts again because the key changed meanwhile, before the store counts as unavailable.
 const ATTEMPTS: usize = 8;
@@ -41,28 +42,43 @@ impl SqlKeyDirectory {
         self.lookups.load(Ordering::Relaxed)
     }
 
-    async fn read(&self, digest: &Digest) -> Result<Option<KeyFacts>, StoreFault> {
+    async fn read(&self, digest: &Digest) -> Result<Option<(KeyFacts, TokenPlace)>, StoreFault> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
         let keys = unscoped("the digest finds out which organization").find::<api_key::Entity>();
         let of_digest = api_key_digest::Relation::Key.def().rev();
         let row = with_names(keys)
             .join(JoinType::InnerJoin, of_digest)
-            // A key lives no longer than its owner's place in the organization.
-            .join(JoinType::InnerJoin, api_key::Relation::Membership.def())
             .filter(
                 Condition::all()
                     .add(api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice()))
                     .add(api_key::Column::RevokedAt.is_null())
+                    // A key lives no longer than its owner's place in the organization.
+                    .add(membership::Column::UserId.is_not_null())
                     .add(membership::Column::DisabledAt.is_null())
                     .add(user::Column::DisabledAt.is_null()),
             )
-            .into_model::<KeyRow>()
+            .column_as(api_key_digest::Column::Issue, "token_issue")
+            .column_as(api_key_digest::Column::ExpiresAt, "token_expires_at")
+            .into_model::<FoundRow>()
             .one(self.db.reader())
             .await
             .map_err(store_fault)?;
-        let records = records(self.db.reader(), row.into_iter().collect()).await?;
-        Ok(records.into_iter().next().map(|record| record.facts))
+        let Some(FoundRow { key, token_issue, token_expires_at }) = row else { return Ok(None) };
+        let records = records(self.db.reader(), vec![key]).await?;
+        Ok(records.into_iter().next().map(|KeyRecord { facts, .. }| {
+            let token = token_place(*digest, token_issue, token_expires_at, facts.expires_at);
+            (facts, token)
+        }))
     }
+}
+
+/// A key, and which of its tokens it was found by.
+#[derive(Debug, FromQueryResult)]
+struct FoundRow {
+    #[sea_orm(nested)]
+    key: KeyRow,
+    token_issue: i32,
+    token_expires_at: Option<i64>,
 }
 
 #[async_trait]
@@ -76,8 +92,8 @@ impl KeyDirectory for SqlKeyDirectory {
     async fn load(&self, digest: &Digest) -> Result<Option<LiveKeyHandle>, StoreFault> {
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(digest);
-            let Some(facts) = self.read(digest).await? else { return Ok(None) };
-            if let Some(live) = self.cache.fill(ticket, *digest, facts) {
+            let Some((facts, token)) = self.read(digest).await? else { return Ok(None) };
+            if let Some(live) = self.cache.fill(ticket, token, facts) {
                 return Ok(Some(live));
             }
         }

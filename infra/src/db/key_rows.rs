@@ -12,12 +12,14 @@ use domain::organization::{OrganizationRef, UserRef};
 use domain::store::StoreFault;
 use domain::tenant::TenantRule;
 use domain::time::Timestamp;
+use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QuerySelect,
+    RelationTrait, Select,
 };
 use uuid::Uuid;
 
-use super::entity::{api_key, api_key_server, organization, user};
+use super::entity::{api_key, api_key_server, membership, organization, user};
 use super::fault::store_fault;
 use super::scoped::unscoped;
 
@@ -46,16 +48,25 @@ pub struct KeyRow {
     organization_name: String,
     owner_email: String,
     owner_display_name: Option<String>,
+    owner_role: Option<String>,
 }
 
 /// Adds what a [`KeyRow`] needs to a selection of keys.
 pub fn with_names(keys: Select<api_key::Entity>) -> Select<api_key::Entity> {
     keys.join(JoinType::InnerJoin, api_key::Relation::Organization.def())
         .join(JoinType::InnerJoin, api_key::Relation::Owner.def())
+        .join(JoinType::LeftJoin, api_key::Relation::Membership.def())
         .column_as(organization::Column::Slug, "organization_slug")
         .column_as(organization::Column::Name, "organization_name")
         .column_as(user::Column::Email, "owner_email")
         .column_as(user::Column::DisplayName, "owner_display_name")
+        .column_as(active_role(), "owner_role")
+}
+
+/// The owner's role, while both the owner and the membership are active. For selections that have [`with_names`].
+pub fn active_role() -> SimpleExpr {
+    let active = Condition::all().add(membership::Column::DisabledAt.is_null()).add(user::Column::DisabledAt.is_null());
+    Expr::case(active, membership::Column::Role.into_simple_expr()).finally(Expr::value(Option::<String>::None)).into()
 }
 
 /// Turns rows into records; one more query for the server lists of those keys that have one.
@@ -86,6 +97,16 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
     let id = KeyId::from_token_part(&row.id).map_err(|_| corrupt("id"))?;
     let kind = KeyType::named(&row.kind).ok_or_else(|| corrupt("kind"))?;
     let any = row.any_tenant;
+    let rate_limit = match row.rate_requests.zip(row.rate_seconds) {
+        None => None,
+        Some((requests, seconds)) => Some(
+            u32::try_from(requests)
+                .ok()
+                .zip(u32::try_from(seconds).ok())
+                .and_then(|(requests, seconds)| RateLimit::new(requests, seconds).ok())
+                .ok_or_else(|| corrupt("rate limit"))?,
+        ),
+    };
     let facts = KeyFacts {
         id,
         name: row.name.as_str().into(),
@@ -106,17 +127,18 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
             KeyType::Platform => TenantRule::Orgs { any },
         },
         tenants_version: row.tenants_version,
+        rate_limit,
         expires_at: row.expires_at.map(Timestamp::from_micros),
     };
-    let rate_limit = row.rate_requests.zip(row.rate_seconds).map(|(requests, seconds)| RateLimit {
-        requests: requests.unsigned_abs(),
-        per_seconds: seconds.unsigned_abs(),
-    });
     let description = row.description.as_deref().map(str::parse).transpose().map_err(|_| corrupt("description"))?;
     Ok(KeyRecord {
         facts,
         description,
-        rate_limit,
+        owner_role: row
+            .owner_role
+            .as_deref()
+            .map(|role| Role::named(role).ok_or_else(|| corrupt("owner's role")))
+            .transpose()?,
         created_at: Timestamp::from_micros(row.created_at),
         last_used_at: row.last_used_at.map(Timestamp::from_micros),
         revoked_at: row.revoked_at.map(Timestamp::from_micros),
@@ -133,6 +155,12 @@ pub fn user_ref(id: Uuid, email: &str, display_name: Option<&str>) -> UserRef {
 /// A set of permissions as the store has it: names between blanks.
 pub fn permissions_to_text(permissions: PermissionSet) -> String {
     permissions.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// A limit as the store has it: requests and seconds.
+pub fn rate_columns(limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
+    let column = |part: fn(&RateLimit) -> u32| limit.as_ref().and_then(|limit| i32::try_from(part(limit)).ok());
+    (column(RateLimit::requests), column(RateLimit::per_seconds))
 }
 
 fn permissions_from_text(text: &str) -> Option<PermissionSet> {

@@ -1,42 +1,43 @@
-//! Keeping keys.
+//! Keeping keys: their metadata, their lists, their end.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::access::permission::{ApiKeysRead, ApiKeysWrite, KeysVerify};
+use domain::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use domain::access::rehearse::{Ended, KeyStanding};
 use domain::access::{Grant, TenantScope, WithinOrganization};
-use domain::id::ServerId;
-use domain::key::model::NewKey;
-use domain::key::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
-use domain::key::{Digest, KeyFacts, KeyId, KeyRecord, KeyServers, KeyType};
+use domain::id::{ServerId, UserId};
+use domain::key::model::{KeyChange, NewKey};
+use domain::key::port::{
+    KeyDetails, KeyFilter, KeyOwners, KeyPosition, KeyStore, KeysOf, ListedServer, Revoked, RevokedMany, RotateFault,
+    Rotation, TenantsChange, TenantsFault,
+};
+use domain::key::{Digest, KeyId, KeyRecord, KeyServers};
 use domain::page::{Page, PageRequest};
 use domain::store::{StoreFault, WriteFault};
-use domain::tenant::{AllowedOrg, AllowedTenants, Allowing, TenantRule, TenantText};
 use domain::time::Timestamp;
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, JoinType, Order,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, ExprTrait, JoinType, QueryFilter, QuerySelect,
+    RelationTrait, TransactionTrait,
 };
-use uuid::Uuid;
 
-use super::Database;
 use super::commit::commit_then;
-use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, membership, server, user};
+use super::entity::{api_key, api_key_digest, api_key_tenant, membership, server, user};
 use super::fault::{store_fault, write_fault};
-use super::key_rows::{KeyRow, permissions_to_text, records, with_names};
-use super::scoped;
+use super::key_changes::insert_servers;
+use super::key_pages::{details, key_page, listed_server};
+use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
+use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
+use super::key_tokens::{insert_token, tokens};
+use super::{CHUNK, Database, scoped};
 use crate::cache::KeyCache;
-
-/// Rows per statement when a list is written; keeps within the databases' limits on parameters.
-const CHUNK: usize = 1000;
 
 /// Keys in the database.
 pub struct SqlKeyStore {
-    db: Database,
-    cache: Arc<KeyCache>,
+    pub(super) db: Database,
+    pub(super) cache: Arc<KeyCache>,
 }
 
 impl SqlKeyStore {
@@ -46,7 +47,7 @@ impl SqlKeyStore {
         Self { db, cache }
     }
 
-    async fn record(
+    pub(super) async fn record(
         &self,
         db: &impl ConnectionTrait,
         scope: &impl WithinOrganization,
@@ -61,148 +62,38 @@ impl SqlKeyStore {
         Ok(records(db, row.into_iter().collect()).await?.into_iter().next())
     }
 
-    async fn digests(
-        db: &impl ConnectionTrait,
+    pub(super) async fn revoke_key(
+        &self,
         scope: &impl WithinOrganization,
         id: KeyId,
-    ) -> Result<Vec<Digest>, StoreFault> {
-        let rows = scoped::find::<api_key_digest::Entity>(scope)
-            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
-            .all(db)
+        by: UserId,
+        at: Timestamp,
+    ) -> Result<Option<Revoked>, StoreFault> {
+        let transaction = self.begin().await?;
+        let marked = scoped::update::<api_key::Entity>(scope)
+            .filter(api_key::Column::Id.eq(id.as_token_part()))
+            .filter(api_key::Column::RevokedAt.is_null())
+            .col_expr(api_key::Column::RevokedAt, at.as_micros().into())
+            .col_expr(api_key::Column::RevokedBy, by.as_uuid().into())
+            .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        rows.into_iter()
-            .map(|row| {
-                let bytes = row.digest.try_into().map_err(|_| StoreFault::Corrupt(format!("digest of {id}")))?;
-                Ok(Digest::from_bytes(bytes))
-            })
-            .collect()
+        let tokens = tokens(&transaction, scope, id, None).await?;
+        scoped::delete::<api_key_digest::Entity>(scope)
+            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let record = self.record(&transaction, scope, id).await?;
+        let cache = Arc::clone(&self.cache);
+        // Only after the commit: an entry that is read again before it would be the old one.
+        commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
+        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
     }
 
-    async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
         self.db.writer().begin().await.map_err(store_fault)
     }
-}
-
-fn tenant_rows(id: KeyId, tenants: &AllowedTenants) -> Vec<api_key_tenant::ActiveModel> {
-    let row = |org: &str, user: &str, any_user: bool| api_key_tenant::ActiveModel {
-        key_id: ActiveValue::Set(id.as_token_part().to_owned()),
-        tenant_org: ActiveValue::Set(org.to_owned()),
-        tenant_user: ActiveValue::Set(user.to_owned()),
-        any_user: ActiveValue::Set(any_user),
-        organization_id: ActiveValue::NotSet,
-    };
-    match tenants {
-        AllowedTenants::Owner | AllowedTenants::Users(Allowing::Any) | AllowedTenants::Orgs(Allowing::Any) => vec![],
-        AllowedTenants::Users(Allowing::Listed(users)) => {
-            users.iter().map(|user| row("", user.as_str(), false)).collect()
-        }
-        AllowedTenants::Orgs(Allowing::Listed(orgs)) => orgs
-            .iter()
-            .flat_map(|AllowedOrg { id: org, users }| {
-                let (any, listed) = match users {
-                    Allowing::Any => (true, &[][..]),
-                    Allowing::Listed(users) => (false, &users[..]),
-                };
-                std::iter::once(row(org.as_str(), "", any))
-                    .chain(listed.iter().map(|user| row(org.as_str(), user.as_str(), false)))
-                    .collect::<Vec<_>>()
-            })
-            .collect(),
-    }
-}
-
-async fn add_tenants(
-    transaction: &DatabaseTransaction,
-    scope: &impl WithinOrganization,
-    id: KeyId,
-    tenants: &AllowedTenants,
-) -> Result<(), StoreFault> {
-    use api_key_tenant::Column;
-    // PostgreSQL refuses a statement that names one row twice; of two mentions the wider one counts.
-    let mut rows: BTreeMap<(String, String), api_key_tenant::ActiveModel> = BTreeMap::new();
-    for row in tenant_rows(id, tenants) {
-        let place = (row.tenant_org.as_ref().clone(), row.tenant_user.as_ref().clone());
-        if row.any_user == ActiveValue::Set(true) || !rows.contains_key(&place) {
-            rows.insert(place, row);
-        }
-    }
-    // Adding never narrows: a tenant org all of whose users are allowed stays so when one of them is named.
-    let (all_users, named): (Vec<_>, Vec<_>) =
-        rows.into_values().partition(|row| row.any_user == ActiveValue::Set(true));
-    let there_already = || OnConflict::columns([Column::KeyId, Column::TenantOrg, Column::TenantUser]);
-    for (rows, conflict) in [
-        (all_users, there_already().update_column(Column::AnyUser).to_owned()),
-        (named, there_already().do_nothing().to_owned()),
-    ] {
-        for chunk in rows.chunks(CHUNK) {
-            scoped::insert::<api_key_tenant::Entity, _>(scope, chunk.iter().cloned())
-                .on_conflict(conflict.clone())
-                .exec_without_returning(transaction)
-                .await
-                .map_err(store_fault)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes what `tenants` names: a user, or a tenant org with all its users when it is named with `"*"` or no users.
-async fn remove_tenants(
-    transaction: &DatabaseTransaction,
-    scope: &impl WithinOrganization,
-    id: KeyId,
-    tenants: &AllowedTenants,
-) -> Result<(), TenantsFault> {
-    use api_key_tenant::Column;
-    let mut conditions: Vec<Condition> = Vec::new();
-    let mut narrowed: Vec<&TenantText> = Vec::new();
-    let in_org = |org: &str| Condition::all().add(Column::TenantOrg.eq(org));
-    let users_of = |org: &str, users: &[TenantText]| -> Vec<Condition> {
-        users
-            .chunks(CHUNK)
-            .map(|chunk| in_org(org).add(Column::TenantUser.is_in(chunk.iter().map(TenantText::as_str))))
-            .collect()
-    };
-    match tenants {
-        AllowedTenants::Users(Allowing::Listed(users)) => conditions.extend(users_of("", users)),
-        AllowedTenants::Orgs(Allowing::Listed(orgs)) => {
-            for AllowedOrg { id, users } in orgs {
-                match users {
-                    Allowing::Listed(users) if !users.is_empty() => {
-                        narrowed.push(id);
-                        conditions.extend(users_of(id.as_str(), users));
-                    }
-                    _ => conditions.push(in_org(id.as_str())),
-                }
-            }
-        }
-        AllowedTenants::Owner | AllowedTenants::Users(Allowing::Any) | AllowedTenants::Orgs(Allowing::Any) => {}
-    }
-    for chunk in narrowed.chunks(CHUNK) {
-        let covering = scoped::find::<api_key_tenant::Entity>(scope)
-            .filter(Column::KeyId.eq(id.as_token_part()))
-            .filter(Column::TenantOrg.is_in(chunk.iter().map(|org| org.as_str())))
-            .filter(Column::AnyUser.eq(true))
-            .one(transaction)
-            .await
-            .map_err(store_fault)?;
-        if let Some(org) = covering.and_then(|row| chunk.iter().find(|org| org.as_str() == row.tenant_org)) {
-            return Err(TenantsFault::AllUsers { org: (*org).clone() });
-        }
-    }
-    for condition in conditions {
-        scoped::delete::<api_key_tenant::Entity>(scope)
-            .filter(Column::KeyId.eq(id.as_token_part()))
-            .filter(condition)
-            .exec(transaction)
-            .await
-            .map_err(store_fault)?;
-    }
-    Ok(())
-}
-
-fn any_tenant(tenants: &AllowedTenants) -> bool {
-    matches!(tenants.rule(), TenantRule::Users { any: true } | TenantRule::Orgs { any: true })
 }
 
 #[async_trait]
@@ -210,6 +101,7 @@ impl KeyStore for SqlKeyStore {
     async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault> {
         let transaction = self.begin().await?;
         let text_id = key.id.as_token_part().to_owned();
+        let (rate_requests, rate_seconds) = rate_columns(key.rate_limit);
         let row = api_key::ActiveModel {
             id: ActiveValue::Set(text_id.clone()),
             organization_id: ActiveValue::NotSet,
@@ -223,8 +115,8 @@ impl KeyStore for SqlKeyStore {
             all_servers: ActiveValue::Set(key.servers == KeyServers::All),
             any_tenant: ActiveValue::Set(any_tenant(&key.tenants)),
             tenants_version: ActiveValue::Set(0),
-            rate_requests: ActiveValue::Set(None),
-            rate_seconds: ActiveValue::Set(None),
+            rate_requests: ActiveValue::Set(rate_requests),
+            rate_seconds: ActiveValue::Set(rate_seconds),
             created_at: ActiveValue::Set(key.created_at.as_micros()),
             expires_at: ActiveValue::Set(key.expires_at.map(Timestamp::as_micros)),
             last_used_at: ActiveValue::Set(None),
@@ -235,33 +127,10 @@ impl KeyStore for SqlKeyStore {
             .exec_without_returning(&transaction)
             .await
             .map_err(|error| write_fault(error, "id"))?;
-        let row = api_key_digest::ActiveModel {
-            digest: ActiveValue::Set(digest.as_bytes().to_vec()),
-            key_id: ActiveValue::Set(text_id.clone()),
-            organization_id: ActiveValue::NotSet,
-            created_at: ActiveValue::Set(key.created_at.as_micros()),
-            expires_at: ActiveValue::Set(None),
-        };
-        scoped::insert::<api_key_digest::Entity, _>(grant, [row])
-            .exec_without_returning(&transaction)
+        insert_token(&transaction, grant, key.id, 1, &digest, key.created_at)
             .await
             .map_err(|error| write_fault(error, "id"))?;
-        if let KeyServers::Listed(servers) = &key.servers {
-            let rows: Vec<_> = servers
-                .iter()
-                .map(|server| api_key_server::ActiveModel {
-                    key_id: ActiveValue::Set(text_id.clone()),
-                    server_id: ActiveValue::Set(server.as_uuid()),
-                    organization_id: ActiveValue::NotSet,
-                })
-                .collect();
-            for chunk in rows.chunks(CHUNK) {
-                scoped::insert::<api_key_server::Entity, _>(grant, chunk.iter().cloned())
-                    .exec_without_returning(&transaction)
-                    .await
-                    .map_err(store_fault)?;
-            }
-        }
+        insert_servers(&transaction, grant, key.id, &key.servers).await?;
         add_tenants(&transaction, grant, key.id, &key.tenants).await?;
         let record = self.record(&transaction, grant, key.id).await?;
         transaction.commit().await.map_err(store_fault)?;
@@ -295,72 +164,36 @@ impl KeyStore for SqlKeyStore {
         &self,
         grant: &Grant<ApiKeysRead>,
         owners: KeyOwners,
-        revoked: bool,
+        filter: &KeyFilter,
         page: PageRequest<KeyPosition>,
     ) -> Result<Page<KeyRecord, KeyPosition>, StoreFault> {
-        use api_key::Column;
-        let mut keys = with_names(scoped::find::<api_key::Entity>(grant));
+        let mut keys = scoped::find::<api_key::Entity>(grant);
         if let KeyOwners::Of(owner) = owners {
-            keys = keys.filter(Column::OwnerId.eq(owner.as_uuid()));
+            keys = keys.filter(api_key::Column::OwnerId.eq(owner.as_uuid()));
         }
-        keys = keys.filter(if revoked { Column::RevokedAt.is_not_null() } else { Column::RevokedAt.is_null() });
-        if let Some(after) = page.after {
-            let at = after.created_at.as_micros();
-            keys = keys.filter(
-                Condition::any()
-                    .add(Column::CreatedAt.lt(at))
-                    .add(Column::CreatedAt.eq(at).and(Column::Id.lt(after.id.as_token_part()))),
-            );
-        }
-        let rows = keys
-            .order_by(Column::CreatedAt, Order::Desc)
-            .order_by(Column::Id, Order::Desc)
-            .limit(u64::from(page.limit.get()) + 1)
-            .into_model::<KeyRow>()
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        let records = records(self.db.reader(), rows).await?;
-        Ok(Page::of_overread(records, page.limit, |record| KeyPosition {
-            created_at: record.created_at,
-            id: record.facts.id,
-        }))
+        key_page(self.db.reader(), keys, filter, page).await
     }
 
-    async fn listed_tenants(
+    async fn details(&self, records: &[KeyRecord], tenants: u64, at: Timestamp) -> Result<KeyDetails, StoreFault> {
+        details(self.db.reader(), records, tenants, at).await
+    }
+
+    async fn change(
         &self,
-        grant: &Grant<ApiKeysRead>,
-        key: &KeyFacts,
-        limit: u64,
-    ) -> Result<Option<(AllowedTenants, u64)>, StoreFault> {
-        use api_key_tenant::Column;
-        if !key.tenants.needs_list() {
-            return Ok(None);
-        }
-        let listed = || scoped::find::<api_key_tenant::Entity>(grant).filter(Column::KeyId.eq(key.id.as_token_part()));
-        // A tenant org's own row allows somebody only when it allows all.
-        let allowing = Condition::any().add(Column::TenantUser.ne("")).add(Column::AnyUser.eq(true));
-        let count = listed().filter(allowing).count(self.db.reader()).await.map_err(store_fault)?;
-        let rows = listed()
-            .order_by(Column::TenantOrg, Order::Asc)
-            .order_by(Column::TenantUser, Order::Asc)
-            .limit(limit)
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(Some((listed_tenants(key.kind, rows)?, count)))
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        change: KeyChange,
+    ) -> Result<Option<KeyRecord>, StoreFault> {
+        self.change_key(grant, id, change).await
     }
 
-    async fn active_servers(&self, grant: &Grant<ApiKeysRead>) -> Result<HashSet<ServerId>, StoreFault> {
-        let ids: Vec<Uuid> = scoped::find::<server::Entity>(grant)
-            .filter(server::Column::ArchivedAt.is_null())
-            .select_only()
-            .column(server::Column::Id)
-            .into_tuple()
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(ids.into_iter().map(ServerId::from_uuid).collect())
+    async fn rotate(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        rotation: Rotation,
+    ) -> Result<Option<KeyRecord>, RotateFault> {
+        self.rotate_key(grant, id, rotation).await
     }
 
     async fn change_tenants(
@@ -400,10 +233,11 @@ impl KeyStore for SqlKeyStore {
                 add_tenants(&transaction, grant, id, add).await?;
             }
         }
-        let digests = Self::digests(&transaction, grant, id).await?;
         let record = self.record(&transaction, grant, id).await?;
+        let end = record.as_ref().and_then(|record| record.facts.expires_at);
+        let tokens = tokens(&transaction, grant, id, end).await?;
         let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(&digests)).await?;
+        commit_then(transaction, move || cache.changed(id, &tokens)).await?;
         Ok(record)
     }
 
@@ -413,26 +247,16 @@ impl KeyStore for SqlKeyStore {
         id: KeyId,
         at: Timestamp,
     ) -> Result<Option<Revoked>, StoreFault> {
-        let transaction = self.begin().await?;
-        let marked = scoped::update::<api_key::Entity>(grant)
-            .filter(api_key::Column::Id.eq(id.as_token_part()))
-            .filter(api_key::Column::RevokedAt.is_null())
-            .col_expr(api_key::Column::RevokedAt, at.as_micros().into())
-            .col_expr(api_key::Column::RevokedBy, grant.user().id.as_uuid().into())
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
-        let digests = Self::digests(&transaction, grant, id).await?;
-        scoped::delete::<api_key_digest::Entity>(grant)
-            .filter(api_key_digest::Column::KeyId.eq(id.as_token_part()))
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
-        let record = self.record(&transaction, grant, id).await?;
-        let cache = Arc::clone(&self.cache);
-        // Only after the commit: an entry that is read again before it would be the old one.
-        commit_then(transaction, move || cache.revoked(id, &digests)).await?;
-        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
+        self.revoke_key(grant, id, grant.user().id, at).await
+    }
+
+    async fn revoke_many(
+        &self,
+        grant: &Grant<ApiKeysAdminister>,
+        which: &KeysOf,
+        at: Timestamp,
+    ) -> Result<RevokedMany, StoreFault> {
+        self.revoke_keys_of(grant, which, at).await
     }
 
     async fn servers_named(
@@ -448,30 +272,8 @@ impl KeyStore for SqlKeyStore {
                 .all(self.db.reader())
                 .await
                 .map_err(store_fault)?;
-            named.extend(rows.into_iter().map(|row| {
-                let id = ServerId::from_uuid(row.id);
-                (id, ListedServer { id, slug: row.slug, name: row.name, active: row.archived_at.is_none() })
-            }));
+            named.extend(rows.into_iter().map(listed_server));
         }
         Ok(named)
     }
-}
-
-fn listed_tenants(kind: KeyType, rows: Vec<api_key_tenant::Model>) -> Result<AllowedTenants, StoreFault> {
-    let text = |text: &str| TenantText::new(text).map_err(|_| StoreFault::Corrupt("tenant id".to_owned()));
-    if kind == KeyType::Client {
-        let users = rows.iter().map(|row| text(&row.tenant_user)).collect::<Result<_, _>>()?;
-        return Ok(AllowedTenants::Users(Allowing::Listed(users)));
-    }
-    let mut orgs: Vec<AllowedOrg> = Vec::new();
-    // In the order of the primary key an org's own row, with its empty user, comes before its users.
-    for row in rows {
-        if row.tenant_user.is_empty() {
-            let users = if row.any_user { Allowing::Any } else { Allowing::Listed(vec![]) };
-            orgs.push(AllowedOrg { id: text(&row.tenant_org)?, users });
-        } else if let Some(AllowedOrg { users: Allowing::Listed(users), .. }) = orgs.last_mut() {
-            users.push(text(&row.tenant_user)?);
-        }
-    }
-    Ok(AllowedTenants::Orgs(Allowing::Listed(orgs)))
 }

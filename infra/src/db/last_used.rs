@@ -1,14 +1,16 @@
-//! Writing when keys were last used.
+//! Writing when keys were last used, and sweeping out tokens that are over.
 
-use domain::key::KeyId;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::{ColumnTrait, Condition, QueryFilter, TransactionTrait};
 
 use super::Database;
-use super::entity::api_key;
+use super::entity::{api_key, api_key_digest};
 use super::fault::store_fault;
 use super::scoped::unscoped;
+use crate::last_used::Use;
+
+const REASON: &str = "only keys that were verified are noted";
 
 /// Last uses in the database.
 #[derive(Clone)]
@@ -27,20 +29,47 @@ impl SqlLastUsed {
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn write(&self, uses: &[(KeyId, Timestamp)]) -> Result<(), StoreFault> {
-        use api_key::Column;
+    pub async fn write(&self, uses: &[(Use, Timestamp)]) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        for (key, at) in uses {
+        for ((key, earlier), at) in uses {
             let at = at.as_micros();
-            unscoped("only keys that were verified are noted")
+            unscoped(REASON)
                 .update::<api_key::Entity>()
-                .filter(Column::Id.eq(key.as_token_part()))
-                .filter(Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(at)))
-                .col_expr(Column::LastUsedAt, at.into())
+                .filter(api_key::Column::Id.eq(key.as_token_part()))
+                .filter(before(api_key::Column::LastUsedAt, at))
+                .col_expr(api_key::Column::LastUsedAt, at.into())
+                .exec(&transaction)
+                .await
+                .map_err(store_fault)?;
+            let Some(issue) = earlier else { continue };
+            unscoped(REASON)
+                .update::<api_key_digest::Entity>()
+                .filter(api_key_digest::Column::KeyId.eq(key.as_token_part()))
+                .filter(api_key_digest::Column::Issue.eq(*issue))
+                .filter(before(api_key_digest::Column::LastUsedAt, at))
+                .col_expr(api_key_digest::Column::LastUsedAt, at.into())
                 .exec(&transaction)
                 .await
                 .map_err(store_fault)?;
         }
         transaction.commit().await.map_err(store_fault)
     }
+
+    /// Deletes the digests of tokens that were rotated away and have ended; how many. They work no more in any case.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn purge_ended(&self, now: Timestamp) -> Result<u64, StoreFault> {
+        let ended = unscoped("what has ended has ended for every organization")
+            .delete::<api_key_digest::Entity>()
+            .filter(api_key_digest::Column::ExpiresAt.lte(now.as_micros()))
+            .exec(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        Ok(ended.rows_affected)
+    }
+}
+
+fn before(column: impl ColumnTrait, at: i64) -> Condition {
+    Condition::any().add(column.is_null()).add(column.lt(at))
 }

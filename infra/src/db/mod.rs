@@ -10,8 +10,14 @@ mod entity;
 mod fault;
 mod groups;
 mod installation;
+mod key_bulk;
+mod key_changes;
 mod key_directory;
+mod key_instance;
+mod key_pages;
 mod key_rows;
+mod key_tenants;
+mod key_tokens;
 mod keys;
 mod last_used;
 mod policies;
@@ -32,3 +38,6 @@ pub use last_used::SqlLastUsed;
 pub use policies::SqlPolicies;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;
+
+/// Rows per statement when a list is written; keeps within the databases' limits on parameters.
+const CHUNK: usize = 1000;

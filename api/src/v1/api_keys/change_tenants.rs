@@ -82,7 +82,7 @@ pub async fn change_api_key_tenants(
         let changed = services.keys.change_tenants(&allowed, key, change).await;
         let record = allowed.noted(&services, AuditTarget::Key(key), changed).await?;
         services.audit.record_durably(allowed.event("key.tenants.change", AuditTarget::Key(key))).await?;
-        Ok(services.keys.view(&allowed, record).await?)
+        Ok(services.keys.view(record).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(ApiKeyShape::from(&view)))

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::{ApiKeyShape, CreatedShape, KeyTypeName, RoleName};
+use super::shapes::{ApiKeyShape, CreatedShape, KeyTypeName, RateLimitShape, RoleName};
 use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
@@ -51,6 +51,8 @@ pub struct NewKeyRequest {
     servers: Option<AnyOr<String>>,
     /// Required for a platform key; `{"users": "*"}` is a client key's default.
     tenants: Option<TenantsShape>,
+    /// A limit of the key's own; none when not given.
+    rate_limit: Option<RateLimitShape>,
     /// RFC 3339; never when not given.
     #[schema(format = DateTime, example = "2030-01-31T12:00:00Z")]
     expires_at: Option<String>,
@@ -98,7 +100,8 @@ impl From<RoleName> for Role {
 }
 
 impl Permissions {
-    fn parse(&self, errors: &mut FieldErrors) -> Option<PermissionSet> {
+    /// The permissions; none for all that the role allows.
+    pub(super) fn parse(&self, errors: &mut FieldErrors) -> Option<PermissionSet> {
         match self {
             Self::Preset(Preset::Full) => None,
             Self::Preset(Preset::McpOnly) => Some(PermissionSet::mcp_only()),
@@ -121,7 +124,7 @@ impl Permissions {
     }
 }
 
-fn parse_servers(servers: &AnyOr<String>, errors: &mut FieldErrors) -> Option<HashSet<ServerId>> {
+pub(super) fn parse_servers(servers: &AnyOr<String>, errors: &mut FieldErrors) -> Option<HashSet<ServerId>> {
     match servers {
         AnyOr::Any => None,
         AnyOr::List(ids) if ids.len() > SERVERS_MAX => {
@@ -143,6 +146,7 @@ impl NewKeyRequest {
         let permissions = self.permissions.and_then(|permissions| permissions.parse(&mut errors));
         let servers = self.servers.and_then(|servers| parse_servers(&servers, &mut errors));
         let tenants = self.tenants.and_then(|tenants| tenants.parse("tenants", &mut errors));
+        let rate_limit = self.rate_limit.and_then(|limit| limit.parse(&mut errors));
         let expires_at = errors.take_optional("expiresAt", self.expires_at.map(|text| Timestamp::parse(&text)));
         match name {
             Some(name) if errors.0.is_empty() => Ok(KeyRequest {
@@ -153,6 +157,7 @@ impl NewKeyRequest {
                 permissions,
                 servers,
                 tenants,
+                rate_limit,
                 expires_at,
             }),
             _ => Err(errors),
@@ -179,7 +184,7 @@ pub async fn create_api_key(
     let created = to_the_end(async move {
         let CreatedKey { record, token } = services.keys.create(&allowed, request).await?;
         services.audit.record_durably(allowed.event("key.create", AuditTarget::Key(record.facts.id))).await?;
-        let view = services.keys.view(&allowed, record).await?;
+        let view = services.keys.view(record).await?;
         Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
     })
     .await?;

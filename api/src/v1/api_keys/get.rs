@@ -17,7 +17,7 @@ use crate::v1::Refusals;
 ///
 /// # Errors
 /// 404
-pub(super) fn named(id: &str) -> Result<KeyId, Problem> {
+pub fn named(id: &str) -> Result<KeyId, Problem> {
     id.parse().map_err(|_| Problem::new(Code::NotFound))
 }
 
@@ -40,7 +40,6 @@ pub async fn get_api_key(
     let key = named(&id)?;
     let found = services.keys.get(&allowed, key).await;
     let record = allowed.noted(&services, AuditTarget::Key(key), found).await?;
-    let views = services.keys.views(&allowed, vec![record]).await?;
-    let view = views.first().ok_or_else(|| Problem::new(Code::NotFound))?;
-    Ok(HttpResponse::Ok().json(ApiKeyShape::from(view)))
+    let view = services.keys.view(record).await?;
+    Ok(HttpResponse::Ok().json(ApiKeyShape::from(&view)))
 }

@@ -41,7 +41,7 @@ pub async fn revoke_api_key(
         if revoked.newly {
             services.audit.record_durably(allowed.event("key.revoke", AuditTarget::Key(key))).await?;
         }
-        Ok((services.keys.view(&allowed, revoked.record).await?, ms))
+        Ok((services.keys.view(revoked.record).await?, ms))
     })
     .await?;
     Ok(HttpResponse::Ok().json(RevokedShape {

@@ -1,8 +1,11 @@
 //! A key as people see it.
 
 use domain::access::Permission;
+use domain::field::FieldErrors;
+use domain::key::model::EarlierToken;
 use domain::key::port::ListedServer;
 use domain::key::service::KeyView;
+use domain::key::{InvalidRateLimit, RateLimit};
 use domain::tenant::{AllowedTenants, Allowing, TenantRule};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -65,7 +68,7 @@ pub struct ApiKeyShape {
     servers: AnyOr<ServerRefShape>,
     /// How many servers it reaches now.
     server_count: u64,
-    /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown.
+    /// The tenants that it may speak for; null for a solo key. At most 1000 of a list are shown, in lists of keys 20.
     tenants: Option<TenantsShape>,
     /// How many entries the list of tenants has; null without a list.
     tenant_count: Option<u64>,
@@ -81,8 +84,35 @@ pub struct ApiKeyShape {
     expires_at: Option<String>,
     /// When it was revoked.
     revoked_at: Option<String>,
+    /// Tokens that were rotated away and still work, newest first.
+    previous_tokens: Vec<EarlierTokenShape>,
+    /// Whether the frozen role is more than its owner's role now. Also when the owner is no active member, and the key
+    /// therefore works for nobody.
+    role_above_owner: bool,
     /// Listed servers that the key cannot reach now.
     unreachable_servers: Vec<ServerRefShape>,
+}
+
+/// A token that was rotated away and still works.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierTokenShape {
+    /// When it was issued.
+    created_at: String,
+    /// From when on it is refused.
+    ends_at: String,
+    /// When it last made a valid request, to the minute.
+    last_used_at: Option<String>,
+}
+
+impl From<&EarlierToken> for EarlierTokenShape {
+    fn from(token: &EarlierToken) -> Self {
+        Self {
+            created_at: time(token.created_at),
+            ends_at: time(token.ends_at),
+            last_used_at: token.last_used_at.map(time),
+        }
+    }
 }
 
 /// A server by its names.
@@ -96,14 +126,34 @@ pub struct ServerRefShape {
     name: String,
 }
 
-/// At most so many requests in so many seconds.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+/// At most so many requests in any so many seconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimitShape {
     /// Requests.
+    #[schema(minimum = 1, maximum = 1_000_000_000, example = 600)]
     requests: u32,
-    /// Seconds.
+    /// Seconds; at most a day.
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
     per_seconds: u32,
+}
+
+impl RateLimitShape {
+    /// Checks the numbers; `rateLimit` is where the shape stands in requests.
+    pub fn parse(self, errors: &mut FieldErrors) -> Option<RateLimit> {
+        RateLimit::new(self.requests, self.per_seconds)
+            .map_err(|fault| match fault {
+                InvalidRateLimit::Requests => errors.add("rateLimit.requests", fault),
+                InvalidRateLimit::Seconds => errors.add("rateLimit.perSeconds", fault),
+            })
+            .ok()
+    }
+}
+
+impl From<RateLimit> for RateLimitShape {
+    fn from(limit: RateLimit) -> Self {
+        Self { requests: limit.requests(), per_seconds: limit.per_seconds() }
+    }
 }
 
 /// A key and its token, once.
@@ -172,14 +222,14 @@ impl From<&KeyView> for ApiKeyShape {
             server_count: view.reached,
             tenants: tenants(view),
             tenant_count: view.tenants.as_ref().map(|(_, count)| *count),
-            rate_limit: record
-                .rate_limit
-                .map(|limit| RateLimitShape { requests: limit.requests, per_seconds: limit.per_seconds }),
+            rate_limit: facts.rate_limit.map(RateLimitShape::from),
             created_at: time(record.created_at),
             created_by: PersonShape::from(&facts.owner),
             last_used_at: record.last_used_at.map(time),
             expires_at: facts.expires_at.map(time),
             revoked_at: record.revoked_at.map(time),
+            previous_tokens: view.earlier.iter().map(EarlierTokenShape::from).collect(),
+            role_above_owner: record.role_above_owner(),
             unreachable_servers: view.unreachable.iter().map(server_ref).collect(),
         }
     }

@@ -96,7 +96,7 @@ pub async fn verify_key(
         None => VerifiedShape::unauthenticated(),
         Some(verified) => {
             let facts = Arc::clone(verified.facts());
-            services.last_used.note(facts.id);
+            services.last_used.note(verified.live());
             let actor = Actor::Key(Arc::clone(&facts));
             let code = match services.gate.decide(&actor, asking.question(), &mut ()).await {
                 Ok(_) => None,

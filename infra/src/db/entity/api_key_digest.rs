@@ -11,6 +11,9 @@ pub struct Model {
     pub organization_id: Uuid,
     pub created_at: i64,
     pub expires_at: Option<i64>,
+    pub issue: i32,
+    pub last_used_at: Option<i64>,
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -12,6 +12,7 @@ pub struct Model {
     pub password_hash: String,
     pub disabled_at: Option<i64>,
     pub created_at: i64,
+    pub instance_admin: bool,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

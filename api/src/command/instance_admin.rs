@@ -1,0 +1,40 @@
+//! `keyrack admin grant-instance-admin` and `revoke-instance-admin`
+
+use clap::ArgMatches;
+use domain::audit::{AuditActor, AuditEvent, AuditTarget};
+use domain::text::Email;
+use domain::time::{Clock, SystemClock};
+
+use super::chain;
+use crate::compose::Services;
+use crate::root_secret;
+use crate::settings::Settings;
+
+/// Makes the person with this e-mail address an instance admin, or no longer one; prints the person's id as JSON. Works
+/// from their next request on.
+///
+/// # Errors
+/// What kept it from doing so.
+pub async fn run(settings: Settings, matches: &ArgMatches, on: bool) -> Result<(), String> {
+    let email = matches.get_one::<String>("email").map(String::as_str).unwrap_or_default();
+    let email: Email = email.parse().map_err(|fault| format!("--email: {fault}"))?;
+    let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
+    let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
+    let (services, background) = Services::compose(settings, &root, database, &nowhere);
+    let done = set(&services, &email, on).await;
+    background.finish(services).await;
+    println!("{}", done?);
+    Ok(())
+}
+
+async fn set(services: &Services, email: &Email, on: bool) -> Result<serde_json::Value, String> {
+    let found = services.accounts.set_instance_admin(email, on).await.map_err(|fault| chain(&fault))?;
+    let user = found.ok_or_else(|| format!("nobody signs in as {email}"))?;
+    let action = if on { "instance_admin.grant" } else { "instance_admin.revoke" };
+    let event = AuditEvent {
+        target: AuditTarget::User(user),
+        ..AuditEvent::unproven(AuditActor::System, action, SystemClock.now())
+    };
+    services.audit.record_durably(event).await.map_err(|fault| chain(&fault))?;
+    Ok(serde_json::json!({"userId": user, "instanceAdmin": on}))
+}
