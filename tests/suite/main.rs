@@ -18,6 +18,7 @@ mod lookups;
 mod matrix;
 mod mcp_servers;
 mod revocation;
+mod root_secret;
 mod rotation;
 mod secrets;
 mod sessions;

@@ -18,6 +18,7 @@ mod key_tenants;
 mod key_tokens;
 mod keys;
 mod last_used;
+mod root_rotation;
 mod scoped;
 mod servers;
 mod tenants;
