@@ -14,7 +14,7 @@ use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
-use domain::root::RootSecret;
+use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::time::SystemClock;
@@ -94,14 +94,20 @@ impl Services {
     #[must_use]
     pub fn compose(
         settings: Settings,
-        root: &RootSecret,
+        roots: &Roots,
         database: Database,
         public_url: &url::Url,
     ) -> (Arc<Self>, Background) {
-        let token_keys = TokenKeys::derive(root);
+        let (root, previous) = (&roots.current, roots.previous.as_ref());
+        let fingerprint = root.fingerprint();
+        let token_keys = TokenKeys::of(roots);
         let key_cache = Arc::new(KeyCache::new(settings.cache_entries));
         let tenants = SqlTenants::new(database.clone(), Arc::new(TenantCache::new(settings.cache_entries)));
-        let sealer = Arc::new(Sealer::derive(root));
+        let sealer = Sealer::derive(root);
+        let sealer = Arc::new(match previous {
+            Some(previous) => sealer.with_previous(previous),
+            None => sealer,
+        });
         let servers = Arc::new(SqlServers::new(
             database.clone(),
             Arc::new(ServerCache::new(settings.cache_entries)),
@@ -111,14 +117,14 @@ impl Services {
         let access = SqlAccess::new(database.clone(), Arc::clone(&access_cache));
         let access_directory: Arc<dyn AccessDirectory> = Arc::new(access.clone());
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
-        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
+        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root).with_previous(previous));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
-        let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache)));
-        let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
+        let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
+        let key_directory = SqlKeyDirectory::new(database.clone(), key_cache, &fingerprint);
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants, Arc::clone(&servers), access),
@@ -131,7 +137,8 @@ impl Services {
                 root,
                 settings.signup,
                 SystemClock,
-            ),
+            )
+            .with_previous(previous),
             instance_keys: InstanceKeyService::new(
                 Arc::<SqlKeyStore>::clone(&key_store) as Arc<dyn InstanceKeyStore>,
                 SystemClock,
@@ -152,7 +159,7 @@ impl Services {
             audit: Arc::new(audit),
             last_used: last_used.clone(),
             passports: Passports::new(
-                AssertionSigner::derive(root),
+                AssertionSigner::derive(root).with_previous(previous),
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
             ),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use domain::root::{RootSecret, WeakRootSecret};
+use domain::root::{RootSecret, Roots, WeakRootSecret};
 use infra::db::Database;
 
 use crate::server::StartFault;
@@ -46,37 +46,62 @@ pub enum RootSecretFault {
     NoRandomness,
 }
 
+/// The root secrets that were found, and what the database thinks of them.
+pub struct Obtained {
+    /// What everything new is made under.
+    pub current: RootSecret,
+    /// The one before it, if it was given.
+    pub previous: Option<RootSecret>,
+    /// The database still belongs to the previous one and is to be moved.
+    pub moves: bool,
+}
+
 /// The root secret that belongs to a database: the operator's, or the one in the data directory, which is made there for
 /// a new database. `known` is the fingerprint of the one that the database was first used with.
 ///
 /// # Errors
 /// [`RootSecretFault`]; above all when the secret is not the database's, since then every key would look invalid.
-pub fn obtain(settings: &Settings, known: Option<&str>) -> Result<RootSecret, RootSecretFault> {
+pub fn obtain(settings: &Settings, known: Option<&str>) -> Result<Obtained, RootSecretFault> {
     let path = settings.data_dir.join(FILE);
-    let secret = match &settings.root_secret {
+    let current = match &settings.root_secret {
         Some(secret) => secret.clone(),
         None if known.is_some() && !path.exists() => return Err(RootSecretFault::Missing { path }),
         None => from_file(&path)?,
     };
-    match known {
-        Some(known) if known != secret.fingerprint() => Err(RootSecretFault::Foreign),
-        _ => Ok(secret),
+    let previous = settings.previous_root_secret.clone();
+    let is_known = |secret: &RootSecret| known.is_none_or(|known| known == secret.fingerprint());
+    if is_known(&current) {
+        Ok(Obtained { current, previous, moves: false })
+    } else if previous.as_ref().is_some_and(is_known) {
+        Ok(Obtained { current, previous, moves: true })
+    } else {
+        Err(RootSecretFault::Foreign)
     }
 }
 
-/// Opens and migrates the database, and obtains the root secret that belongs to it.
+/// Opens and migrates the database, obtains the root secret that belongs to it, and moves it to a new one.
 ///
 /// # Errors
 /// [`StartFault`]
-pub async fn open(settings: &Settings) -> Result<(RootSecret, Database), StartFault> {
+pub async fn open(settings: &Settings) -> Result<(Roots, Database), StartFault> {
     let database = Database::open(&settings.database(), settings.database_connections).await?;
     let migrated = database.migrate().await?;
     if migrated > 0 {
         tracing::info!(steps = migrated, "migrated the database");
     }
-    let root = obtain(settings, database.root_fingerprint().await?.as_deref())?;
-    database.note_root_fingerprint(&root.fingerprint()).await?;
-    Ok((root, database))
+    let Obtained { current, previous, moves } = obtain(settings, database.root_fingerprint().await?.as_deref())?;
+    if let (Some(previous), true) = (&previous, moves) {
+        let resealed = database.move_root(previous, &current).await?.ok_or(RootSecretFault::Foreign)?;
+        tracing::info!(credentials = resealed, "moved the database to the new root secret");
+    } else {
+        database.note_root_fingerprint(&current.fingerprint()).await?;
+    }
+    if previous.is_some() {
+        let tokens = database.tokens_under_other_roots(&current.fingerprint()).await?;
+        tracing::info!(tokens, "the previous root secret is given; so many tokens wait to be used once while it is");
+    }
+    let retired_checksums = database.retired_checksums(&current).await?;
+    Ok((Roots { current, previous, retired_checksums }, database))
 }
 
 fn from_file(path: &Path) -> Result<RootSecret, RootSecretFault> {

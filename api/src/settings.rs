@@ -108,6 +108,8 @@ settings! {
     database_connections: u32 = "database-connections", Some("16"), "", false, |text| within(text, 1, 1000);
     /// At least 32 random characters; everything secret is derived from it. Keep a copy: without it no key works.
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
+    /// The root secret before the present one, while it is being replaced; see root-secret.md.
+    previous_root_secret: Option<RootSecret> = "previous-root-secret", None, "none", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// What new keys begin with. Keys issued under an earlier prefix keep working.
     key_prefix: KeyPrefix = "key-prefix", Some("kr"), "", false, |text| text.unwrap_or_default().parse().map_err(|error: domain::text::InvalidText| error.to_string());
     /// Who may create an organization: `bootstrap` (whoever has the token that the first start prints) or `open`.
@@ -152,6 +154,13 @@ impl Settings {
             faults.push(Fault {
                 variable: "KEYRACK_PUBLIC_URL".to_owned(),
                 message: "is required when listening on more than loopback: the URL that clients use".to_owned(),
+            });
+        }
+        let print = |secret: &Option<RootSecret>| secret.as_ref().map(RootSecret::fingerprint);
+        if self.root_secret.is_some() && print(&self.root_secret) == print(&self.previous_root_secret) {
+            faults.push(Fault {
+                variable: "KEYRACK_PREVIOUS_ROOT_SECRET".to_owned(),
+                message: "is the same as KEYRACK_ROOT_SECRET; leave it out".to_owned(),
             });
         }
         if faults.is_empty() { Ok(self) } else { Err(faults) }

@@ -18,6 +18,20 @@ pub struct RootSecret(Zeroizing<Vec<u8>>);
 #[error("must have at least {ROOT_SECRET_MIN} characters; `openssl rand -base64 48` makes a good one")]
 pub struct WeakRootSecret;
 
+/// The checksum key of a root secret. Tokens carry their checksum for ever.
+pub type RetiredChecksum = Zeroizing<[u8; 32]>;
+
+/// The root secret, and what is left of those before it.
+#[derive(Clone)]
+pub struct Roots {
+    /// Everything new is made under it.
+    pub current: RootSecret,
+    /// The one before it, while it is being replaced.
+    pub previous: Option<RootSecret>,
+    /// The checksum keys of all before it.
+    pub retired_checksums: Vec<RetiredChecksum>,
+}
+
 /// What a derived key is for. The context strings are part of the format: changing one voids what was made with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -37,6 +51,8 @@ pub enum Purpose {
     Fingerprint,
     /// Cipher key for session ids handed to MCP clients.
     SessionSealing,
+    /// Cipher key for the checksum keys of earlier root secrets.
+    RetiredSealing,
 }
 
 impl Purpose {
@@ -50,6 +66,7 @@ impl Purpose {
             Self::CredentialSealing => "keyrack 2026-11-21 credential sealing v1",
             Self::Fingerprint => "keyrack 2026-11-21 root secret fingerprint v1",
             Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
+            Self::RetiredSealing => "keyrack 2026-11-21 retired key sealing v1",
         }
     }
 }
@@ -69,6 +86,12 @@ impl RootSecret {
     pub fn fingerprint(&self) -> String {
         let hex = blake3::Hash::from_bytes(*self.derive(Purpose::Fingerprint)).to_hex();
         hex[..32].to_owned()
+    }
+
+    /// What checks the tokens that were issued under this root secret, also when it is one no longer.
+    #[must_use]
+    pub fn checksum_key(&self) -> RetiredChecksum {
+        self.derive(Purpose::TokenChecksum)
     }
 
     /// The 256-bit key for one purpose (BLAKE3 `derive_key`).
@@ -104,6 +127,7 @@ mod tests {
             Purpose::CredentialSealing,
             Purpose::Fingerprint,
             Purpose::SessionSealing,
+            Purpose::RetiredSealing,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

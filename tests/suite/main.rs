@@ -20,6 +20,7 @@ mod matrix;
 mod mcp_servers;
 mod policies;
 mod revocation;
+mod root_secret;
 mod rotation;
 mod secrets;
 mod sessions;

@@ -61,6 +61,9 @@ fn check_root_secret(settings: &Settings, known: Option<&str>, report: &mut Repo
         return;
     }
     match root_secret::obtain(settings, known) {
+        Ok(obtained) if obtained.moves => {
+            report.good("root secret", "the next start moves the database from the previous one to it");
+        }
         Ok(_) => report.good("root secret", "there, and the database's own"),
         Err(fault) => report.bad("root secret", &chain(&fault), "restore it from your copy; without it no key works"),
     }
@@ -101,6 +104,13 @@ async fn check_database(settings: &Settings, report: &mut Report) -> Option<Stri
     }
     // A database that was never migrated has no such table; that is told above.
     let known = database.root_fingerprint().await.ok().flatten();
+    if let Some(known) = &known
+        && let Ok(tokens @ 1..) = database.tokens_under_other_roots(known).await
+    {
+        let finding =
+            format!("{tokens} tokens wait to be used while the previous root secret is given; see root-secret.md");
+        report.good("tokens", &finding);
+    }
     if let Err(fault) = database.close().await {
         report.bad("database", &chain(&fault), "look at the database's own log");
     }

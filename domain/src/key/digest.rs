@@ -7,7 +7,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::root::{Purpose, RootSecret};
+use crate::root::{Purpose, RetiredChecksum, RootSecret, Roots};
 
 /// `blake3::keyed_hash(pepper, token)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,30 +33,62 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The two keys behind every token: one for its checksum, one for its digest.
+/// The two keys behind every token: one for its checksum, one for its digest. And what older tokens were made with.
 #[derive(Clone)]
 pub struct TokenKeys {
     checksum: Zeroizing<[u8; 32]>,
     pepper: Zeroizing<[u8; 32]>,
+    retired_checksums: Vec<RetiredChecksum>,
+    previous_pepper: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl TokenKeys {
     /// Derives both from the root secret.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self { checksum: root.derive(Purpose::TokenChecksum), pepper: root.derive(Purpose::TokenDigest) }
+        Self {
+            checksum: root.derive(Purpose::TokenChecksum),
+            pepper: root.derive(Purpose::TokenDigest),
+            retired_checksums: Vec::new(),
+            previous_pepper: None,
+        }
+    }
+
+    /// The same, and good for tokens that were issued or stored under earlier root secrets.
+    #[must_use]
+    pub fn of(roots: &Roots) -> Self {
+        Self {
+            retired_checksums: roots.retired_checksums.clone(),
+            previous_pepper: roots.previous.as_ref().map(|previous| previous.derive(Purpose::TokenDigest)),
+            ..Self::derive(&roots.current)
+        }
     }
 
     pub(super) fn digest(&self, token: &[u8]) -> Digest {
         Digest(*blake3::keyed_hash(&self.pepper, token).as_bytes())
     }
 
-    pub(super) fn checksum(&self, text: &[u8]) -> u64 {
-        let hash = blake3::keyed_hash(&self.checksum, text);
-        let mut first = [0_u8; 8];
-        first.copy_from_slice(&hash.as_bytes()[..8]);
-        u64::from_le_bytes(first)
+    /// The digest that a token may have been stored under before the root secret was replaced.
+    pub(super) fn previous_digest(&self, token: &[u8]) -> Option<Digest> {
+        self.previous_pepper.as_ref().map(|pepper| Digest(*blake3::keyed_hash(pepper, token).as_bytes()))
     }
+
+    /// The checksum of a new token.
+    pub(super) fn checksum(&self, text: &[u8]) -> u64 {
+        checksum_under(&self.checksum, text)
+    }
+
+    /// The checksums that tokens of ours can have: that of new ones first.
+    pub(super) fn checksums(&self, text: &[u8]) -> impl Iterator<Item = u64> {
+        std::iter::once(&self.checksum).chain(&self.retired_checksums).map(move |key| checksum_under(key, text))
+    }
+}
+
+fn checksum_under(key: &[u8; 32], text: &[u8]) -> u64 {
+    let hash = blake3::keyed_hash(key, text);
+    let mut first = [0_u8; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(first)
 }
 
 impl fmt::Debug for TokenKeys {

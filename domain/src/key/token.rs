@@ -156,7 +156,7 @@ impl IssuedToken {
         fill_base62(&mut secret)?;
         let secret_text = std::str::from_utf8(&secret).map_err(|_| NoRandomness)?;
         let mut text = format!("{}_{}_{secret_text}", prefix.as_str(), key.as_token_part());
-        let checksum = checksum(keys, text.as_bytes());
+        let checksum = checksum_text(keys.checksum(text.as_bytes()));
         text.extend(checksum.iter().map(|byte| char::from(*byte)));
         let digest = keys.digest(text.as_bytes());
         Ok(Self { text: text.into(), key, digest })
@@ -199,8 +199,7 @@ fn fill_base62(out: &mut [u8]) -> Result<(), NoRandomness> {
     Ok(())
 }
 
-fn checksum(keys: &TokenKeys, text: &[u8]) -> [u8; CHECKSUM_LENGTH] {
-    let mut value = keys.checksum(text);
+fn checksum_text(mut value: u64) -> [u8; CHECKSUM_LENGTH] {
     let mut out = [0_u8; CHECKSUM_LENGTH];
     for slot in &mut out {
         *slot = BASE62[(value % 62) as usize];
@@ -247,7 +246,7 @@ impl<'a> PresentedToken<'a> {
             return Err(NotAToken::Malformed);
         }
         let (covered, presented) = bytes.split_at(bytes.len() - CHECKSUM_LENGTH);
-        if bool::from(checksum(keys, covered).ct_eq(presented)) {
+        if keys.checksums(covered).any(|value| bool::from(checksum_text(value).ct_eq(presented))) {
             Ok(Self { text, key: KeyId(id) })
         } else {
             Err(NotAToken::Checksum)
@@ -264,6 +263,12 @@ impl<'a> PresentedToken<'a> {
     #[must_use]
     pub fn digest(&self, keys: &TokenKeys) -> Digest {
         keys.digest(self.text.as_bytes())
+    }
+
+    /// What the store may hold of it yet, while the root secret is being replaced.
+    #[must_use]
+    pub fn previous_digest(&self, keys: &TokenKeys) -> Option<Digest> {
+        keys.previous_digest(self.text.as_bytes())
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Recalled<L> {
         claimed: KeyId,
         /// The token's digest.
         digest: Digest,
+        /// The digest that it may be stored under yet, while the root secret is being replaced.
+        previous: Option<Digest>,
     },
 }
 
@@ -109,7 +111,10 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
         let digest = presented.digest(&self.token_keys);
         match self.keys.cached(&digest) {
             Some(live) => self.still_valid(live).map(Recalled::Verified),
-            None => Ok(Recalled::AskStore { claimed: presented.key(), digest }),
+            None => {
+                let previous = presented.previous_digest(&self.token_keys);
+                Ok(Recalled::AskStore { claimed: presented.key(), digest, previous })
+            }
         }
     }
 
@@ -120,8 +125,9 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
     pub async fn verify(&self, token: &str) -> Result<VerifiedKey<K::Live>, VerifyFault> {
         match self.verify_cached(token)? {
             Recalled::Verified(verified) => Ok(verified),
-            Recalled::AskStore { claimed, digest } => {
-                let live = self.keys.load(&digest).await?.ok_or(Unauthenticated::Unknown { claimed })?;
+            Recalled::AskStore { claimed, digest, previous } => {
+                let live =
+                    self.keys.load(&digest, previous.as_ref()).await?.ok_or(Unauthenticated::Unknown { claimed })?;
                 Ok(self.still_valid(live)?)
             }
         }

@@ -105,6 +105,7 @@ pub struct AccountService<C> {
     hasher: Arc<dyn PasswordHasher>,
     tokens: Arc<dyn AccessTokens>,
     digest_key: Zeroizing<[u8; 32]>,
+    previous_digest_key: Option<Zeroizing<[u8; 32]>>,
     mode: SignUpMode,
     clock: C,
 }
@@ -120,7 +121,14 @@ impl<C: Clock> AccountService<C> {
         mode: SignUpMode,
         clock: C,
     ) -> Self {
-        Self { store, members, hasher, tokens, digest_key: root.derive(Purpose::RefreshDigest), mode, clock }
+        let digest_key = root.derive(Purpose::RefreshDigest);
+        Self { store, members, hasher, tokens, digest_key, previous_digest_key: None, mode, clock }
+    }
+
+    /// The same, and good for refresh tokens that were issued under an earlier root secret.
+    #[must_use]
+    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
+        Self { previous_digest_key: root.map(|root| root.derive(Purpose::RefreshDigest)), ..self }
     }
 
     /// Creates an organization and signs its owner in.
@@ -191,10 +199,11 @@ impl<C: Clock> AccountService<C> {
     pub async fn refresh(&self, presented: &SecretString) -> Result<OpenedSession, AccountFault> {
         let successor = new_token("krr")?;
         let now = self.clock.now();
-        let rotation = self
-            .store
-            .rotate_refresh(self.digest(presented), self.digest(&successor), now, now.after(REFRESH_TOKEN_LIFETIME))
-            .await?;
+        let (new, end) = (self.digest(&successor), now.after(REFRESH_TOKEN_LIFETIME));
+        let mut rotation = self.store.rotate_refresh(self.digest(presented), new, now, end).await?;
+        if let (Rotation::Refused, Some(previous)) = (rotation, self.previous_digest(presented)) {
+            rotation = self.store.rotate_refresh(previous, new, now, end).await?;
+        }
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,
             Rotation::Reused(claims) => Err(AccountFault::Reused(claims)),
@@ -207,7 +216,11 @@ impl<C: Clock> AccountService<C> {
     /// # Errors
     /// [`AccountFault`] when the store cannot.
     pub async fn logout(&self, presented: &SecretString) -> Result<Option<AccessClaims>, AccountFault> {
-        Ok(self.store.end_refresh(self.digest(presented)).await?)
+        let ended = self.store.end_refresh(self.digest(presented)).await?;
+        match (ended, self.previous_digest(presented)) {
+            (None, Some(previous)) => Ok(self.store.end_refresh(previous).await?),
+            (ended, _) => Ok(ended),
+        }
     }
 
     /// Makes a person an instance admin, or no longer one, on behalf of an operator on the machine itself; none when nobody
@@ -259,8 +272,16 @@ impl<C: Clock> AccountService<C> {
     }
 
     fn digest(&self, token: &SecretString) -> Digest {
-        Digest::from_bytes(*blake3::keyed_hash(&self.digest_key, token.expose_secret().as_bytes()).as_bytes())
+        digest_under(&self.digest_key, token)
     }
+
+    fn previous_digest(&self, token: &SecretString) -> Option<Digest> {
+        self.previous_digest_key.as_ref().map(|key| digest_under(key, token))
+    }
+}
+
+fn digest_under(key: &[u8; 32], token: &SecretString) -> Digest {
+    Digest::from_bytes(*blake3::keyed_hash(key, token.expose_secret().as_bytes()).as_bytes())
 }
 
 /// 256 random bits behind a prefix that tells a reader what leaked where.

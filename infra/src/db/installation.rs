@@ -9,7 +9,7 @@ use super::entity::installation;
 use super::fault::store_fault;
 use super::scoped::unscoped;
 
-const ROOT_FINGERPRINT: &str = "root_fingerprint";
+pub(super) const ROOT_FINGERPRINT: &str = "root_fingerprint";
 const REASON: &str = "the installation is above its organizations";
 
 impl Database {

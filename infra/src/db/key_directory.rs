@@ -8,7 +8,10 @@ use domain::id::OrganizationId;
 use domain::key::port::KeyDirectory;
 use domain::key::{Digest, KeyFacts, KeyId, KeyRecord};
 use domain::store::StoreFault;
-use sea_orm::{ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, TransactionTrait,
+};
 
 use super::Database;
 use super::entity::{api_key, api_key_digest, membership, user};
@@ -27,13 +30,14 @@ pub struct SqlKeyDirectory {
     db: Database,
     cache: Arc<KeyCache>,
     lookups: Arc<AtomicU64>,
+    root: Arc<str>,
 }
 
 impl SqlKeyDirectory {
-    /// Puts the cache before the database.
+    /// Puts the cache before the database, whose root secret has the fingerprint `root`.
     #[must_use]
-    pub fn new(db: Database, cache: Arc<KeyCache>) -> Self {
-        Self { db, cache, lookups: Arc::default() }
+    pub fn new(db: Database, cache: Arc<KeyCache>, root: &str) -> Self {
+        Self { db, cache, lookups: Arc::default(), root: root.into() }
     }
 
     /// How many look-ups the database has answered or failed.
@@ -72,6 +76,41 @@ impl SqlKeyDirectory {
     }
 }
 
+impl SqlKeyDirectory {
+    /// Stores a token under its new digest. False when none is stored under the previous one.
+    async fn rewrite(&self, previous: &Digest, digest: &Digest) -> Result<bool, StoreFault> {
+        const REASON: &str = "the digest finds out which organization";
+        let stored_as = |digest: &Digest| api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice());
+        let row = unscoped(REASON)
+            .find::<api_key_digest::Entity>()
+            .filter(stored_as(previous))
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let Some(row) = row else { return Ok(false) };
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // Changes nothing and takes the key's lock, like every change of the key: a revocation that has read the previous
+        // digest has deleted it before this goes on, and a later one reads the new digest.
+        unscoped(REASON)
+            .update::<api_key::Entity>()
+            .filter(api_key::Column::Id.eq(row.key_id))
+            .col_expr(api_key::Column::TenantsVersion, Expr::col(api_key::Column::TenantsVersion))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        unscoped(REASON)
+            .update::<api_key_digest::Entity>()
+            .filter(stored_as(previous))
+            .col_expr(api_key_digest::Column::Digest, digest.as_bytes().to_vec().into())
+            .col_expr(api_key_digest::Column::Root, self.root.as_ref().into())
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(true)
+    }
+}
+
 /// A key, and which of its tokens it was found by.
 #[derive(Debug, FromQueryResult)]
 struct FoundRow {
@@ -89,10 +128,15 @@ impl KeyDirectory for SqlKeyDirectory {
         self.cache.get(digest)
     }
 
-    async fn load(&self, digest: &Digest) -> Result<Option<LiveKeyHandle>, StoreFault> {
+    async fn load(&self, digest: &Digest, previous: Option<&Digest>) -> Result<Option<LiveKeyHandle>, StoreFault> {
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(digest);
-            let Some((facts, token)) = self.read(digest).await? else { return Ok(None) };
+            let Some((facts, token)) = self.read(digest).await? else {
+                match previous {
+                    Some(previous) if self.rewrite(previous, digest).await? => continue,
+                    _ => return Ok(None),
+                }
+            };
             if let Some(live) = self.cache.fill(ticket, token, facts) {
                 return Ok(Some(live));
             }

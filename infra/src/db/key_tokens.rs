@@ -46,15 +46,26 @@ pub fn place_of(row: &api_key_digest::Model, key_end: Option<Timestamp>) -> Resu
     Ok(token_place(digest, row.issue, row.expires_at, key_end))
 }
 
+/// A token about to be stored.
+pub struct NewToken<'a> {
+    /// Which of its key's tokens it is.
+    pub issue: i32,
+    /// Its digest.
+    pub digest: Digest,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The fingerprint of the root secret that it was made under.
+    pub root: &'a str,
+}
+
 /// Stores the digest of a key's new token.
 pub async fn insert_token(
     transaction: &DatabaseTransaction,
     scope: &impl WithinOrganization,
     id: KeyId,
-    issue: i32,
-    digest: &Digest,
-    at: Timestamp,
+    token: NewToken<'_>,
 ) -> Result<(), DbErr> {
+    let NewToken { issue, digest, at, root } = token;
     let row = api_key_digest::ActiveModel {
         digest: ActiveValue::Set(digest.as_bytes().to_vec()),
         key_id: ActiveValue::Set(id.as_token_part().to_owned()),
@@ -63,7 +74,7 @@ pub async fn insert_token(
         expires_at: ActiveValue::Set(None),
         issue: ActiveValue::Set(issue),
         last_used_at: ActiveValue::Set(None),
-        root: ActiveValue::Set(None),
+        root: ActiveValue::Set(Some(root.to_owned())),
     };
     scoped::insert::<api_key_digest::Entity, _>(scope, [row]).exec_without_returning(transaction).await?;
     Ok(())
@@ -120,7 +131,7 @@ impl SqlKeyStore {
             update.exec(&transaction).await.map_err(store_fault)?;
         }
         let issue = 1 + before.iter().map(|token| token.issue).max().unwrap_or_default();
-        insert_token(&transaction, grant, id, issue, &digest, at)
+        insert_token(&transaction, grant, id, NewToken { issue, digest, at, root: &self.root })
             .await
             .map_err(|error| RotateFault::Write(write_fault(error, "id")))?;
         let cache = Arc::clone(&self.cache);

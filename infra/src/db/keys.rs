@@ -30,7 +30,7 @@ use super::key_changes::insert_servers;
 use super::key_pages::{details, key_page, listed_server};
 use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
 use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
-use super::key_tokens::{insert_token, tokens};
+use super::key_tokens::{NewToken, insert_token, tokens};
 use super::{CHUNK, Database, scoped};
 use crate::cache::KeyCache;
 
@@ -38,13 +38,14 @@ use crate::cache::KeyCache;
 pub struct SqlKeyStore {
     pub(super) db: Database,
     pub(super) cache: Arc<KeyCache>,
+    pub(super) root: Arc<str>,
 }
 
 impl SqlKeyStore {
-    /// Keeps keys in this database, and this cache true to it.
+    /// Keeps keys in this database, whose root secret has the fingerprint `root`, and this cache true to it.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<KeyCache>) -> Self {
-        Self { db, cache }
+    pub fn new(db: Database, cache: Arc<KeyCache>, root: &str) -> Self {
+        Self { db, cache, root: root.into() }
     }
 
     pub(super) async fn record(
@@ -127,7 +128,7 @@ impl KeyStore for SqlKeyStore {
             .exec_without_returning(&transaction)
             .await
             .map_err(|error| write_fault(error, "id"))?;
-        insert_token(&transaction, grant, key.id, 1, &digest, key.created_at)
+        insert_token(&transaction, grant, key.id, NewToken { issue: 1, digest, at: key.created_at, root: &self.root })
             .await
             .map_err(|error| write_fault(error, "id"))?;
         insert_servers(&transaction, grant, key.id, &key.servers).await?;

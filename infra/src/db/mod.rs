@@ -21,6 +21,7 @@ mod key_tokens;
 mod keys;
 mod last_used;
 mod policies;
+mod root_rotation;
 mod scoped;
 mod servers;
 mod tenants;

@@ -4,7 +4,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use domain::id::{OrganizationId, ServerId};
-use domain::root::{Purpose, RootSecret};
+use domain::root::{Purpose, RetiredChecksum, RootSecret};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -31,11 +31,35 @@ impl ServerPlace {
     }
 }
 
-/// Seals and opens, under keys derived from the root secret.
+/// Seals and opens, under keys derived from the root secret. Opens what was sealed under the previous one too, while that
+/// is given.
 pub struct Sealer {
+    keys: Keys,
+    previous: Option<Keys>,
+}
+
+struct Keys {
     credentials: RandomizedNonceKey,
     sessions: RandomizedNonceKey,
+    retired: RandomizedNonceKey,
 }
+
+impl Keys {
+    fn derive(root: &RootSecret) -> Self {
+        let key = |purpose| {
+            RandomizedNonceKey::new(&AES_256_GCM, root.derive(purpose).as_ref())
+                .expect("a derived key has the cipher's length")
+        };
+        Self {
+            credentials: key(Purpose::CredentialSealing),
+            sessions: key(Purpose::SessionSealing),
+            retired: key(Purpose::RetiredSealing),
+        }
+    }
+}
+
+/// What the list of retired checksum keys is sealed for.
+const RETIRED_PLACE: &[u8] = b"retired checksum keys";
 
 impl Sealer {
     /// Derives the keys.
@@ -44,11 +68,44 @@ impl Sealer {
     /// Never: the derived keys have the cipher's length.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        let key = |purpose| {
-            RandomizedNonceKey::new(&AES_256_GCM, root.derive(purpose).as_ref())
-                .expect("a derived key has the cipher's length")
-        };
-        Self { credentials: key(Purpose::CredentialSealing), sessions: key(Purpose::SessionSealing) }
+        Self { keys: Keys::derive(root), previous: None }
+    }
+
+    /// The same, and opens what was sealed under this root secret.
+    #[must_use]
+    pub fn with_previous(self, root: &RootSecret) -> Self {
+        Self { previous: Some(Keys::derive(root)), ..self }
+    }
+
+    fn open(
+        &self,
+        key: impl Fn(&Keys) -> &RandomizedNonceKey,
+        place: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+        open(key(&self.keys), place, sealed).or_else(|fault| match &self.previous {
+            Some(previous) => open(key(previous), place, sealed),
+            None => Err(fault),
+        })
+    }
+
+    /// Seals the checksum keys of earlier root secrets.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_retired(&self, keys: &[RetiredChecksum]) -> Result<Vec<u8>, DoesNotOpen> {
+        let plain = Zeroizing::new(keys.iter().flat_map(|key| key.iter().copied()).collect::<Vec<_>>());
+        seal(&self.keys.retired, RETIRED_PLACE, &plain)
+    }
+
+    /// Opens the checksum keys of earlier root secrets.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_retired(&self, sealed: &[u8]) -> Result<Vec<RetiredChecksum>, DoesNotOpen> {
+        let opened = self.open(|keys| &keys.retired, RETIRED_PLACE, sealed)?;
+        let (keys, rest) = opened.as_chunks::<32>();
+        if rest.is_empty() { Ok(keys.iter().map(|key| Zeroizing::new(*key)).collect()) } else { Err(DoesNotOpen) }
     }
 
     /// Seals a server's credential.
@@ -56,7 +113,7 @@ impl Sealer {
     /// # Errors
     /// [`DoesNotOpen`] when the random source fails.
     pub fn seal_server(&self, place: ServerPlace, secret: &str) -> Result<Vec<u8>, DoesNotOpen> {
-        seal(&self.credentials, &place.bytes(), secret.as_bytes())
+        seal(&self.keys.credentials, &place.bytes(), secret.as_bytes())
     }
 
     /// Opens a server's credential.
@@ -64,7 +121,7 @@ impl Sealer {
     /// # Errors
     /// [`DoesNotOpen`]
     pub fn open_server(&self, place: ServerPlace, sealed: &[u8]) -> Result<SecretString, DoesNotOpen> {
-        let opened = open(&self.credentials, &place.bytes(), sealed)?;
+        let opened = self.open(|keys| &keys.credentials, &place.bytes(), sealed)?;
         std::str::from_utf8(&opened).map(|text| text.to_owned().into()).map_err(|_| DoesNotOpen)
     }
 
@@ -73,7 +130,7 @@ impl Sealer {
     /// # Errors
     /// [`DoesNotOpen`] when the random source fails.
     pub fn seal_session(&self, binding: &[u8], session: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
-        seal(&self.sessions, binding, session)
+        seal(&self.keys.sessions, binding, session)
     }
 
     /// Opens a session id that was sealed under the same binding.
@@ -81,7 +138,7 @@ impl Sealer {
     /// # Errors
     /// [`DoesNotOpen`]
     pub fn open_session(&self, binding: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
-        open(&self.sessions, binding, sealed).map(|opened| opened.to_vec())
+        self.open(|keys| &keys.sessions, binding, sealed).map(|opened| opened.to_vec())
     }
 }
 
@@ -125,6 +182,19 @@ mod tests {
         for place in elsewhere {
             assert!(sealer().open_server(place, &sealed).is_err());
         }
+    }
+
+    #[test]
+    fn what_the_previous_root_secret_sealed_opens_while_it_is_given_and_is_sealed_anew() {
+        let root = |seed| RootSecret::new([seed; 32]).expect("long enough");
+        let place = ServerPlace { organization: OrganizationId::new(), server: ServerId::new() };
+        let old = Sealer::derive(&root(1)).seal_server(place, "upstream-secret").expect("randomness");
+        let (both, new) = (Sealer::derive(&root(2)).with_previous(&root(1)), Sealer::derive(&root(2)));
+        assert!(new.open_server(place, &old).is_err());
+        let opened = both.open_server(place, &old).expect("the previous one's");
+        let again = both.seal_server(place, opened.expose_secret()).expect("randomness");
+        assert_eq!(new.open_server(place, &again).expect("its own").expose_secret(), "upstream-secret");
+        assert!(Sealer::derive(&root(1)).open_server(place, &again).is_err());
     }
 
     #[test]

@@ -1,0 +1,137 @@
+//! Moving the database from one root secret to the next. What can be read again is resealed at once; digests cannot, and
+//! are rewritten when their tokens are used (`key_directory`).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use domain::id::{OrganizationId, ServerId};
+use domain::root::{RetiredChecksum, RootSecret};
+use domain::store::StoreFault;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, TransactionTrait,
+};
+use secrecy::ExposeSecret;
+
+use super::Database;
+use super::entity::{api_key_digest, installation, server};
+use super::fault::store_fault;
+use super::installation::ROOT_FINGERPRINT;
+use super::scoped::unscoped;
+use crate::seal::{Sealer, ServerPlace};
+
+const RETIRED_CHECKSUMS: &str = "retired_checksum_keys";
+const REASON: &str = "the root secret is the installation's";
+
+impl Database {
+    /// Moves everything that was sealed under `from` to `to`, and notes `to` as the database's root secret: all or
+    /// nothing. How many credentials were resealed; none when another process has moved it meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn move_root(&self, from: &RootSecret, to: &RootSecret) -> Result<Option<usize>, StoreFault> {
+        let sealer = Sealer::derive(to).with_previous(from);
+        let transaction = self.writer().begin().await.map_err(store_fault)?;
+        let moved = unscoped(REASON)
+            .update::<installation::Entity>()
+            .filter(installation::Column::Name.eq(ROOT_FINGERPRINT))
+            .filter(installation::Column::Value.eq(from.fingerprint()))
+            .col_expr(installation::Column::Value, to.fingerprint().into())
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        if moved.rows_affected == 0 {
+            return Ok(None);
+        }
+        let resealed = reseal_servers(&transaction, &sealer).await?;
+        // Digests that do not say were all made under the installation's first root secret, which this one is then.
+        unscoped(REASON)
+            .update::<api_key_digest::Entity>()
+            .filter(api_key_digest::Column::Root.is_null())
+            .col_expr(api_key_digest::Column::Root, from.fingerprint().into())
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let own = to.checksum_key();
+        let mut retired = retired(&transaction, &sealer).await?;
+        retired.retain(|key| *key != own);
+        if !retired.contains(&from.checksum_key()) {
+            retired.push(from.checksum_key());
+        }
+        let sealed = sealer.seal_retired(&retired).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
+        unscoped(REASON)
+            .insert(installation::ActiveModel {
+                name: ActiveValue::Set(RETIRED_CHECKSUMS.to_owned()),
+                value: ActiveValue::Set(STANDARD_NO_PAD.encode(sealed)),
+            })
+            .on_conflict(
+                OnConflict::column(installation::Column::Name).update_column(installation::Column::Value).to_owned(),
+            )
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(store_fault)?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Some(resealed))
+    }
+
+    /// The checksum keys of earlier root secrets: tokens that were issued under one carry its checksum for ever.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn retired_checksums(&self, root: &RootSecret) -> Result<Vec<RetiredChecksum>, StoreFault> {
+        retired(self.reader(), &Sealer::derive(root)).await
+    }
+
+    /// How many tokens were not used since the root secret with this fingerprint became the database's: they work only
+    /// while the one that they were stored under is still given.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn tokens_under_other_roots(&self, fingerprint: &str) -> Result<u64, StoreFault> {
+        unscoped(REASON)
+            .find::<api_key_digest::Entity>()
+            .filter(api_key_digest::Column::Root.ne(fingerprint))
+            .count(self.reader())
+            .await
+            .map_err(store_fault)
+    }
+}
+
+async fn reseal_servers(transaction: &DatabaseTransaction, sealer: &Sealer) -> Result<usize, StoreFault> {
+    let servers = unscoped(REASON)
+        .find::<server::Entity>()
+        .filter(server::Column::AuthSealed.is_not_null())
+        .all(transaction)
+        .await
+        .map_err(store_fault)?;
+    for row in &servers {
+        let place = ServerPlace {
+            organization: OrganizationId::from_uuid(row.organization_id),
+            server: ServerId::from_uuid(row.id),
+        };
+        let opened = sealer
+            .open_server(place, row.auth_sealed.as_deref().unwrap_or_default())
+            .map_err(|_| StoreFault::Corrupt(format!("server {}: credential", place.server)))?;
+        let sealed =
+            sealer.seal_server(place, opened.expose_secret()).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
+        unscoped(REASON)
+            .update::<server::Entity>()
+            .filter(server::Column::Id.eq(row.id))
+            .col_expr(server::Column::AuthSealed, sealed.into())
+            .exec(transaction)
+            .await
+            .map_err(store_fault)?;
+    }
+    Ok(servers.len())
+}
+
+async fn retired(db: &impl ConnectionTrait, sealer: &Sealer) -> Result<Vec<RetiredChecksum>, StoreFault> {
+    let row = unscoped(REASON)
+        .find::<installation::Entity>()
+        .filter(installation::Column::Name.eq(RETIRED_CHECKSUMS))
+        .one(db)
+        .await
+        .map_err(store_fault)?;
+    let Some(row) = row else { return Ok(vec![]) };
+    let opened = STANDARD_NO_PAD.decode(row.value).ok().and_then(|sealed| sealer.open_retired(&sealed).ok());
+    opened.ok_or_else(|| StoreFault::Corrupt("the checksum keys of earlier root secrets".to_owned()))
+}

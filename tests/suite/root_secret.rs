@@ -1,0 +1,167 @@
+//! Replacing the root secret: nobody has to notice who comes by while both are given.
+
+use serde_json::json;
+use support::{App, AppOptions, Store, Upstream};
+
+const OLD: &str = "the old root secret of the tests, long enough";
+const NEW: &str = "the new root secret of the tests, long enough";
+const NEWEST: &str = "the newest root secret of the tests, long enough";
+
+/// The same installation under other root secrets, one process after the other.
+struct Installation {
+    store: Store,
+    first: App,
+    running: Option<App>,
+}
+
+impl Installation {
+    async fn new(store: Store) -> Self {
+        let settings = vec![("signup", "open".to_owned()), ("root-secret", OLD.to_owned())];
+        Self { store, first: App::with(AppOptions { store, settings }).await, running: None }
+    }
+
+    async fn stop(&mut self) {
+        self.first.stop().await;
+        if let Some(mut running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
+    async fn try_again(&mut self, root: &str, previous: Option<&str>) -> Result<&App, String> {
+        self.stop().await;
+        let mut settings = vec![("signup", "open".to_owned()), ("root-secret", root.to_owned())];
+        settings.extend(previous.map(|previous| ("previous-root-secret", previous.to_owned())));
+        match self.store {
+            Store::Sqlite => settings.push(("data-dir", self.first.data.path().display().to_string())),
+            Store::Postgres => settings.push(("database-url", self.first.database_url.clone().expect("its url"))),
+        }
+        let app = support::app::try_start(AppOptions { store: Store::Sqlite, settings }).await?;
+        Ok(self.running.insert(app))
+    }
+
+    async fn again(&mut self, root: &str, previous: Option<&str>) -> &App {
+        self.try_again(root, previous).await.unwrap_or_else(|fault| panic!("{fault}"))
+    }
+}
+
+#[tokio::test]
+async fn who_comes_by_while_both_are_given_notices_nothing() {
+    replaced(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn who_comes_by_while_both_are_given_notices_nothing_on_postgres() {
+    replaced(Store::Postgres).await;
+}
+
+async fn replaced(store: Store) {
+    let (mut installation, upstream) = (Installation::new(store).await, Upstream::start());
+    let app = &installation.first;
+    let acme = app.organization("acme").await;
+    let auth = json!({"kind": "bearer", "secret": "s3cret"});
+    acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/session"), "auth": auth})).await;
+    let (used, unused, rotated) = (acme.solo().await, acme.solo().await, acme.solo().await);
+    let path = format!("/api/v1/api-keys/{}/rotate", rotated.id);
+    let second = acme.owner().post(&path, &json!({"graceSeconds": 1000})).await.expect(200);
+    let second = second["token"].as_str().expect("a token").to_owned();
+    let session = app.key(&used.token).mcp("up", "", "ping", json!({})).await.headers["mcp-session-id"].clone();
+    let session = session.to_str().expect("text").to_owned();
+    let login = json!({"email": "owner@acme.example.com", "password": "correct horse battery"});
+    let cookie = app.anonymous().post("/api/v1/auth/login", &login).await.headers["set-cookie"].clone();
+    let cookie = cookie.to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let bearer = format!("Bearer {}", acme.access_token);
+
+    assert!(installation.try_again(NEW, None).await.is_err_and(|fault| fault.contains("root secret")));
+    assert!(installation.try_again(NEW, Some(NEWEST)).await.is_err_and(|fault| fault.contains("root secret")));
+
+    let app = installation.again(NEW, Some(OLD)).await;
+    let keys = app.anonymous().get("/.well-known/jwks.json").await.expect(200)["keys"].as_array().map(Vec::len);
+    assert_eq!(keys, Some(2));
+    for token in [&used.token, &rotated.token, &second] {
+        app.key(token).get("/api/v1/me").await.expect(200);
+        app.key(token).get("/api/v1/me").await.expect(200);
+    }
+    let in_session = app.key(&used.token).and("mcp-session-id", &session);
+    in_session.mcp("up", "", "ping", json!({})).await.expect(200);
+    assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
+    assert_eq!(upstream.last().header("mcp-session-id"), Some("upstream-session-1"));
+    let owner = app.headers(&[("authorization", &bearer)]);
+    let refreshed = app.anonymous().and("cookie", &cookie).post("/api/v1/auth/refresh", &json!({})).await.expect(200);
+    let bearer = format!("Bearer {}", refreshed["accessToken"].as_str().expect("a token"));
+    let made = owner.post("/api/v1/api-keys", &json!({"name": "made in between"})).await.expect(201);
+    let made = made["token"].as_str().expect("a token").to_owned();
+    // A token of the old root secret ends like any other, also right after it was moved.
+    let gone = owner.post("/api/v1/api-keys", &json!({"name": "gone"})).await.expect(201);
+    owner.delete(&format!("/api/v1/api-keys/{}", gone["apiKey"]["id"].as_str().expect("an id"))).await.expect(200);
+
+    let app = installation.again(NEW, None).await;
+    for token in [&used.token, &rotated.token, &second, &made] {
+        app.key(token).get("/api/v1/me").await.expect(200);
+    }
+    app.key(&unused.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+    app.headers(&[("authorization", &bearer)]).get("/api/v1/me").await.expect(200);
+    app.key(&used.token).mcp("up", "", "ping", json!({})).await.expect(200);
+    assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
+    assert!(installation.try_again(OLD, None).await.is_err(), "the old one still opens the database");
+
+    // And once more: what was issued two root secrets ago works on, checksum and all.
+    let app = installation.again(NEWEST, Some(NEW)).await;
+    app.key(&used.token).get("/api/v1/me").await.expect(200);
+    let app = installation.again(NEWEST, None).await;
+    app.key(&used.token).get("/api/v1/me").await.expect(200);
+    app.key(&made).get("/api/v1/me").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_replacement_can_be_taken_back() {
+    let mut installation = Installation::new(Store::Sqlite).await;
+    let acme = installation.first.organization("acme").await;
+    let (moved, waiting) = (acme.solo().await.token, acme.solo().await.token);
+    let app = installation.again(NEW, Some(OLD)).await;
+    app.key(&moved).get("/api/v1/me").await.expect(200);
+    let app = installation.again(OLD, Some(NEW)).await;
+    for token in [&moved, &waiting] {
+        app.key(token).get("/api/v1/me").await.expect(200);
+    }
+    let app = installation.again(OLD, None).await;
+    for token in [&moved, &waiting] {
+        app.key(token).get("/api/v1/me").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_moved_while_its_key_is_revoked_is_revoked() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let mut installation = Installation::new(store).await;
+        let acme = installation.first.organization("acme").await;
+        let mut keys = Vec::new();
+        for _ in 0..20 {
+            keys.push(acme.solo().await);
+        }
+        let bearer = format!("Bearer {}", acme.access_token);
+        let app = installation.again(NEW, Some(OLD)).await;
+        let owner = app.headers(&[("authorization", &bearer)]);
+        for key in keys {
+            let calls: Vec<_> = (0..3)
+                .map(|_| {
+                    let caller = app.key(&key.token);
+                    tokio::spawn(async move { caller.get("/api/v1/me").await.status })
+                })
+                .collect();
+            owner.delete(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
+            app.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+            for call in calls {
+                let status = call.await.expect("an answer");
+                assert!(matches!(status, 200 | 401), "answered {status}");
+            }
+            app.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+        }
+    }
+}
+
+#[test]
+fn the_same_secret_twice_is_no_replacement() {
+    let read = |row: &api::settings::Row| row.flag.ends_with("root-secret").then(|| OLD.to_owned());
+    let faults = api::settings::Settings::read(read).err().expect("a fault");
+    assert_eq!(faults[0].variable, "KEYRACK_PREVIOUS_ROOT_SECRET");
+}
