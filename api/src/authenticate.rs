@@ -18,6 +18,7 @@ use tracing_actix_web::RequestId;
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::limit;
 use crate::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -106,6 +107,20 @@ async fn key(services: &Services, request: &HttpRequest, token: &str, surface: S
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
     services.last_used.note(verified.facts().id);
+    if let Some(limit) = verified.facts().rate_limit
+        && let Err(problem) = limit::of_key(services, request, verified.facts().id, limit).await
+    {
+        let facts = verified.facts();
+        let mut event = AuditEvent {
+            organization: Some(facts.organization.id),
+            target: AuditTarget::Key(facts.id),
+            request_id: request_id(request),
+            ..AuditEvent::unproven(AuditActor::Proven(Actor::Key(Arc::clone(facts))), "key.limit", SystemClock.now())
+        };
+        ended(&mut event, &problem);
+        services.audit.record(event).await?;
+        return Err(problem);
+    }
     match scope(services, request, &verified, surface).await {
         Ok(scope) => Ok(Proven { scope, live: Some(verified.live().clone()) }),
         Err(problem) => {

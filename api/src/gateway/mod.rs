@@ -29,6 +29,7 @@ use crate::authenticate::{Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
+use crate::limit;
 use crate::problem::Problem;
 
 /// What every path of the gateway begins with.
@@ -120,6 +121,9 @@ async fn decide(
         },
     };
     let server = reach(&grant, found)?;
+    if let Some(limit) = server.record().rate_limit {
+        limit::of_server(services, request, server.record(), limit).await?;
+    }
     Ok((grant, server))
 }
 

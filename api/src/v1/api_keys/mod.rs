@@ -8,3 +8,5 @@ pub mod replace_tenants;
 pub mod revoke;
 mod shapes;
 mod tenants;
+
+pub use shapes::RateLimitShape;
