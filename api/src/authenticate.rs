@@ -4,7 +4,7 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{HttpMessage, HttpRequest};
 use domain::access::decide::{Admitted, Asked, DecisionFault, Proof, Question, ReachableServer, Refusal};
-use domain::access::{Permission, TenantScope};
+use domain::access::{Actor, Permission, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
 use domain::key::KeyId;
 use domain::key::presented::{NoToken, select};
@@ -13,10 +13,12 @@ use domain::organization::session::SessionFault;
 use domain::tenant::{Surface, TenantParams};
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
+use std::sync::Arc;
 use tracing_actix_web::RequestId;
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::limit;
 use crate::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -107,6 +109,21 @@ async fn key(services: &Services, request: &HttpRequest, token: &str) -> Result<
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
     services.last_used.note(verified.live());
+    let facts = verified.facts();
+    if let Some(limit) = facts.rate_limit
+        && let Err(problem) = limit::of_key(services, request, facts.id, limit).await
+    {
+        let actor = AuditActor::Proven(Actor::Key(Arc::clone(facts)));
+        let mut event = AuditEvent {
+            organization: Some(facts.organization.id),
+            target: AuditTarget::Key(facts.id),
+            request_id: request_id(request),
+            ..AuditEvent::unproven(actor, "key.limit", SystemClock.now())
+        };
+        ended(&mut event, &problem);
+        record(services, event).await?;
+        return Err(problem);
+    }
     Ok(verified)
 }
 
@@ -135,7 +152,16 @@ async fn decide(
         record(services, event("tenant.create", AuditTarget::Tenant)).await?;
     }
     let target = server.as_ref().map_or(AuditTarget::Organization, |server| AuditTarget::Server(server.record().id));
-    record(services, event(ask.action, target)).await?;
+    let mut event = event(ask.action, target);
+    if let Some(server) = &server
+        && let Some(limit) = server.record().rate_limit
+        && let Err(problem) = limit::of_server(services, request, server.record(), limit).await
+    {
+        ended(&mut event, &problem);
+        record(services, event).await?;
+        return Err(problem);
+    }
+    record(services, event).await?;
     let live = match proof {
         Proof::Key(verified) => Some(verified.live().clone()),
         Proof::Person(_) => None,

@@ -4,11 +4,14 @@
 use std::fmt::Write;
 
 use actix_web::http::StatusCode;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! codes {
     ($($variant:ident = $status:literal, $name:literal, $meaning:literal, $fix:literal;)+) => {
         /// What a caller can be told in a word.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, utoipa::ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
         pub enum Code {
             $(#[doc = $meaning] #[serde(rename = $name)] $variant,)+
         }
@@ -58,7 +61,9 @@ codes! {
     ServerNotFound = 404, "server_not_found", "There is no such server, or none that you reach.", "Check the slug or id; archived servers take no calls.";
     SessionNotFound = 404, "session_not_found", "There is no such MCP session for this key, tenant and server.", "Initialize a new session.";
     Conflict = 409, "conflict", "Something with that name exists, or the thing is in a state that forbids this.", "`details.fieldErrors` names what is taken.";
+    IdempotencyConflict = 409, "idempotency_conflict", "The `Idempotency-Key` was used for another request, or its first request is under way or ended in the dark.", "The message says which: use a new key, wait for `Retry-After` seconds, or look whether the thing was made.";
     PayloadTooLarge = 413, "payload_too_large", "The body is over the limit.", "Send less, or raise `KEYRACK_BODY_LIMIT`.";
+    RateLimited = 429, "rate_limited", "The key, or the server, takes no more requests for now.", "Try again after `Retry-After` seconds; the message says whose limit it is, and `RateLimit-*` headers say how it stands.";
     UpstreamError = 502, "upstream_error", "The MCP server could not be reached, or refused our credential.", "The message says which; check the server's URL and credential.";
     Unavailable = 503, "unavailable", "Keyrack cannot answer now.", "Try again after `Retry-After` seconds. It says nothing about your credentials.";
     UpstreamTimeout = 504, "upstream_timeout", "The MCP server did not answer in time.", "Try again, or raise `KEYRACK_UPSTREAM_CONNECT_TIMEOUT` or `KEYRACK_UPSTREAM_IDLE_TIMEOUT`.";
@@ -81,6 +86,19 @@ impl Code {
         i64::from(self.status_number()) * 100 + i64::try_from(place).unwrap_or(0)
     }
 }
+
+// By hand: inside a macro, utoipa's derive sees no literal in `rename` and would write the variants' names.
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What a caller can be told in a word."))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for Code {}
 
 /// `docs/errors.md`, made from the table.
 #[must_use]

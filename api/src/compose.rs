@@ -9,6 +9,7 @@ use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
+use domain::limit::RateLimiter;
 use domain::organization::SessionReader;
 use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
@@ -27,6 +28,7 @@ use infra::db::{
     SqlServers, SqlTenants,
 };
 use infra::last_used::LastUsed;
+use infra::limit::LocalLimiter;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
 
@@ -62,6 +64,8 @@ pub struct Services {
     pub audit: Arc<dyn AuditLog>,
     /// When keys were last used.
     pub last_used: LastUsed,
+    /// Counts the requests of what has a limit.
+    pub limiter: Arc<dyn RateLimiter>,
     /// Assertions and credentials, ready to send.
     pub passports: Passports,
     /// Seals session ids.
@@ -158,6 +162,7 @@ impl Services {
             ),
             audit: Arc::new(audit),
             last_used: last_used.clone(),
+            limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             passports: Passports::new(
                 AssertionSigner::derive(root).with_previous(previous),
                 public_url.as_str().trim_end_matches('/').to_owned(),

@@ -12,6 +12,7 @@ use url::{Host, Url};
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::limit;
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -122,7 +123,7 @@ pub async fn finish<B: MessageBody + 'static>(
         Some(rewritten) => response.into_response(rewritten).map_into_right_body(),
         None => response.map_into_left_body(),
     };
-    Ok(tagged(response, id))
+    Ok(tagged(limit::told(response), id))
 }
 
 fn answer(problem: &Problem, path: &str, request: &actix_web::HttpRequest) -> actix_web::HttpResponse {

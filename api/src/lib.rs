@@ -10,6 +10,7 @@ pub mod entry;
 pub mod extract;
 pub mod gateway;
 pub mod layer;
+pub mod limit;
 pub mod logging;
 pub mod openapi;
 pub mod problem;

@@ -2,6 +2,7 @@
 //! cause is logged once, at this boundary, and never sent.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -25,6 +26,12 @@ use utoipa::ToSchema;
 
 use crate::code::Code;
 
+/// A time as headers have it: rounded up, since whoever comes earlier comes too early.
+#[must_use]
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// Seconds after which a caller may try again when a dependency is down.
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -36,6 +43,8 @@ pub struct Problem {
     fields: Vec<FieldError>,
     // Boxed and optional: only faults of our own or of dependencies have one.
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+    // Seconds, for codes that do not always have the same.
+    retry_after: Option<u64>,
 }
 
 /// The body of every error answer.
@@ -85,7 +94,7 @@ impl Problem {
     /// A problem with the code's general meaning as its message.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), cause: None }
+        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), cause: None, retry_after: None }
     }
 
     /// A problem with a message of its own.
@@ -102,6 +111,12 @@ impl Problem {
             fields: vec![FieldError { field: field.to_owned(), message: message.clone() }],
             ..Self::because(code, format!("{field} {message}"))
         }
+    }
+
+    /// The same, with the time after which the caller may try again; in whole seconds, and at least one.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(whole_seconds(wait).max(1)), ..self }
     }
 
     fn caused(code: Code, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -151,6 +166,9 @@ impl Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
 

@@ -11,6 +11,7 @@ pub mod egress;
 pub mod field;
 pub mod id;
 pub mod key;
+pub mod limit;
 pub mod organization;
 pub mod page;
 pub mod policy;

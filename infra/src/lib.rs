@@ -6,6 +6,7 @@ pub mod cache;
 pub mod db;
 pub mod egress;
 pub mod last_used;
+pub mod limit;
 pub mod seal;
 pub mod token;
 pub mod upstream;

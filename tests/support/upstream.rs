@@ -180,6 +180,8 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             .insert_header(("set-cookie", "a=b"))
             .insert_header(("www-authenticate", "Bearer resource_metadata=\"x\""))
             .insert_header(("x-custom", "kept"))
+            .insert_header(("ratelimit-limit", "77"))
+            .insert_header(("ratelimit-policy", "77;w=1"))
             .json(result),
         path => match path.split_once('/').map(|(_, rest)| rest.split_once('/').unwrap_or((rest, ""))) {
             Some(("status", status)) => {

@@ -70,7 +70,9 @@ pub fn copy_response(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
         // Which pages may read an answer is this installation's to say, not the server's.
         let cors = name.as_str().starts_with("access-control-");
-        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) && !cors {
+        // Ours have these names, and mean another limit.
+        let limits = name.as_str().starts_with("ratelimit");
+        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) && !cors && !limits {
             to.append(name.clone(), value.clone());
         }
     }
@@ -165,6 +167,8 @@ mod tests {
             ("content-type", "text/event-stream"),
             ("retry-after", "3"),
             ("access-control-allow-origin", "*"),
+            ("ratelimit-remaining", "7"),
+            ("ratelimit-policy", "10;w=1"),
         ]);
         let mut to = HeaderMap::new();
         copy_response(&from, &mut to);

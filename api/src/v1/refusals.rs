@@ -19,6 +19,9 @@ pub enum Refusals {
     /// `not_found` or `server_not_found`
     #[response(status = 404)]
     NotFound(ErrorBody),
+    /// `rate_limited`, with `Retry-After`: a key with a limit of its own
+    #[response(status = 429)]
+    RateLimited(ErrorBody),
     /// `internal`
     #[response(status = 500)]
     Internal(ErrorBody),
@@ -30,7 +33,7 @@ pub enum Refusals {
 /// What an operation with a body can answer in addition.
 #[derive(IntoResponses)]
 pub enum BodyRefusals {
-    /// `conflict`
+    /// `conflict` or `idempotency_conflict`
     #[response(status = 409)]
     Conflict(ErrorBody),
     /// `payload_too_large`

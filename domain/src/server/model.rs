@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use crate::egress::VettedUrl;
 use crate::id::{OrganizationId, ServerId};
+use crate::key::RateLimit;
 use crate::text::{Description, Name, Slug};
 use crate::time::Timestamp;
 
@@ -128,6 +129,8 @@ pub struct ServerRecord {
     pub scope: AuthScope,
     /// Words to group it by.
     pub categories: Vec<String>,
+    /// The limit of all calls to it, if any.
+    pub rate_limit: Option<RateLimit>,
     /// Whether it takes calls.
     pub status: ServerStatus,
     /// When it was registered.

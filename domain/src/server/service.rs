@@ -11,7 +11,7 @@ use crate::access::{Denied, Grant, TenantScope};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
 use crate::id::ServerId;
-use crate::key::KeyServers;
+use crate::key::{KeyServers, RateLimit};
 use crate::page::{Page, PageRequest};
 use crate::policy::AccessIndex;
 use crate::policy::port::AccessDirectory;
@@ -34,6 +34,8 @@ pub struct ServerRequest {
     pub auth: UpstreamAuth,
     /// Words to group it by.
     pub categories: Vec<String>,
+    /// A limit of all calls to it.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// Why a server could not be registered, found or archived.
@@ -97,6 +99,7 @@ impl<C: Clock> ServerService<C> {
             auth: request.auth,
             scope: AuthScope::Organization,
             categories: request.categories,
+            rate_limit: request.rate_limit,
             status: ServerStatus::Active,
             created_at: self.clock.now(),
         };

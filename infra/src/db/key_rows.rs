@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use domain::access::{Permission, PermissionSet, Role};
 use domain::id::{OrganizationId, ServerId, UserId};
-use domain::key::model::RateLimit;
 use domain::key::token::hint;
-use domain::key::{KeyFacts, KeyId, KeyRecord, KeyServers, KeyType};
+use domain::key::{InvalidRateLimit, KeyFacts, KeyId, KeyRecord, KeyServers, KeyType, RateLimit};
 use domain::organization::{OrganizationRef, UserRef};
 use domain::store::StoreFault;
 use domain::tenant::TenantRule;
@@ -97,16 +96,7 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
     let id = KeyId::from_token_part(&row.id).map_err(|_| corrupt("id"))?;
     let kind = KeyType::named(&row.kind).ok_or_else(|| corrupt("kind"))?;
     let any = row.any_tenant;
-    let rate_limit = match row.rate_requests.zip(row.rate_seconds) {
-        None => None,
-        Some((requests, seconds)) => Some(
-            u32::try_from(requests)
-                .ok()
-                .zip(u32::try_from(seconds).ok())
-                .and_then(|(requests, seconds)| RateLimit::new(requests, seconds).ok())
-                .ok_or_else(|| corrupt("rate limit"))?,
-        ),
-    };
+    let rate_limit = rate_limit(row.rate_requests, row.rate_seconds).map_err(|_| corrupt("rate limit"))?;
     let facts = KeyFacts {
         id,
         name: row.name.as_str().into(),
@@ -161,6 +151,13 @@ pub fn permissions_to_text(permissions: PermissionSet) -> String {
 pub fn rate_columns(limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
     let column = |part: fn(&RateLimit) -> u32| limit.as_ref().and_then(|limit| i32::try_from(part(limit)).ok());
     (column(RateLimit::requests), column(RateLimit::per_seconds))
+}
+
+/// The limit that two columns hold, if any; the other way of [`rate_columns`].
+pub fn rate_limit(requests: Option<i32>, seconds: Option<i32>) -> Result<Option<RateLimit>, InvalidRateLimit> {
+    let Some((requests, seconds)) = requests.zip(seconds) else { return Ok(None) };
+    // What does not fit is 0, which makes no limit.
+    RateLimit::new(u32::try_from(requests).unwrap_or(0), u32::try_from(seconds).unwrap_or(0)).map(Some)
 }
 
 fn permissions_from_text(text: &str) -> Option<PermissionSet> {

@@ -21,6 +21,7 @@ use super::Database;
 use super::commit::commit_then;
 use super::entity::server;
 use super::fault::{store_fault, write_fault};
+use super::key_rows::{rate_columns, rate_limit};
 use super::scoped;
 use crate::cache::servers::ServerCache;
 use crate::seal::{Sealer, ServerPlace};
@@ -83,6 +84,7 @@ impl SqlServers {
             auth,
             scope: AuthScope::Organization,
             categories: serde_json::from_str(&row.categories).map_err(|_| corrupt("categories"))?,
+            rate_limit: rate_limit(row.rate_requests, row.rate_seconds).map_err(|_| corrupt("rate limit"))?,
             status: if row.archived_at.is_some() { ServerStatus::Archived } else { ServerStatus::Active },
             created_at: Timestamp::from_micros(row.created_at),
         })
@@ -108,6 +110,7 @@ impl ServerStore for SqlServers {
         };
         let categories = serde_json::to_string(&record.categories)
             .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
+        let (rate_requests, rate_seconds) = rate_columns(record.rate_limit);
         let row = server::ActiveModel {
             id: ActiveValue::Set(record.id.as_uuid()),
             organization_id: ActiveValue::NotSet,
@@ -127,6 +130,8 @@ impl ServerStore for SqlServers {
             categories: ActiveValue::Set(categories),
             created_at: ActiveValue::Set(record.created_at.as_micros()),
             archived_at: ActiveValue::Set(None),
+            rate_requests: ActiveValue::Set(rate_requests),
+            rate_seconds: ActiveValue::Set(rate_seconds),
         };
         scoped::insert::<server::Entity, _>(grant, [row])
             .exec_without_returning(self.db.writer())

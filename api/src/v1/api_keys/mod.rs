@@ -11,3 +11,5 @@ pub mod revoke_many;
 pub mod rotate;
 pub mod shapes;
 mod tenants;
+
+pub use shapes::RateLimitShape;

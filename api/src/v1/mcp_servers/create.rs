@@ -21,6 +21,7 @@ use crate::extract::{Allowed, Body};
 use crate::gateway::passport::credential;
 use crate::problem::Problem;
 use crate::to_the_end::to_the_end;
+use crate::v1::api_keys::RateLimitShape;
 use crate::v1::{BodyRefusals, Refusals};
 
 const CATEGORIES_MAX: u64 = 20;
@@ -49,6 +50,9 @@ pub struct NewServer {
     #[schema(max_items = 20, example = json!(["productivity"]))]
     #[validate(length(max = CATEGORIES_MAX, message = "must be at most 20"))]
     categories: Option<Vec<String>>,
+    /// A limit of all calls to it, whichever keys of the organization make them; none when not given.
+    #[serde(rename = "rateLimit")]
+    rate_limit: Option<RateLimitShape>,
 }
 
 /// How to authenticate to a server.
@@ -218,9 +222,10 @@ impl NewServer {
                 errors.add(format!("categories[{index}]"), "must be 1 to 50 characters without control characters");
             }
         }
+        let rate_limit = self.rate_limit.and_then(|limit| limit.parse(&mut errors));
         match (name, url, auth) {
             (Some(name), Some(url), Some(auth)) if errors.0.is_empty() => {
-                Ok(ServerRequest { name, slug, description, url, auth, categories })
+                Ok(ServerRequest { name, slug, description, url, auth, categories, rate_limit })
             }
             _ => Err(errors),
         }

@@ -5,6 +5,7 @@ use domain::server::{ServerStatus, UpstreamAuth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::v1::api_keys::RateLimitShape;
 use crate::v1::time;
 
 /// A registered MCP server.
@@ -29,6 +30,9 @@ pub struct ServerShape {
     auth: AuthShape,
     /// Words to group it by.
     categories: Vec<String>,
+    /// The limit of all calls to it.
+    #[serde(rename = "rateLimit")]
+    rate_limit: Option<RateLimitShape>,
     /// `active` or `archived`.
     status: &'static str,
     /// When it was registered, RFC 3339 UTC.
@@ -64,6 +68,7 @@ impl From<&SharedServer> for ServerShape {
                 },
             },
             categories: server.categories.clone(),
+            rate_limit: server.rate_limit.map(RateLimitShape::from),
             status: ServerStatus::as_str(server.status),
             created_at: time(server.created_at),
         }

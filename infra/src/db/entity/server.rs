@@ -19,6 +19,8 @@ pub struct Model {
     pub categories: String,
     pub created_at: i64,
     pub archived_at: Option<i64>,
+    pub rate_requests: Option<i32>,
+    pub rate_seconds: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -1,0 +1,81 @@
+//! Limits at the edge: counting a request, refusing it, and telling in headers how the limit stands.
+//!
+//! The headers are `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds). They tell of the key's own
+//! limit; where the key has none, or the server's is what refuses, of the server's.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
+use domain::key::{KeyId, RateLimit};
+use domain::limit::{Limited, Quota, Verdict};
+use domain::server::ServerRecord;
+
+use crate::code::Code;
+use crate::compose::Services;
+use crate::problem::{Problem, whole_seconds};
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Counts a request against the limit of its key.
+///
+/// # Errors
+/// 429 over the limit.
+pub async fn of_key(services: &Services, request: &HttpRequest, key: KeyId, limit: RateLimit) -> Result<(), Problem> {
+    match services.limiter.take(Limited::Key(key), limit).await? {
+        Verdict::Within(quota) => {
+            request.extensions_mut().insert(quota);
+            Ok(())
+        }
+        Verdict::Over { quota, retry_after } => {
+            request.extensions_mut().insert(quota);
+            Err(Problem::because(Code::RateLimited, format!("this key takes {}", words(limit))).after(retry_after))
+        }
+    }
+}
+
+/// Counts a call against the limit of its server, which all keys of the organization share.
+///
+/// # Errors
+/// 429 over the limit.
+pub async fn of_server(
+    services: &Services,
+    request: &HttpRequest,
+    server: &ServerRecord,
+    limit: RateLimit,
+) -> Result<(), Problem> {
+    match services.limiter.take(Limited::Server(server.id), limit).await? {
+        Verdict::Within(quota) => {
+            let mut extensions = request.extensions_mut();
+            if !extensions.contains::<Quota>() {
+                extensions.insert(quota);
+            }
+            Ok(())
+        }
+        Verdict::Over { quota, retry_after } => {
+            request.extensions_mut().insert(quota);
+            let message = format!("the server {} takes {}, from all keys together", server.slug, words(limit));
+            Err(Problem::because(Code::RateLimited, message).after(retry_after))
+        }
+    }
+}
+
+fn words(limit: RateLimit) -> String {
+    let (requests, seconds) = (limit.requests(), limit.per_seconds());
+    let s = |number: u32| if number == 1 { "" } else { "s" };
+    format!("{requests} request{} in {seconds} second{}", s(requests), s(seconds))
+}
+
+/// Adds what is told of a limit to an answer, whichever it is, if the request was counted against one.
+pub fn told<B: MessageBody>(mut response: ServiceResponse<B>) -> ServiceResponse<B> {
+    let quota = response.request().extensions().get::<Quota>().copied();
+    if let Some(quota) = quota {
+        let headers = response.headers_mut();
+        headers.insert(LIMIT, HeaderValue::from(quota.limit.requests()));
+        headers.insert(REMAINING, HeaderValue::from(quota.remaining));
+        headers.insert(RESET, HeaderValue::from(whole_seconds(quota.reset)));
+    }
+    response
+}
