@@ -124,13 +124,7 @@ async fn scope(
     surface: Surface,
 ) -> Result<TenantScope, Problem> {
     let params = TenantParams::parse(request.query_string())?;
-    let resolved = services.verifier.scope(verified, surface, params).await?;
-    if resolved.first_use {
-        let mut event = AuditEvent::allowed(&resolved.scope, "tenant.create", AuditTarget::Tenant, SystemClock.now());
-        event.request_id = request_id(request);
-        record(services, event).await?;
-    }
-    Ok(resolved.scope)
+    Ok(services.verifier.scope(verified, surface, params, request_id(request)).await?)
 }
 
 /// Records a refused key. One that was never ours is counted; one that was is named in its organization's log.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use api::compose::Services;
 use api::server::{Running, start};
 use api::settings::Settings;
+use infra::db::DatabaseUrl;
 use reqwest::Client;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -77,6 +79,22 @@ impl App {
     #[must_use]
     pub fn key_lookups(&self) -> u64 {
         self.services().key_lookups.lookups()
+    }
+
+    /// Returns when every decision so far is in the audit log.
+    pub async fn settled(&self) {
+        self.services().audit.settle().await.expect("the audit log keeps up");
+    }
+
+    /// A connection of somebody else to its database.
+    pub async fn sql(&self) -> DatabaseConnection {
+        let url = match self.services().settings.database() {
+            DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => url,
+        };
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1);
+        Database::connect(options).await.expect("the database can be reached")
     }
 
     /// Stops it, as an operator would. The data directory stays.

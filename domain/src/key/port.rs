@@ -10,6 +10,7 @@ use super::model::{KeyFacts, KeyRecord, NewKey};
 use super::token::KeyId;
 use crate::access::permission::{ApiKeysRead, ApiKeysWrite};
 use crate::access::{Grant, TenantScope};
+use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ServerId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
@@ -115,14 +116,21 @@ pub enum TenantsFault {
     Store(#[from] StoreFault),
 }
 
-/// Keeps keys. Every call takes the grant that it needs.
+/// Keeps keys. Every call takes the grant that it needs, and every change the event that records it: the store writes
+/// both or neither, and no event when nothing changed.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Stores a new key and the digest of its token, in one transaction.
     ///
     /// # Errors
     /// [`WriteFault`]
-    async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault>;
+    async fn insert(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        key: NewKey,
+        digest: Digest,
+        event: AuditEvent,
+    ) -> Result<KeyRecord, WriteFault>;
 
     /// One key of the organization.
     ///
@@ -170,6 +178,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, TenantsFault>;
 
     /// Ends a key: deletes its digests and marks its metadata, in one transaction, and returns when no node's memory
@@ -182,6 +191,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault>;
 
     /// Those of these servers that the organization has.

@@ -9,6 +9,7 @@ use super::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, Tenan
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite};
 use crate::access::{Denied, Grant, Permission, PermissionSet, Role};
+use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
 use crate::id::ServerId;
 use crate::page::{Page, PageRequest};
@@ -106,11 +107,16 @@ impl<C: Clock> KeyService<C> {
         Self { store, token_keys, prefix, clock }
     }
 
-    /// Creates a key that belongs to the caller.
+    /// Creates a key that belongs to the caller. The event gets the key's id.
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn create(&self, grant: &Grant<ApiKeysWrite>, request: KeyRequest) -> Result<CreatedKey, KeyFault> {
+    pub async fn create(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        request: KeyRequest,
+        event: AuditEvent,
+    ) -> Result<CreatedKey, KeyFault> {
         let now = self.clock.now();
         let (role, permissions, tenants) = check(&request, grant.role(), now)?;
         let servers = match request.servers {
@@ -141,7 +147,8 @@ impl<C: Clock> KeyService<C> {
             expires_at: request.expires_at,
             created_at: now,
         };
-        let record = self.store.insert(grant, key, *token.digest()).await?;
+        let event = event.about(AuditTarget::Key(key.id));
+        let record = self.store.insert(grant, key, *token.digest(), event).await?;
         Ok(CreatedKey { record, token })
     }
 
@@ -222,13 +229,14 @@ impl<C: Clock> KeyService<C> {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<KeyRecord, KeyFault> {
         let record = self.owned(grant, id).await?;
         if record.revoked_at.is_some() {
             return Err(KeyFault::Revoked);
         }
         check_change(&record.facts, &change)?;
-        match self.store.change_tenants(grant, id, change).await {
+        match self.store.change_tenants(grant, id, change, event).await {
             Ok(record) => record.ok_or(KeyFault::NotFound),
             Err(fault @ TenantsFault::AllUsers { .. }) => Err(FieldErrors::one("remove", fault).into()),
             Err(TenantsFault::Store(fault)) => Err(fault.into()),
@@ -239,9 +247,9 @@ impl<C: Clock> KeyService<C> {
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<Revoked, KeyFault> {
+    pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId, event: AuditEvent) -> Result<Revoked, KeyFault> {
         self.owned(grant, id).await?;
-        self.store.revoke(grant, id, self.clock.now()).await?.ok_or(KeyFault::NotFound)
+        self.store.revoke(grant, id, self.clock.now(), event).await?.ok_or(KeyFault::NotFound)
     }
 
     async fn owned(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<KeyRecord, KeyFault> {

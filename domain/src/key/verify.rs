@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::digest::{Digest, TokenKeys};
 use super::model::KeyFacts;
 use super::port::{KeyDirectory, LiveKey};
 use super::token::{KeyId, NotAToken, PresentedToken};
-use crate::access::TenantScope;
+use crate::access::{Actor, TenantScope};
+use crate::audit::{AuditActor, AuditEvent, AuditTarget};
 use crate::id::OrganizationId;
 use crate::store::StoreFault;
 use crate::tenant::port::TenantDirectory;
@@ -96,15 +99,6 @@ pub enum Recalled<L> {
     },
 }
 
-/// A scope, and whether its tenant was created for it just now.
-#[derive(Debug)]
-pub struct Resolved {
-    /// What the request may do.
-    pub scope: TenantScope,
-    /// The tenant was never seen before this request.
-    pub first_use: bool,
-}
-
 /// Turns tokens into scopes.
 pub struct Verifier<K, T, C> {
     token_keys: TokenKeys,
@@ -165,7 +159,8 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
         }
     }
 
-    /// Resolves the tenant that a verified key speaks for, from memory when it is there.
+    /// Resolves the tenant that a verified key speaks for, from memory when it is there. One that was never seen and is
+    /// allowed is created, which is recorded under the request's id.
     ///
     /// # Errors
     /// [`ScopeFault`]
@@ -174,18 +169,19 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
         verified: &VerifiedKey<K::Live>,
         surface: Surface,
         params: TenantParams,
-    ) -> Result<Resolved, ScopeFault> {
+        request_id: Option<Uuid>,
+    ) -> Result<TenantScope, ScopeFault> {
         let facts = verified.facts();
         let claim = claim(&**facts, surface, params)?;
         let standing = match self.known_standing(facts, &claim) {
             Some(standing) => standing,
             None => self.tenants.standing(facts, &claim).await?,
         };
-        let (tenant, first_use) = match claim.admit(facts.tenants, &standing)? {
-            Admission::Known(tenant) => (tenant, false),
-            Admission::FirstUse => (self.first_use(facts, &claim).await?, true),
+        let tenant = match claim.admit(facts.tenants, &standing)? {
+            Admission::Known(tenant) => tenant,
+            Admission::FirstUse => self.first_use(facts, &claim, request_id).await?,
         };
-        Ok(Resolved { scope: TenantScope::of_key(Arc::clone(facts), tenant), first_use })
+        Ok(TenantScope::of_key(Arc::clone(facts), tenant))
     }
 
     /// Resolves without waiting, as far as memory goes. None means: ask [`Verifier::scope`].
@@ -214,8 +210,20 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
         }
     }
 
-    async fn first_use(&self, facts: &KeyFacts, claim: &TenantClaim) -> Result<Tenant, ScopeFault> {
-        let created = self.tenants.create(facts, claim).await?;
+    async fn first_use(
+        &self,
+        facts: &Arc<KeyFacts>,
+        claim: &TenantClaim,
+        request_id: Option<Uuid>,
+    ) -> Result<Tenant, ScopeFault> {
+        let actor = AuditActor::Proven(Actor::Key(Arc::clone(facts)));
+        let event = AuditEvent {
+            organization: Some(facts.organization.id),
+            target: AuditTarget::Tenant,
+            request_id,
+            ..AuditEvent::unproven(actor, "tenant.create", self.clock.now())
+        };
+        let created = self.tenants.create(facts, claim, event).await?;
         match claim.admit(facts.tenants, &created)? {
             Admission::Known(tenant) => Ok(tenant),
             Admission::FirstUse => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{ApiKeysRead, ApiKeysWrite};
 use domain::access::{Grant, TenantScope, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::ServerId;
 use domain::key::model::NewKey;
 use domain::key::port::{KeyOwners, KeyPosition, KeyStore, ListedServer, Revoked, TenantsChange, TenantsFault};
@@ -21,6 +22,7 @@ use sea_orm::{
 };
 
 use super::Database;
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_server, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
@@ -205,7 +207,13 @@ fn any_tenant(tenants: &AllowedTenants) -> bool {
 
 #[async_trait]
 impl KeyStore for SqlKeyStore {
-    async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault> {
+    async fn insert(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        key: NewKey,
+        digest: Digest,
+        event: AuditEvent,
+    ) -> Result<KeyRecord, WriteFault> {
         let transaction = self.begin().await?;
         let text_id = key.id.as_token_part().to_owned();
         let row = api_key::ActiveModel {
@@ -261,9 +269,10 @@ impl KeyStore for SqlKeyStore {
             }
         }
         add_tenants(&transaction, grant, key.id, &key.tenants).await?;
-        let record = self.record(&transaction, grant, key.id).await?;
+        let stored = self.record(&transaction, grant, key.id).await?;
+        record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
-        record.ok_or_else(|| StoreFault::Corrupt("a key that was just stored is not there".to_owned()).into())
+        stored.ok_or_else(|| StoreFault::Corrupt("a key that was just stored is not there".to_owned()).into())
     }
 
     async fn get(&self, grant: &Grant<ApiKeysRead>, id: KeyId) -> Result<Option<KeyRecord>, StoreFault> {
@@ -343,6 +352,7 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, TenantsFault> {
         use api_key::Column;
         let transaction = self.begin().await?;
@@ -376,10 +386,11 @@ impl KeyStore for SqlKeyStore {
             }
         }
         let digests = Self::digests(&transaction, grant, id).await?;
-        let record = self.record(&transaction, grant, id).await?;
+        let changed = self.record(&transaction, grant, id).await?;
+        record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || cache.changed(&digests)).await?;
-        Ok(record)
+        Ok(changed)
     }
 
     async fn revoke(
@@ -387,6 +398,7 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
         let transaction = self.begin().await?;
         let marked = scoped::update::<api_key::Entity>(grant)
@@ -403,11 +415,15 @@ impl KeyStore for SqlKeyStore {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let record = self.record(&transaction, grant, id).await?;
+        let revoked = self.record(&transaction, grant, id).await?;
+        let newly = marked.rows_affected > 0;
+        if newly {
+            record(&transaction, [event]).await?;
+        }
         let cache = Arc::clone(&self.cache);
         // Only after the commit: an entry that is read again before it would be the old one.
         commit_then(transaction, move || cache.revoked(id, &digests)).await?;
-        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
+        Ok(revoked.map(|record| Revoked { record, newly }))
     }
 
     async fn servers_named(
