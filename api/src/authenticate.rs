@@ -140,19 +140,21 @@ async fn decide(
         permission: ask.permission,
         server: ask.server,
     };
-    let Admitted { scope, first_use, server } = match services.gate.admit(&proof, question).await {
+    let first_use = |actor: Actor| AuditEvent {
+        organization: Some(actor.organization().id),
+        target: AuditTarget::Tenant,
+        request_id: request_id(request),
+        ..AuditEvent::unproven(AuditActor::Proven(actor), "tenant.create", SystemClock.now())
+    };
+    let Admitted { scope, server } = match services.gate.admit(&proof, question, first_use).await {
         Ok(admitted) => admitted,
         Err(fault) => return Err(refused(services, request, &proof, &ask, fault).await?),
     };
-    let event = |action, target| AuditEvent {
-        request_id: request_id(request),
-        ..AuditEvent::allowed(&scope, action, target, SystemClock.now())
-    };
-    if first_use {
-        record(services, event("tenant.create", AuditTarget::Tenant)).await?;
-    }
     let target = server.as_ref().map_or(AuditTarget::Organization, |server| AuditTarget::Server(server.record().id));
-    let mut event = event(ask.action, target);
+    let mut event = AuditEvent {
+        request_id: request_id(request),
+        ..AuditEvent::allowed(&scope, ask.action, target, SystemClock.now())
+    };
     if let Some(server) = &server
         && let Some(limit) = server.record().rate_limit
         && let Err(problem) = limit::of_server(services, request, server.record(), limit).await

@@ -8,17 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::access::Actor;
-use domain::audit::{AuditActor, AuditEvent, AuditLog, AuditTarget, Saturated};
-use domain::id::OrganizationId;
-use domain::tenant::TenantText;
+use domain::audit::entry::AuditEntry;
+use domain::audit::{AuditActor, AuditEvent, AuditLog, Saturated};
 use domain::time::{Clock, SystemClock};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
-use crate::db::{AuditRow, SqlAuditRows};
+use crate::db::SqlAuditRows;
 
 /// Events that may wait to be written.
 const QUEUE: usize = 16_384;
@@ -38,8 +35,9 @@ const ANONYMOUS_INTERVAL: Duration = Duration::from_secs(10);
 /// Refusals of the unknown since they were last written, by action and reason.
 type Anonymous = HashMap<(&'static str, &'static str), u64>;
 
+/// An event, or none from somebody who only waits for those before it.
 struct Entry {
-    event: AuditEvent,
+    event: Option<AuditEvent>,
     written: Option<oneshot::Sender<()>>,
 }
 
@@ -70,6 +68,15 @@ impl AuditQueue {
             Ok(Err(_)) | Err(_) => Err(Saturated),
         }
     }
+
+    async fn send_and_wait(&self, event: Option<AuditEvent>) -> Result<(), Saturated> {
+        let (written, on_disk) = oneshot::channel();
+        self.send(Entry { event, written: Some(written) }).await?;
+        match tokio::time::timeout(PATIENCE, on_disk).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Saturated),
+        }
+    }
 }
 
 impl AuditWriter {
@@ -84,22 +91,25 @@ impl AuditWriter {
 #[async_trait]
 impl AuditLog for AuditQueue {
     fn try_record(&self, event: AuditEvent) -> Result<(), Box<AuditEvent>> {
-        self.sender.try_send(Entry { event, written: None }).map_err(|error| match error {
-            TrySendError::Full(entry) | TrySendError::Closed(entry) => Box::new(entry.event),
-        })
+        match self.sender.try_reserve() {
+            Ok(place) => {
+                place.send(Entry { event: Some(event), written: None });
+                Ok(())
+            }
+            Err(TrySendError::Full(()) | TrySendError::Closed(())) => Err(Box::new(event)),
+        }
     }
 
     async fn record(&self, event: AuditEvent) -> Result<(), Saturated> {
-        self.send(Entry { event, written: None }).await
+        self.send(Entry { event: Some(event), written: None }).await
     }
 
     async fn record_durably(&self, event: AuditEvent) -> Result<(), Saturated> {
-        let (written, on_disk) = oneshot::channel();
-        self.send(Entry { event, written: Some(written) }).await?;
-        match tokio::time::timeout(PATIENCE, on_disk).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Saturated),
-        }
+        self.send_and_wait(Some(event)).await
+    }
+
+    async fn settle(&self) -> Result<(), Saturated> {
+        self.send_and_wait(None).await
     }
 
     fn count_anonymous(&self, action: &'static str, reason: &'static str) {
@@ -145,9 +155,10 @@ async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>) {
     if batch.is_empty() {
         return;
     }
-    let rows: Vec<AuditRow> = batch.iter().map(|entry| row(&entry.event)).collect();
+    let rows: Vec<AuditEntry> = batch.iter().filter_map(|entry| entry.event.as_ref()).map(AuditEntry::from).collect();
     let mut tries = 0;
-    while let Err(error) = audit.append(&rows).await {
+    // Those who only wait bring no row.
+    while let Err(error) = if rows.is_empty() { Ok(()) } else { audit.append(&rows).await } {
         tries += 1;
         tracing::error!(error = &error as &dyn std::error::Error, rows = rows.len(), "audit rows wait to be written");
         if closing && tries >= CLOSING_TRIES {
@@ -176,46 +187,6 @@ fn counted(anonymous: &Mutex<Anonymous>) -> Vec<Entry> {
             reason: Some(format!("{reason} ({count} times)")),
             ..AuditEvent::unproven(AuditActor::Anonymous, action, at).refused("unauthenticated")
         })
-        .map(|event| Entry { event, written: None })
+        .map(|event| Entry { event: Some(event), written: None })
         .collect()
-}
-
-fn row(event: &AuditEvent) -> AuditRow {
-    let (actor_kind, actor_id, actor_name) = match &event.actor {
-        AuditActor::Proven(Actor::Key(key)) => ("key", Some(key.id.to_string()), Some(key.name.to_string())),
-        AuditActor::Proven(Actor::Member(member)) => {
-            ("member", Some(member.user.id.to_string()), Some(member.user.email.to_string()))
-        }
-        AuditActor::Key(id) => ("key", Some(id.to_string()), None),
-        AuditActor::User(id) => ("member", Some(id.to_string()), None),
-        AuditActor::Anonymous => ("anonymous", None, None),
-        AuditActor::System => ("system", None, None),
-    };
-    let organization = event.organization.unwrap_or_else(|| OrganizationId::from_uuid(Uuid::nil()));
-    let (target_kind, target_id) = match event.target {
-        AuditTarget::Organization => ("organization", event.organization.map(|id| id.to_string())),
-        AuditTarget::Key(id) => ("key", Some(id.to_string())),
-        AuditTarget::Server(id) => ("server", Some(id.to_string())),
-        AuditTarget::User(id) => ("user", Some(id.to_string())),
-        AuditTarget::Policy(id) => ("policy", Some(id.to_string())),
-        AuditTarget::Group(id) => ("group", Some(id.to_string())),
-        AuditTarget::Tenant => ("tenant", None),
-    };
-    AuditRow {
-        organization,
-        id: event.id.as_uuid(),
-        at: event.at.as_micros(),
-        actor_kind,
-        actor_id,
-        actor_name,
-        action: event.action,
-        target_kind,
-        target_id,
-        tenant_org: event.tenant.org().map(|id| TenantText::as_str(id).to_owned()),
-        tenant_user: event.tenant.user().map(|id| TenantText::as_str(id).to_owned()),
-        outcome: event.outcome.as_str(),
-        code: event.code,
-        reason: event.reason.clone(),
-        request_id: event.request_id,
-    }
 }

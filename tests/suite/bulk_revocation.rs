@@ -108,6 +108,6 @@ async fn what_names_nobody_is_refused_and_so_is_who_may_not() {
         acme.owner().post(path, &body).await.refused(400, "validation_failed").names_field(field);
     }
     app.key(&acme.solo().await.token).post(path, &json!({})).await.refused(403, "forbidden_permission");
-    app.sql("UPDATE memberships SET role = 'editor'").await;
+    app.run_sql("UPDATE memberships SET role = 'editor'").await;
     acme.owner().post(path, &json!({"ownerId": acme.owner_id})).await.refused(403, "forbidden_role");
 }

@@ -118,7 +118,7 @@ async fn whoever_was_demoted_cannot_give_a_key_more_than_they_may_do_now() {
     let acme = app.organization("acme").await;
     let (narrow, wide) = (acme.key(json!({"permissions": "mcp_only"})).await, acme.solo().await);
     let demoted = "UPDATE memberships SET role = 'viewer'";
-    app.sql(demoted).await;
+    app.run_sql(demoted).await;
     patch(&acme, &narrow.id, &json!({"permissions": ["mcp:connect", "servers:read"]})).await.expect(200);
     let more = json!({"permissions": ["mcp:connect", "servers:write"]});
     patch(&acme, &narrow.id, &more).await.refused(400, "validation_failed").names_field("permissions");
@@ -186,7 +186,7 @@ async fn lists_are_filtered(store: Store) {
         owner.get(&format!("/api/v1/api-keys{query}")).await.refused(400, "validation_failed").names_field(field);
     }
     owner.get("/api/v1/api-keys?type=golden").await.refused(400, "validation_failed");
-    app.sql("UPDATE memberships SET role = 'editor'").await;
+    app.run_sql("UPDATE memberships SET role = 'editor'").await;
     assert_eq!(names(&owner, "?roleAboveOwner=true").await, ["Platform", "CI runner"]);
     assert_eq!(names(&owner, "?roleAboveOwner=false").await, ["100%_safe\\"]);
     let page = owner.get("/api/v1/api-keys").await.expect(200);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod api_keys;
+mod audit_changes;
 mod authentication;
 mod bad_input;
 mod bulk_revocation;

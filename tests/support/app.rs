@@ -7,7 +7,7 @@ use api::server::{Running, start};
 use api::settings::Settings;
 use infra::db::DatabaseUrl;
 use reqwest::Client;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -81,6 +81,22 @@ impl App {
         self.services().key_lookups.lookups()
     }
 
+    /// Returns when every decision so far is in the audit log.
+    pub async fn settled(&self) {
+        self.services().audit.settle().await.expect("the audit log keeps up");
+    }
+
+    /// A connection of somebody else to its database.
+    pub async fn sql(&self) -> DatabaseConnection {
+        let url = match self.services().settings.database() {
+            DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => url,
+        };
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1);
+        Database::connect(options).await.expect("the database can be reached")
+    }
+
     /// Stops it, as an operator would. The data directory stays.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
@@ -96,12 +112,8 @@ impl App {
     }
 
     /// Runs a statement on its database, from outside: what no operation does, or does yet.
-    pub async fn sql(&self, statement: &str) {
-        let url = match self.services().settings.database() {
-            DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
-            DatabaseUrl::Postgres(url) => url,
-        };
-        let connection = sea_orm::Database::connect(url).await.expect("the database");
+    pub async fn run_sql(&self, statement: &str) {
+        let connection = self.sql().await;
         connection.execute_unprepared(statement).await.expect("the statement runs");
         connection.close().await.expect("closed");
     }

@@ -3,12 +3,10 @@
 use std::io::Read;
 
 use clap::ArgMatches;
-use domain::audit::{AuditActor, AuditEvent};
 use domain::field::FieldErrors;
 use domain::organization::Password;
 use domain::organization::port::SignUpProof;
 use domain::organization::service::SignUp;
-use domain::time::{Clock, SystemClock};
 use secrecy::SecretString;
 
 use super::chain;
@@ -26,13 +24,6 @@ pub async fn run(settings: Settings, matches: &ArgMatches) -> Result<(), String>
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
     let (services, background) = Services::compose(settings, &root, database, &nowhere);
     let created = services.accounts.create_owner(request, SignUpProof::None).await;
-    if let Ok(claims) = &created {
-        let event = AuditEvent {
-            organization: Some(claims.organization),
-            ..AuditEvent::unproven(AuditActor::System, "organization.create", SystemClock.now())
-        };
-        services.audit.record_durably(event).await.map_err(|fault| chain(&fault))?;
-    }
     background.finish(services).await;
     let claims = created.map_err(|fault| chain(&fault))?;
     println!("{}", serde_json::json!({"userId": claims.user, "organizationId": claims.organization}));

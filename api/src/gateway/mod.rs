@@ -29,7 +29,6 @@ use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
-use crate::limit;
 use crate::problem::Problem;
 
 /// What every path of the gateway begins with.

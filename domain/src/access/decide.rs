@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::trail::{Check, Trail};
 use super::{Actor, Holder, Permission, Role, TenantScope};
 use crate::access::SystemScope;
+use crate::audit::AuditEvent;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
 use crate::organization::Session;
@@ -155,8 +156,6 @@ impl<L: LiveKey> Proof<L> {
 pub struct Admitted {
     /// What the request may do.
     pub scope: TenantScope,
-    /// The tenant was never seen before this request, and was made for it.
-    pub first_use: bool,
     /// The server, where the question named one.
     pub server: Option<ReachableServer>,
 }
@@ -199,19 +198,25 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         Ok(self.consider(actor, question, trail).await?.1)
     }
 
-    /// Decides a proven caller's question, and makes its tenant when it is allowed and was never seen.
+    /// Decides a proven caller's question, and makes its tenant when it is allowed and was never seen; `first_use` says
+    /// how that is recorded.
     ///
     /// # Errors
     /// [`DecisionFault`]
-    pub async fn admit<L: LiveKey>(&self, proof: &Proof<L>, question: Question<'_>) -> Result<Admitted, DecisionFault> {
+    pub async fn admit<L: LiveKey>(
+        &self,
+        proof: &Proof<L>,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
         let actor = proof.actor();
         let (claim, Verdict { tenant, server }) = self.consider(&actor, question, &mut ()).await?;
         // Last, so that a request that is refused for another reason leaves nothing behind.
-        let (tenant, first_use) = match tenant {
-            Admission::Known(tenant) => (tenant, false),
-            Admission::FirstUse => (self.first_use(&actor, &claim).await?, true),
+        let tenant = match tenant {
+            Admission::Known(tenant) => tenant,
+            Admission::FirstUse => self.first_use(&actor, &claim, first_use(actor.clone())).await?,
         };
-        Ok(Admitted { scope: TenantScope::of(actor, tenant), first_use, server })
+        Ok(Admitted { scope: TenantScope::of(actor, tenant), server })
     }
 
     /// Resolves a verified key's tenant without waiting, as far as memory goes. None means: ask [`Gate::admit`].
@@ -298,10 +303,10 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         }
     }
 
-    async fn first_use(&self, actor: &Actor, claim: &TenantClaim) -> Result<Tenant, DecisionFault> {
+    async fn first_use(&self, actor: &Actor, claim: &TenantClaim, event: AuditEvent) -> Result<Tenant, DecisionFault> {
         let gone = || StoreFault::Corrupt("a tenant that was just created is not there".to_owned());
         let Actor::Key(facts) = actor else { return Err(gone().into()) };
-        let created = self.tenants.create(facts, claim).await?;
+        let created = self.tenants.create(facts, claim, event).await?;
         match claim.admit(facts.tenants, &created)? {
             Admission::Known(tenant) => Ok(tenant),
             Admission::FirstUse => {

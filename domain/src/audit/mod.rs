@@ -1,6 +1,10 @@
 //! The audit log: who did what, and how it ended. Every decision, allowed or refused, and every change is one event.
+//!
+//! The two ways into the log: a decision goes to [`AuditLog`], which writes in batches; a change hands its event to the
+//! port that makes it, whose store writes both in one transaction.
 
 pub mod chain;
+pub mod entry;
 
 use async_trait::async_trait;
 
@@ -113,6 +117,18 @@ impl AuditEvent {
         }
     }
 
+    /// One event of many that one request causes: the same, with an id, an action and a target of its own.
+    #[must_use]
+    pub fn one_of_many(&self, action: &'static str, target: AuditTarget) -> Self {
+        Self { id: EventId::new(), action, target, ..self.clone() }
+    }
+
+    /// The same event, about a thing whose id was not known before.
+    #[must_use]
+    pub fn about(self, target: AuditTarget) -> Self {
+        Self { target, ..self }
+    }
+
     /// The same event, refused with a code.
     #[must_use]
     pub fn refused(self, code: &'static str) -> Self {
@@ -158,11 +174,18 @@ pub trait AuditLog: Send + Sync {
     /// [`Saturated`] when there is no room in time.
     async fn record(&self, event: AuditEvent) -> Result<(), Saturated>;
 
-    /// Takes an event and returns when it is on disk.
+    /// Takes an event and returns when it is on disk. For what belongs to no change in the store: a change hands its
+    /// event to the port that makes it.
     ///
     /// # Errors
     /// [`Saturated`] when it was not written in time.
     async fn record_durably(&self, event: AuditEvent) -> Result<(), Saturated>;
+
+    /// Returns when every event that was taken before is on disk, for those who are about to read the log.
+    ///
+    /// # Errors
+    /// [`Saturated`] when that takes too long.
+    async fn settle(&self) -> Result<(), Saturated>;
 
     /// Counts a refusal of somebody unknown. Such refusals are written as one event per reason and interval with their
     /// number, so that a flood of guesses cannot fill the log.

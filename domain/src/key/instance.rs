@@ -10,6 +10,7 @@ use super::service::KeyFault;
 use super::token::KeyId;
 use crate::access::Grant;
 use crate::access::permission::InstanceKeys;
+use crate::audit::AuditEvent;
 use crate::id::OrganizationId;
 use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
@@ -45,6 +46,7 @@ pub trait InstanceKeyStore: Send + Sync {
         grant: &Grant<InstanceKeys>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault>;
 }
 
@@ -86,7 +88,7 @@ impl<C: Clock> InstanceKeyService<C> {
     ///
     /// # Errors
     /// [`KeyFault::NotFound`]
-    pub async fn revoke(&self, grant: &Grant<InstanceKeys>, id: KeyId) -> Result<Revoked, KeyFault> {
-        self.store.revoke_any(grant, id, self.clock.now()).await?.ok_or(KeyFault::NotFound)
+    pub async fn revoke(&self, grant: &Grant<InstanceKeys>, id: KeyId, event: AuditEvent) -> Result<Revoked, KeyFault> {
+        self.store.revoke_any(grant, id, self.clock.now(), event).await?.ok_or(KeyFault::NotFound)
     }
 }

@@ -11,6 +11,7 @@ use super::token::KeyId;
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use crate::access::rehearse::KeyStanding;
 use crate::access::{Grant, TenantScope};
+use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ServerId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
@@ -206,14 +207,21 @@ pub enum TenantsFault {
     Store(#[from] StoreFault),
 }
 
-/// Keeps keys. Every call takes the grant that it needs.
+/// Keeps keys. Every call takes the grant that it needs, and every change the event that records it: the store writes
+/// both or neither, and no event when nothing changed.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
     /// Stores a new key and the digest of its token, in one transaction.
     ///
     /// # Errors
     /// [`WriteFault`]
-    async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault>;
+    async fn insert(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        key: NewKey,
+        digest: Digest,
+        event: AuditEvent,
+    ) -> Result<KeyRecord, WriteFault>;
 
     /// One key of the organization.
     ///
@@ -256,6 +264,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: KeyChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, StoreFault>;
 
     /// Gives a key a new token, and its earlier ones their end. When it returns, every request that starts sees it. None
@@ -268,6 +277,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         rotation: Rotation,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, RotateFault>;
 
     /// Changes a key's allowed tenants. When it returns, every request that starts sees the change. None when there is no
@@ -280,6 +290,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, TenantsFault>;
 
     /// Ends a key: deletes its digests and marks its metadata, in one transaction, and returns when no node's memory
@@ -292,6 +303,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault>;
 
     /// Ends many keys in one transaction. A key whose list names the tenant and others too only loses it. Returns when no
@@ -304,6 +316,7 @@ pub trait KeyStore: Send + Sync {
         grant: &Grant<ApiKeysAdminister>,
         which: &KeysOf,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<RevokedMany, StoreFault>;
 
     /// Those of these servers that the organization has.

@@ -13,6 +13,7 @@ use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use crate::access::rehearse::KeyStanding;
 use crate::access::{Denied, Grant, Permission, PermissionSet, Role};
+use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
 use crate::id::ServerId;
 use crate::page::{Page, PageRequest};
@@ -158,11 +159,16 @@ impl<C: Clock> KeyService<C> {
         Self { store, access, token_keys, prefix, clock }
     }
 
-    /// Creates a key that belongs to the caller.
+    /// Creates a key that belongs to the caller. The event gets the key's id.
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn create(&self, grant: &Grant<ApiKeysWrite>, request: KeyRequest) -> Result<CreatedKey, KeyFault> {
+    pub async fn create(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        request: KeyRequest,
+        event: AuditEvent,
+    ) -> Result<CreatedKey, KeyFault> {
         let now = self.clock.now();
         let (role, permissions, tenants) = check(&request, grant.role(), now)?;
         let servers = self.servers(grant, request.servers).await?;
@@ -183,7 +189,8 @@ impl<C: Clock> KeyService<C> {
             expires_at: request.expires_at,
             created_at: now,
         };
-        let record = self.store.insert(grant, key, *token.digest()).await?;
+        let event = event.about(AuditTarget::Key(key.id));
+        let record = self.store.insert(grant, key, *token.digest(), event).await?;
         Ok(CreatedKey { record, token })
     }
 
@@ -284,6 +291,7 @@ impl<C: Clock> KeyService<C> {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         request: KeyChangeRequest,
+        event: AuditEvent,
     ) -> Result<KeyRecord, KeyFault> {
         let record = self.changeable(grant, id).await?;
         let mut errors = FieldErrors::default();
@@ -311,7 +319,7 @@ impl<C: Clock> KeyService<C> {
             expires_at: request.expires_at,
             rate_limit: request.rate_limit,
         };
-        self.store.change(grant, id, change).await?.ok_or(KeyFault::Revoked)
+        self.store.change(grant, id, change, event).await?.ok_or(KeyFault::Revoked)
     }
 
     /// Gives a key a new token. Its earlier ones work for `grace` at the longest, never longer than the key or than they
@@ -320,7 +328,13 @@ impl<C: Clock> KeyService<C> {
     /// # Errors
     /// [`KeyFault`]; [`Denied::Role`] for somebody else's key with a role above the caller's: its token would be more
     /// than the caller may do.
-    pub async fn rotate(&self, grant: &Grant<ApiKeysWrite>, id: KeyId, grace: Grace) -> Result<CreatedKey, KeyFault> {
+    pub async fn rotate(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        id: KeyId,
+        grace: Grace,
+        event: AuditEvent,
+    ) -> Result<CreatedKey, KeyFault> {
         let now = self.clock.now();
         let record = self.changeable(grant, id).await?;
         if record.facts.owner.id != grant.user().id && record.facts.role > grant.role() {
@@ -336,7 +350,7 @@ impl<C: Clock> KeyService<C> {
             at: now,
             earlier_end: now.after(grace.duration()),
         };
-        let record = self.store.rotate(grant, id, rotation).await?.ok_or(KeyFault::Revoked)?;
+        let record = self.store.rotate(grant, id, rotation, event).await?.ok_or(KeyFault::Revoked)?;
         Ok(CreatedKey { record, token })
     }
 
@@ -357,10 +371,11 @@ impl<C: Clock> KeyService<C> {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<KeyRecord, KeyFault> {
         let record = self.changeable(grant, id).await?;
         check_change(&record.facts, &change)?;
-        match self.store.change_tenants(grant, id, change).await {
+        match self.store.change_tenants(grant, id, change, event).await {
             Ok(record) => record.ok_or(KeyFault::NotFound),
             Err(fault @ TenantsFault::AllUsers { .. }) => Err(FieldErrors::one("remove", fault).into()),
             Err(TenantsFault::Store(fault)) => Err(fault.into()),
@@ -371,17 +386,22 @@ impl<C: Clock> KeyService<C> {
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<Revoked, KeyFault> {
+    pub async fn revoke(&self, grant: &Grant<ApiKeysWrite>, id: KeyId, event: AuditEvent) -> Result<Revoked, KeyFault> {
         self.owned(grant, id).await?;
-        self.store.revoke(grant, id, self.clock.now()).await?.ok_or(KeyFault::NotFound)
+        self.store.revoke(grant, id, self.clock.now(), event).await?.ok_or(KeyFault::NotFound)
     }
 
-    /// Revokes many keys at once. Doing it again changes nothing and succeeds.
+    /// Revokes many keys at once. Doing it again changes nothing and succeeds. Each key gets an event like this one.
     ///
     /// # Errors
     /// [`KeyFault`]
-    pub async fn revoke_many(&self, grant: &Grant<ApiKeysAdminister>, which: &KeysOf) -> Result<RevokedMany, KeyFault> {
-        Ok(self.store.revoke_many(grant, which, self.clock.now()).await?)
+    pub async fn revoke_many(
+        &self,
+        grant: &Grant<ApiKeysAdminister>,
+        which: &KeysOf,
+        event: AuditEvent,
+    ) -> Result<RevokedMany, KeyFault> {
+        Ok(self.store.revoke_many(grant, which, self.clock.now(), event).await?)
     }
 
     /// A key that the caller may change, and that can change.

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use super::model::Password;
 use super::session::AccessClaims;
 use crate::access::MemberFacts;
+use crate::audit::{AuditActor, AuditEvent, AuditTarget};
 use crate::id::{OrganizationId, UserId};
 use crate::key::Digest;
 use crate::store::{StoreFault, WriteFault};
+use crate::tenant::Tenant;
 use crate::text::{Email, Name, Slug};
 use crate::time::Timestamp;
 
@@ -120,14 +123,45 @@ pub enum Rotation {
     Refused,
 }
 
-/// Keeps organizations, people and refresh tokens.
+impl Rotation {
+    /// The event that records it; none for a token that told nobody's name.
+    #[must_use]
+    pub fn event(self, at: Timestamp, request_id: Option<Uuid>) -> Option<AuditEvent> {
+        match self {
+            Self::Rotated(claims) => Some(session_event(claims, "session.refresh", at, request_id)),
+            Self::Reused(claims) => {
+                Some(session_event(claims, "session.reuse", at, request_id).refused("unauthenticated"))
+            }
+            Self::Refused => None,
+        }
+    }
+}
+
+/// An event about a session that is known by its refresh token alone.
+#[must_use]
+pub fn session_event(
+    claims: AccessClaims,
+    action: &'static str,
+    at: Timestamp,
+    request_id: Option<Uuid>,
+) -> AuditEvent {
+    AuditEvent {
+        organization: Some(claims.organization),
+        target: AuditTarget::User(claims.user),
+        tenant: Tenant::Owner,
+        request_id,
+        ..AuditEvent::unproven(AuditActor::User(claims.user), action, at)
+    }
+}
+
+/// Keeps organizations, people and refresh tokens. Every change is stored together with the event that records it.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
     /// Stores a new organization with its owner, in one transaction.
     ///
     /// # Errors
     /// [`SignUpRefusal`]
-    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof) -> Result<(), SignUpRefusal>;
+    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof, event: AuditEvent) -> Result<(), SignUpRefusal>;
 
     /// What a sign-in with this e-mail address needs; none when nobody has it.
     ///
@@ -139,9 +173,10 @@ pub trait AccountStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn begin_refresh(&self, token: NewRefresh) -> Result<(), StoreFault>;
+    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<(), StoreFault>;
 
-    /// Replaces a refresh token by its successor.
+    /// Replaces a refresh token by its successor. Its event is [`Rotation::event`], since only the store finds out whose
+    /// token it is.
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -151,13 +186,19 @@ pub trait AccountStore: Send + Sync {
         successor: Digest,
         at: Timestamp,
         expires_at: Timestamp,
+        request_id: Option<Uuid>,
     ) -> Result<Rotation, StoreFault>;
 
-    /// Ends the family of a refresh token; nothing when it is unknown.
+    /// Ends the family of a refresh token, recorded as `session.close`; nothing when it is unknown.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault>;
+    async fn end_refresh(
+        &self,
+        presented: Digest,
+        at: Timestamp,
+        request_id: Option<Uuid>,
+    ) -> Result<Option<AccessClaims>, StoreFault>;
 
     /// Makes the person with this e-mail address an instance admin, or no longer one; none when nobody has it.
     ///

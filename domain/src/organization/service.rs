@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
-use super::model::Password;
+use super::model::{OrganizationRef, Password, UserRef};
 use super::port::{
     AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, PasswordHasher, Rotation, SignUpProof,
     SignUpRefusal,
 };
 use super::session::AccessClaims;
-use crate::access::MemberFacts;
+use crate::access::{Actor, MemberFacts, Role};
+use crate::audit::{AuditActor, AuditEvent, AuditTarget};
 use crate::id::{OrganizationId, UserId};
 use crate::key::Digest;
 use crate::key::token::NoRandomness;
 use crate::root::{Purpose, RootSecret, random_text};
 use crate::store::{StoreFault, WriteFault};
+use crate::tenant::Tenant;
 use crate::text::{Email, Name, Slug};
 use crate::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
@@ -135,14 +138,16 @@ impl<C: Clock> AccountService<C> {
     ///
     /// # Errors
     /// [`AccountFault`]
-    pub async fn sign_up(&self, request: SignUp) -> Result<OpenedSession, AccountFault> {
+    pub async fn sign_up(&self, request: SignUp, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
         let proof = match (self.mode, &request.bootstrap_token) {
             (SignUpMode::Open, _) => SignUpProof::None,
             (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digest(token)),
             (SignUpMode::Bootstrap, None) => return Err(AccountFault::BootstrapToken),
         };
-        let claims = self.create_owner(request, proof).await?;
-        self.open(claims).await
+        let facts = owner_to_be(&request);
+        let event = self.by_person(&facts, "organization.create", AuditTarget::Organization, request_id);
+        self.found(&facts, request, proof, event).await?;
+        self.open(&facts, request_id).await
     }
 
     /// Creates an organization and its owner on behalf of an operator on the machine itself.
@@ -150,19 +155,33 @@ impl<C: Clock> AccountService<C> {
     /// # Errors
     /// [`AccountFault`]
     pub async fn create_owner(&self, request: SignUp, proof: SignUpProof) -> Result<AccessClaims, AccountFault> {
-        let claims = AccessClaims { user: UserId::new(), organization: OrganizationId::new() };
+        let facts = owner_to_be(&request);
+        let event = AuditEvent {
+            organization: Some(facts.organization.id),
+            ..AuditEvent::unproven(AuditActor::System, "organization.create", self.clock.now())
+        };
+        self.found(&facts, request, proof, event).await?;
+        Ok(AccessClaims { user: facts.user.id, organization: facts.organization.id })
+    }
+
+    async fn found(
+        &self,
+        facts: &MemberFacts,
+        request: SignUp,
+        proof: SignUpProof,
+        event: AuditEvent,
+    ) -> Result<(), AccountFault> {
         let owner = NewOwner {
-            user: claims.user,
+            user: facts.user.id,
             password_hash: self.hasher.hash(&request.password).await,
             email: request.email,
             display_name: request.display_name,
-            organization: claims.organization,
+            organization: facts.organization.id,
             organization_name: request.organization_name,
             organization_slug: request.organization_slug,
-            at: self.clock.now(),
+            at: event.at,
         };
-        self.store.sign_up(owner, proof).await?;
-        Ok(claims)
+        Ok(self.store.sign_up(owner, proof, event).await?)
     }
 
     /// Signs a person in, in the named organization (slug or id) or the one they joined first.
@@ -174,13 +193,14 @@ impl<C: Clock> AccountService<C> {
         email: &Email,
         password: SecretString,
         organization: Option<&str>,
+        request_id: Option<Uuid>,
     ) -> Result<OpenedSession, AccountFault> {
         let credentials = self.store.credentials(email).await?;
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
         if !self.hasher.verify(password, hash).await {
             return Err(AccountFault::Unauthenticated);
         }
-        let Some(Credentials { user, memberships, .. }) = credentials else {
+        let Some(Credentials { memberships, .. }) = credentials else {
             return Err(AccountFault::Unauthenticated);
         };
         let chosen = memberships.iter().find(|member| {
@@ -188,21 +208,24 @@ impl<C: Clock> AccountService<C> {
                 member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
             })
         });
-        let organization = chosen.ok_or(AccountFault::Unauthenticated)?.organization.id;
-        self.open(AccessClaims { user, organization }).await
+        self.open(chosen.ok_or(AccountFault::Unauthenticated)?, request_id).await
     }
 
     /// Replaces a refresh token and gives a new access token.
     ///
     /// # Errors
     /// [`AccountFault::Unauthenticated`] when the token is unknown, over, or was replaced before.
-    pub async fn refresh(&self, presented: &SecretString) -> Result<OpenedSession, AccountFault> {
+    pub async fn refresh(
+        &self,
+        presented: &SecretString,
+        request_id: Option<Uuid>,
+    ) -> Result<OpenedSession, AccountFault> {
         let successor = new_token("krr")?;
         let now = self.clock.now();
         let (new, end) = (self.digest(&successor), now.after(REFRESH_TOKEN_LIFETIME));
-        let mut rotation = self.store.rotate_refresh(self.digest(presented), new, now, end).await?;
+        let mut rotation = self.store.rotate_refresh(self.digest(presented), new, now, end, request_id).await?;
         if let (Rotation::Refused, Some(previous)) = (rotation, self.previous_digest(presented)) {
-            rotation = self.store.rotate_refresh(previous, new, now, end).await?;
+            rotation = self.store.rotate_refresh(previous, new, now, end, request_id).await?;
         }
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,
@@ -215,10 +238,15 @@ impl<C: Clock> AccountService<C> {
     ///
     /// # Errors
     /// [`AccountFault`] when the store cannot.
-    pub async fn logout(&self, presented: &SecretString) -> Result<Option<AccessClaims>, AccountFault> {
-        let ended = self.store.end_refresh(self.digest(presented)).await?;
+    pub async fn logout(
+        &self,
+        presented: &SecretString,
+        request_id: Option<Uuid>,
+    ) -> Result<Option<AccessClaims>, AccountFault> {
+        let now = self.clock.now();
+        let ended = self.store.end_refresh(self.digest(presented), now, request_id).await?;
         match (ended, self.previous_digest(presented)) {
-            (None, Some(previous)) => Ok(self.store.end_refresh(previous).await?),
+            (None, Some(previous)) => Ok(self.store.end_refresh(previous, now, request_id).await?),
             (ended, _) => Ok(ended),
         }
     }
@@ -245,19 +273,37 @@ impl<C: Clock> AccountService<C> {
         Ok(armed.then_some(token))
     }
 
-    async fn open(&self, claims: AccessClaims) -> Result<OpenedSession, AccountFault> {
+    async fn open(&self, member: &MemberFacts, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
+        let claims = AccessClaims { user: member.user.id, organization: member.organization.id };
         let refresh = new_token("krr")?;
-        let now = self.clock.now();
-        self.store
-            .begin_refresh(NewRefresh {
-                digest: self.digest(&refresh),
-                user: claims.user,
-                organization: claims.organization,
-                at: now,
-                expires_at: now.after(REFRESH_TOKEN_LIFETIME),
-            })
-            .await?;
+        let event = self.by_person(member, "session.open", AuditTarget::User(claims.user), request_id);
+        let token = NewRefresh {
+            digest: self.digest(&refresh),
+            user: claims.user,
+            organization: claims.organization,
+            at: event.at,
+            expires_at: event.at.after(REFRESH_TOKEN_LIFETIME),
+        };
+        self.store.begin_refresh(token, event).await?;
         self.opened(claims, refresh).await
+    }
+
+    /// An event of somebody who has no scope yet.
+    fn by_person(
+        &self,
+        member: &MemberFacts,
+        action: &'static str,
+        target: AuditTarget,
+        request_id: Option<Uuid>,
+    ) -> AuditEvent {
+        let actor = AuditActor::Proven(Actor::Member(Arc::new(member.clone())));
+        AuditEvent {
+            organization: Some(member.organization.id),
+            target,
+            tenant: Tenant::Owner,
+            request_id,
+            ..AuditEvent::unproven(actor, action, self.clock.now())
+        }
     }
 
     async fn opened(&self, claims: AccessClaims, refresh_token: SecretString) -> Result<OpenedSession, AccountFault> {
@@ -282,6 +328,25 @@ impl<C: Clock> AccountService<C> {
 
 fn digest_under(key: &[u8; 32], token: &SecretString) -> Digest {
     Digest::from_bytes(*blake3::keyed_hash(key, token.expose_secret().as_bytes()).as_bytes())
+}
+
+/// The owner that a sign-up will make, with ids of their own.
+fn owner_to_be(request: &SignUp) -> MemberFacts {
+    let email = request.email.as_str();
+    MemberFacts {
+        organization: OrganizationRef {
+            id: OrganizationId::new(),
+            slug: request.organization_slug.as_str().into(),
+            name: request.organization_name.as_str().into(),
+        },
+        user: UserRef {
+            id: UserId::new(),
+            email: email.into(),
+            display_name: request.display_name.as_ref().map_or(email, Name::as_str).into(),
+        },
+        role: Role::Owner,
+        instance_admin: false,
+    }
 }
 
 /// 256 random bits behind a prefix that tells a reader what leaked where.

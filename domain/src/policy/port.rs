@@ -8,6 +8,7 @@ use super::index::AccessIndex;
 use super::model::{Group, Policy, PolicyResource, PolicySubject};
 use crate::access::Grant;
 use crate::access::permission::{AccessAdminister, GroupsAdminister};
+use crate::audit::AuditEvent;
 use crate::id::{GroupId, OrganizationId, PolicyId, UserId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
@@ -57,7 +58,7 @@ pub struct PolicyChange {
     pub resources: Option<Vec<PolicyResource>>,
 }
 
-/// Keeps policies. When a change returns, every request that starts is decided by it.
+/// Keeps policies. When a change returns, every request that starts is decided by it; its event is stored with it.
 #[async_trait]
 pub trait PolicyStore: Send + Sync {
     /// Which of these the organization does not have.
@@ -75,7 +76,12 @@ pub trait PolicyStore: Send + Sync {
     ///
     /// # Errors
     /// [`WriteFault::Taken`] for a name that the organization has.
-    async fn insert(&self, grant: &Grant<AccessAdminister>, policy: &Policy) -> Result<(), WriteFault>;
+    async fn insert(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        policy: &Policy,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault>;
 
     /// One policy.
     ///
@@ -102,13 +108,19 @@ pub trait PolicyStore: Send + Sync {
         grant: &Grant<AccessAdminister>,
         id: PolicyId,
         change: PolicyChange,
+        event: AuditEvent,
     ) -> Result<Option<Policy>, WriteFault>;
 
     /// Deletes a policy; none when there is no such policy.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn delete(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Option<Policy>, StoreFault>;
+    async fn delete(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        id: PolicyId,
+        event: AuditEvent,
+    ) -> Result<Option<Policy>, StoreFault>;
 }
 
 /// A group about to be stored.
@@ -139,7 +151,7 @@ pub struct GroupChange {
     pub remove: Vec<UserId>,
 }
 
-/// Keeps groups. When a change returns, every request that starts is decided by it.
+/// Keeps groups. When a change returns, every request that starts is decided by it; its event is stored with it.
 #[async_trait]
 pub trait GroupStore: Send + Sync {
     /// Those of these people who are not members of the organization.
@@ -152,7 +164,12 @@ pub trait GroupStore: Send + Sync {
     ///
     /// # Errors
     /// [`WriteFault::Taken`] for a name that the organization has.
-    async fn insert(&self, grant: &Grant<GroupsAdminister>, group: NewGroup) -> Result<Group, WriteFault>;
+    async fn insert(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        group: NewGroup,
+        event: AuditEvent,
+    ) -> Result<Group, WriteFault>;
 
     /// One group.
     ///
@@ -179,11 +196,17 @@ pub trait GroupStore: Send + Sync {
         grant: &Grant<GroupsAdminister>,
         id: GroupId,
         change: GroupChange,
+        event: AuditEvent,
     ) -> Result<Option<Group>, WriteFault>;
 
     /// Deletes a group, and with it its place in policies; none when there is no such group.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn delete(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Option<Group>, StoreFault>;
+    async fn delete(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        id: GroupId,
+        event: AuditEvent,
+    ) -> Result<Option<Group>, StoreFault>;
 }

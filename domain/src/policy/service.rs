@@ -6,6 +6,7 @@ use super::model::{Group, Policy, PolicyResource, PolicySubject};
 use super::port::{GroupChange, GroupStore, NewGroup, PolicyChange, PolicyStore};
 use crate::access::Grant;
 use crate::access::permission::{AccessAdminister, GroupsAdminister};
+use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
 use crate::id::{GroupId, PolicyId, UserId};
 use crate::page::{Page, PageRequest};
@@ -71,16 +72,21 @@ impl<C: Clock> PolicyService<C> {
         Self { policies, groups, clock }
     }
 
-    /// Makes a policy.
+    /// Makes a policy. The event gets its id.
     ///
     /// # Errors
     /// [`PolicyFault`]
-    pub async fn create(&self, grant: &Grant<AccessAdminister>, request: PolicyRequest) -> Result<Policy, PolicyFault> {
+    pub async fn create(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        request: PolicyRequest,
+        event: AuditEvent,
+    ) -> Result<Policy, PolicyFault> {
         let PolicyRequest { name, subjects, resources } = request;
         let (subjects, resources) = (each_once(subjects), each_once(resources));
         self.check(grant, Some(&subjects), Some(&resources)).await?;
         let policy = Policy { id: PolicyId::new(), name, subjects, resources, created_at: self.clock.now() };
-        self.policies.insert(grant, &policy).await?;
+        self.policies.insert(grant, &policy, event.about(AuditTarget::Policy(policy.id))).await?;
         Ok(policy)
     }
 
@@ -113,6 +119,7 @@ impl<C: Clock> PolicyService<C> {
         grant: &Grant<AccessAdminister>,
         id: PolicyId,
         change: PolicyChange,
+        event: AuditEvent,
     ) -> Result<Policy, PolicyFault> {
         let change = PolicyChange {
             subjects: change.subjects.map(each_once),
@@ -122,15 +129,20 @@ impl<C: Clock> PolicyService<C> {
         // An unknown policy before wrong fields: the resource stands before the body in the order of checks.
         self.get(grant, id).await?;
         self.check(grant, change.subjects.as_deref(), change.resources.as_deref()).await?;
-        self.policies.change(grant, id, change).await?.ok_or(PolicyFault::NotFound)
+        self.policies.change(grant, id, change, event).await?.ok_or(PolicyFault::NotFound)
     }
 
     /// Deletes a policy; effective on the next request.
     ///
     /// # Errors
     /// [`PolicyFault`]
-    pub async fn delete(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Policy, PolicyFault> {
-        self.policies.delete(grant, id).await?.ok_or(PolicyFault::NotFound)
+    pub async fn delete(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        id: PolicyId,
+        event: AuditEvent,
+    ) -> Result<Policy, PolicyFault> {
+        self.policies.delete(grant, id, event).await?.ok_or(PolicyFault::NotFound)
     }
 
     async fn check(
@@ -163,7 +175,7 @@ impl<C: Clock> PolicyService<C> {
         Ok(errors.check()?)
     }
 
-    /// Makes a group.
+    /// Makes a group. The event gets its id.
     ///
     /// # Errors
     /// [`PolicyFault`]
@@ -171,12 +183,14 @@ impl<C: Clock> PolicyService<C> {
         &self,
         grant: &Grant<GroupsAdminister>,
         request: GroupRequest,
+        event: AuditEvent,
     ) -> Result<Group, PolicyFault> {
         let members = each_once(request.members);
         self.check_people(grant, "members", &members).await?;
         let GroupRequest { name, description, .. } = request;
         let group = NewGroup { id: GroupId::new(), name, description, members, at: self.clock.now() };
-        Ok(self.groups.insert(grant, group).await?)
+        let event = event.about(AuditTarget::Group(group.id));
+        Ok(self.groups.insert(grant, group, event).await?)
     }
 
     /// One group.
@@ -208,6 +222,7 @@ impl<C: Clock> PolicyService<C> {
         grant: &Grant<GroupsAdminister>,
         id: GroupId,
         change: GroupChange,
+        event: AuditEvent,
     ) -> Result<Group, PolicyFault> {
         let change = GroupChange { add: each_once(change.add), remove: each_once(change.remove), ..change };
         self.get_group(grant, id).await?;
@@ -215,15 +230,20 @@ impl<C: Clock> PolicyService<C> {
         if change.remove.len() > PARTS_MAX {
             return Err(FieldErrors::one("remove", format!("must be at most {PARTS_MAX} at a time")).into());
         }
-        self.groups.change(grant, id, change).await?.ok_or(PolicyFault::NotFound)
+        self.groups.change(grant, id, change, event).await?.ok_or(PolicyFault::NotFound)
     }
 
     /// Deletes a group; effective on the next request.
     ///
     /// # Errors
     /// [`PolicyFault`]
-    pub async fn delete_group(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Group, PolicyFault> {
-        self.groups.delete(grant, id).await?.ok_or(PolicyFault::NotFound)
+    pub async fn delete_group(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        id: GroupId,
+        event: AuditEvent,
+    ) -> Result<Group, PolicyFault> {
+        self.groups.delete(grant, id, event).await?.ok_or(PolicyFault::NotFound)
     }
 
     async fn check_people(

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::model::{ServerRecord, SharedServer};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::access::{Grant, SystemScope};
+use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ServerId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
@@ -43,14 +44,20 @@ impl std::fmt::Display for ServerName {
     }
 }
 
-/// Keeps servers.
+/// Keeps servers. Every change takes the event that records it: the store writes both or neither, and no event when
+/// nothing changed.
 #[async_trait]
 pub trait ServerStore: Send + Sync {
     /// Stores a new server.
     ///
     /// # Errors
     /// [`WriteFault::Taken`] for a slug that the organization has.
-    async fn insert(&self, grant: &Grant<ServersWrite>, server: &ServerRecord) -> Result<(), WriteFault>;
+    async fn insert(
+        &self,
+        grant: &Grant<ServersWrite>,
+        server: &ServerRecord,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault>;
 
     /// One server, archived ones too.
     ///
@@ -70,7 +77,7 @@ pub trait ServerStore: Send + Sync {
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, StoreFault>;
 
-    /// Puts a server away; none when there is no such server. When it returns, no request that starts reaches it.
+    /// Puts a server away; none when there is no such server. The event gets the server's id. When it returns, no request that starts reaches it.
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -79,6 +86,7 @@ pub trait ServerStore: Send + Sync {
         grant: &Grant<ServersWrite>,
         name: &ServerName,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<SharedServer>, StoreFault>;
 }
 

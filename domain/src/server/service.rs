@@ -8,6 +8,7 @@ use super::port::{ServerName, ServerStore};
 use crate::access::decide::{manages, sees_every_server};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::access::{Denied, Grant, TenantScope};
+use crate::audit::{AuditEvent, AuditTarget};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
 use crate::id::ServerId;
@@ -74,7 +75,7 @@ impl<C: Clock> ServerService<C> {
         Self { store, access, clock }
     }
 
-    /// Registers a server.
+    /// Registers a server. The event gets the server's id.
     ///
     /// # Errors
     /// [`ServerFault`]
@@ -82,6 +83,7 @@ impl<C: Clock> ServerService<C> {
         &self,
         grant: &Grant<ServersWrite>,
         request: ServerRequest,
+        event: AuditEvent,
     ) -> Result<SharedServer, ServerFault> {
         let slug = match request.slug {
             Some(slug) => slug,
@@ -103,7 +105,7 @@ impl<C: Clock> ServerService<C> {
             status: ServerStatus::Active,
             created_at: self.clock.now(),
         };
-        self.store.insert(grant, &server).await?;
+        self.store.insert(grant, &server, event.about(AuditTarget::Server(server.id))).await?;
         Ok(Arc::new(server))
     }
 
@@ -137,10 +139,15 @@ impl<C: Clock> ServerService<C> {
     ///
     /// # Errors
     /// [`ServerFault`]
-    pub async fn archive(&self, grant: &Grant<ServersWrite>, name: &ServerName) -> Result<SharedServer, ServerFault> {
+    pub async fn archive(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        event: AuditEvent,
+    ) -> Result<SharedServer, ServerFault> {
         let read = (**grant).clone().grant::<ServersRead>()?;
         self.get(&read, name).await?;
-        self.store.archive(grant, name, self.clock.now()).await?.ok_or(ServerFault::NotFound)
+        self.store.archive(grant, name, self.clock.now(), event).await?.ok_or(ServerFault::NotFound)
     }
 }
 

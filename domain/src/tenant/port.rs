@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::resolve::{Standing, TenantClaim};
+use crate::audit::AuditEvent;
 use crate::key::KeyFacts;
 use crate::store::StoreFault;
 
@@ -18,9 +19,10 @@ pub trait TenantDirectory: Send + Sync {
     /// [`StoreFault`] when it cannot answer; never read as "not allowed".
     async fn standing(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault>;
 
-    /// Creates the claimed tenant, or finds that somebody just did.
+    /// Creates the claimed tenant, and stores the event with it; or finds that somebody just did, and stores neither.
+    /// The event gets the tenant.
     ///
     /// # Errors
     /// [`StoreFault`] when it cannot.
-    async fn create(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault>;
+    async fn create(&self, key: &KeyFacts, claim: &TenantClaim, event: AuditEvent) -> Result<Standing, StoreFault>;
 }

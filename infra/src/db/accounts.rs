@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use domain::access::{MemberFacts, Role, SystemScope};
+use domain::audit::AuditEvent;
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
 use domain::organization::port::{
-    AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal,
+    AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal, session_event,
 };
 use domain::organization::{AccessClaims, OrganizationRef};
 use domain::store::StoreFault;
@@ -19,6 +20,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::Database;
+use super::audit::record;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
@@ -143,7 +145,7 @@ impl Members for SqlAccounts {
 
 #[async_trait]
 impl AccountStore for SqlAccounts {
-    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof) -> Result<(), SignUpRefusal> {
+    async fn sign_up(&self, owner: NewOwner, proof: SignUpProof, event: AuditEvent) -> Result<(), SignUpRefusal> {
         let new = unscoped("an organization begins");
         let at = owner.at.as_micros();
         let transaction = self.begin().await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
@@ -198,6 +200,7 @@ impl AccountStore for SqlAccounts {
         .map_err(taken("email"))?;
         let scope = SystemScope::new(owner.organization, "an organization begins");
         insert_first(&transaction, &scope, owner.at).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
+        record(&transaction, [event]).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         transaction.commit().await.map_err(|error| SignUpRefusal::Write(store_fault(error).into()))
     }
 
@@ -214,13 +217,15 @@ impl AccountStore for SqlAccounts {
         Ok(Some(Credentials { user: UserId::from_uuid(row.id), password_hash: row.password_hash, memberships }))
     }
 
-    async fn begin_refresh(&self, token: NewRefresh) -> Result<(), StoreFault> {
+    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<(), StoreFault> {
+        let transaction = self.begin().await?;
         unscoped("signing in finds out which organization")
             .insert(refresh_model(token, Uuid::now_v7()))
-            .exec_without_returning(self.db.writer())
+            .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
-        Ok(())
+        record(&transaction, [event]).await?;
+        transaction.commit().await.map_err(store_fault)
     }
 
     async fn rotate_refresh(
@@ -229,6 +234,7 @@ impl AccountStore for SqlAccounts {
         successor: Digest,
         at: Timestamp,
         expires_at: Timestamp,
+        request_id: Option<Uuid>,
     ) -> Result<Rotation, StoreFault> {
         use refresh_token::Column;
         let transaction = self.begin().await?;
@@ -259,16 +265,24 @@ impl AccountStore for SqlAccounts {
                 .map_err(store_fault)?;
             Rotation::Rotated(claims)
         };
+        record(&transaction, outcome.event(at, request_id)).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(outcome)
     }
 
-    async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault> {
+    async fn end_refresh(
+        &self,
+        presented: Digest,
+        at: Timestamp,
+        request_id: Option<Uuid>,
+    ) -> Result<Option<AccessClaims>, StoreFault> {
         let transaction = self.begin().await?;
         let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(None) };
         Self::end_family(&transaction, row.family).await?;
+        let claims = claims_of(&row);
+        record(&transaction, [session_event(claims, "session.close", at, request_id)]).await?;
         transaction.commit().await.map_err(store_fault)?;
-        Ok(Some(claims_of(&row)))
+        Ok(Some(claims))
     }
 
     async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, StoreFault> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::GroupsAdminister;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::{GroupId, OrganizationId, UserId};
 use domain::organization::UserRef;
 use domain::page::{Page, PageRequest};
@@ -21,6 +22,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::Database;
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{group, group_member, policy_subject, user};
 use super::fault::{store_fault, write_fault};
@@ -50,7 +52,14 @@ impl SqlGroups {
         Self { db, cache }
     }
 
-    async fn commit(&self, transaction: DatabaseTransaction, organization: OrganizationId) -> Result<(), StoreFault> {
+    /// Records the change, commits both, and forgets what was remembered.
+    async fn commit(
+        &self,
+        transaction: DatabaseTransaction,
+        organization: OrganizationId,
+        event: AuditEvent,
+    ) -> Result<(), StoreFault> {
+        record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || cache.changed(organization)).await
     }
@@ -141,7 +150,12 @@ impl GroupStore for SqlGroups {
         Ok(people.iter().filter(|person| !members.contains(person)).copied().collect())
     }
 
-    async fn insert(&self, grant: &Grant<GroupsAdminister>, new: NewGroup) -> Result<Group, WriteFault> {
+    async fn insert(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        new: NewGroup,
+        event: AuditEvent,
+    ) -> Result<Group, WriteFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let row = group::ActiveModel {
             id: ActiveValue::Set(new.id.as_uuid()),
@@ -156,7 +170,7 @@ impl GroupStore for SqlGroups {
             .map_err(|error| write_fault(error, "name"))?;
         add(&transaction, grant, new.id, &new.members).await?;
         let group = read(&transaction, grant, new.id).await?;
-        self.commit(transaction, grant.organization_id()).await?;
+        self.commit(transaction, grant.organization_id(), event).await?;
         group.ok_or_else(|| StoreFault::Corrupt("a group that was just stored is not there".to_owned()).into())
     }
 
@@ -188,6 +202,7 @@ impl GroupStore for SqlGroups {
         grant: &Grant<GroupsAdminister>,
         id: GroupId,
         change: GroupChange,
+        event: AuditEvent,
     ) -> Result<Option<Group>, WriteFault> {
         use group::Column;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
@@ -212,11 +227,16 @@ impl GroupStore for SqlGroups {
             .map_err(store_fault)?;
         add(&transaction, grant, id, &change.add).await?;
         let group = read(&transaction, grant, id).await?;
-        self.commit(transaction, grant.organization_id()).await?;
+        self.commit(transaction, grant.organization_id(), event).await?;
         Ok(group)
     }
 
-    async fn delete(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Option<Group>, StoreFault> {
+    async fn delete(
+        &self,
+        grant: &Grant<GroupsAdminister>,
+        id: GroupId,
+        event: AuditEvent,
+    ) -> Result<Option<Group>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(found) = read(&transaction, grant, id).await? else { return Ok(None) };
         scoped::delete::<group_member::Entity>(grant)
@@ -235,7 +255,7 @@ impl GroupStore for SqlGroups {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        self.commit(transaction, grant.organization_id()).await?;
+        self.commit(transaction, grant.organization_id(), event).await?;
         Ok(Some(found))
     }
 }

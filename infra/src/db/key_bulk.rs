@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::access::permission::ApiKeysAdminister;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::key::port::{KeysOf, RevokedMany};
 use domain::key::{KeyId, KeyRecord};
 use domain::store::StoreFault;
@@ -13,6 +14,7 @@ use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, QuerySelect};
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_tenant};
 use super::fault::store_fault;
@@ -30,6 +32,7 @@ impl SqlKeyStore {
         grant: &Grant<ApiKeysAdminister>,
         which: &KeysOf,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<RevokedMany, StoreFault> {
         let transaction = self.begin().await?;
         let (ending, narrowed) = match which {
@@ -60,6 +63,12 @@ impl SqlKeyStore {
                 .await
                 .map_err(store_fault)?;
         }
+        let of_each = |keys: &[KeyRecord], action| {
+            let one = |key: &KeyRecord| event.one_of_many(action, AuditTarget::Key(key.facts.id));
+            keys.iter().map(one).collect::<Vec<_>>()
+        };
+        let events = [of_each(&revoked, "key.revoke"), of_each(&narrowed, "key.tenants.change")];
+        record(&transaction, events.into_iter().flatten()).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || {
             for (key, tokens) in ended {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use domain::access::permission::ApiKeysWrite;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::key::model::KeyChange;
 use domain::key::{KeyId, KeyRecord, KeyServers};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, QueryFilter};
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_server};
 use super::fault::store_fault;
@@ -49,6 +51,7 @@ impl SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: KeyChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, StoreFault> {
         use api_key::Column;
         let transaction = self.begin().await?;
@@ -88,11 +91,12 @@ impl SqlKeyStore {
         if found.rows_affected == 0 {
             return Ok(None); // and nothing above is kept
         }
-        let record = self.record(&transaction, grant, id).await?;
-        let end = record.as_ref().and_then(|record| record.facts.expires_at);
+        let changed = self.record(&transaction, grant, id).await?;
+        let end = changed.as_ref().and_then(|record| record.facts.expires_at);
         let tokens = tokens(&transaction, grant, id, end).await?;
+        record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || cache.changed(id, &tokens)).await?;
-        Ok(record)
+        Ok(changed)
     }
 }

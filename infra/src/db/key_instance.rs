@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use domain::access::permission::InstanceKeys;
 use domain::access::{Grant, SystemScope};
+use domain::audit::AuditEvent;
 use domain::id::OrganizationId;
 use domain::key::instance::InstanceKeyStore;
 use domain::key::port::{KeyFilter, KeyPosition, Revoked};
@@ -52,9 +53,12 @@ impl InstanceKeyStore for SqlKeyStore {
         grant: &Grant<InstanceKeys>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
         let Some(found) = self.get_any(grant, id).await? else { return Ok(None) };
-        let scope = SystemScope::new(found.facts.organization.id, REASON);
-        self.revoke_key(&scope, id, grant.user().id, at).await
+        let organization = found.facts.organization.id;
+        // Not the instance admin's own organization: it is the key's whose log must tell.
+        let event = AuditEvent { organization: Some(organization), ..event };
+        self.revoke_key(&SystemScope::new(organization, REASON), id, grant.user().id, at, event).await
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::access::permission::ApiKeysWrite;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::key::port::{EARLIER_MAX, RotateFault, Rotation};
 use domain::key::{Digest, KeyId, KeyRecord};
 use domain::store::StoreFault;
@@ -86,6 +87,7 @@ impl SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         rotation: Rotation,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, RotateFault> {
         use api_key_digest::Column;
         let Rotation { digest, prefix, at, earlier_end } = rotation;
@@ -134,6 +136,7 @@ impl SqlKeyStore {
         insert_token(&transaction, grant, id, NewToken { issue, digest, at, root: &self.root })
             .await
             .map_err(|error| RotateFault::Write(write_fault(error, "id")))?;
+        super::audit::record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || {
             cache.revoked(id, &over);

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use domain::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use domain::access::rehearse::{Ended, KeyStanding};
 use domain::access::{Grant, TenantScope, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::{ServerId, UserId};
 use domain::key::model::{KeyChange, NewKey};
 use domain::key::port::{
@@ -23,6 +24,7 @@ use sea_orm::{
     RelationTrait, TransactionTrait,
 };
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_tenant, membership, server, user};
 use super::fault::{store_fault, write_fault};
@@ -69,6 +71,7 @@ impl SqlKeyStore {
         id: KeyId,
         by: UserId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
         let transaction = self.begin().await?;
         let marked = scoped::update::<api_key::Entity>(scope)
@@ -85,11 +88,15 @@ impl SqlKeyStore {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let record = self.record(&transaction, scope, id).await?;
+        let revoked = self.record(&transaction, scope, id).await?;
+        let newly = marked.rows_affected > 0;
+        if newly {
+            record(&transaction, [event]).await?;
+        }
         let cache = Arc::clone(&self.cache);
         // Only after the commit: an entry that is read again before it would be the old one.
         commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
-        Ok(record.map(|record| Revoked { record, newly: marked.rows_affected > 0 }))
+        Ok(revoked.map(|record| Revoked { record, newly }))
     }
 
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
@@ -99,7 +106,13 @@ impl SqlKeyStore {
 
 #[async_trait]
 impl KeyStore for SqlKeyStore {
-    async fn insert(&self, grant: &Grant<ApiKeysWrite>, key: NewKey, digest: Digest) -> Result<KeyRecord, WriteFault> {
+    async fn insert(
+        &self,
+        grant: &Grant<ApiKeysWrite>,
+        key: NewKey,
+        digest: Digest,
+        event: AuditEvent,
+    ) -> Result<KeyRecord, WriteFault> {
         let transaction = self.begin().await?;
         let text_id = key.id.as_token_part().to_owned();
         let (rate_requests, rate_seconds) = rate_columns(key.rate_limit);
@@ -133,9 +146,10 @@ impl KeyStore for SqlKeyStore {
             .map_err(|error| write_fault(error, "id"))?;
         insert_servers(&transaction, grant, key.id, &key.servers).await?;
         add_tenants(&transaction, grant, key.id, &key.tenants).await?;
-        let record = self.record(&transaction, grant, key.id).await?;
+        let stored = self.record(&transaction, grant, key.id).await?;
+        record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
-        record.ok_or_else(|| StoreFault::Corrupt("a key that was just stored is not there".to_owned()).into())
+        stored.ok_or_else(|| StoreFault::Corrupt("a key that was just stored is not there".to_owned()).into())
     }
 
     async fn get(&self, grant: &Grant<ApiKeysRead>, id: KeyId) -> Result<Option<KeyRecord>, StoreFault> {
@@ -184,8 +198,9 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: KeyChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, StoreFault> {
-        self.change_key(grant, id, change).await
+        self.change_key(grant, id, change, event).await
     }
 
     async fn rotate(
@@ -193,8 +208,9 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         rotation: Rotation,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, RotateFault> {
-        self.rotate_key(grant, id, rotation).await
+        self.rotate_key(grant, id, rotation, event).await
     }
 
     async fn change_tenants(
@@ -202,6 +218,7 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         change: TenantsChange,
+        event: AuditEvent,
     ) -> Result<Option<KeyRecord>, TenantsFault> {
         use api_key::Column;
         let transaction = self.begin().await?;
@@ -234,12 +251,13 @@ impl KeyStore for SqlKeyStore {
                 add_tenants(&transaction, grant, id, add).await?;
             }
         }
-        let record = self.record(&transaction, grant, id).await?;
-        let end = record.as_ref().and_then(|record| record.facts.expires_at);
+        let changed = self.record(&transaction, grant, id).await?;
+        let end = changed.as_ref().and_then(|record| record.facts.expires_at);
         let tokens = tokens(&transaction, grant, id, end).await?;
+        record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || cache.changed(id, &tokens)).await?;
-        Ok(record)
+        Ok(changed)
     }
 
     async fn revoke(
@@ -247,8 +265,9 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysWrite>,
         id: KeyId,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
-        self.revoke_key(grant, id, grant.user().id, at).await
+        self.revoke_key(grant, id, grant.user().id, at, event).await
     }
 
     async fn revoke_many(
@@ -256,8 +275,9 @@ impl KeyStore for SqlKeyStore {
         grant: &Grant<ApiKeysAdminister>,
         which: &KeysOf,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<RevokedMany, StoreFault> {
-        self.revoke_keys_of(grant, which, at).await
+        self.revoke_keys_of(grant, which, at, event).await
     }
 
     async fn servers_named(

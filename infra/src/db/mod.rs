@@ -29,7 +29,7 @@ mod tenants;
 pub use access::SqlAccess;
 pub use accounts::SqlAccounts;
 pub use advisory::Held;
-pub use audit::{AuditRow, SqlAuditRows};
+pub use audit::SqlAuditRows;
 pub use connect::{ConnectFault, Database, DatabaseKind, DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::store_fault;
 pub use groups::SqlGroups;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::AccessAdminister;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::{OrganizationId, PolicyId, ServerId, UserId};
 use domain::page::{Page, PageRequest};
 use domain::policy::port::{PolicyChange, PolicyStore, UnknownParts};
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::Database;
 use super::access::{Parts, parts};
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{group, membership, policy, policy_resource, policy_subject, server};
 use super::fault::{store_fault, write_fault};
@@ -56,7 +58,14 @@ impl SqlPolicies {
         Ok(with_parts(db, scope, row.into_iter().collect()).await?.pop())
     }
 
-    async fn commit(&self, transaction: DatabaseTransaction, organization: OrganizationId) -> Result<(), StoreFault> {
+    /// Records the change, commits both, and forgets what was remembered.
+    async fn commit(
+        &self,
+        transaction: DatabaseTransaction,
+        organization: OrganizationId,
+        event: AuditEvent,
+    ) -> Result<(), StoreFault> {
+        record(&transaction, [event]).await?;
         let cache = Arc::clone(&self.cache);
         commit_then(transaction, move || cache.changed(organization)).await
     }
@@ -263,10 +272,15 @@ impl PolicyStore for SqlPolicies {
         })
     }
 
-    async fn insert(&self, grant: &Grant<AccessAdminister>, policy: &Policy) -> Result<(), WriteFault> {
+    async fn insert(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        policy: &Policy,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         insert_policy(&transaction, grant, policy).await?;
-        Ok(self.commit(transaction, grant.organization_id()).await?)
+        Ok(self.commit(transaction, grant.organization_id(), event).await?)
     }
 
     async fn get(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Option<Policy>, StoreFault> {
@@ -297,6 +311,7 @@ impl PolicyStore for SqlPolicies {
         grant: &Grant<AccessAdminister>,
         id: PolicyId,
         change: PolicyChange,
+        event: AuditEvent,
     ) -> Result<Option<Policy>, WriteFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         if let Some(name) = &change.name {
@@ -319,11 +334,16 @@ impl PolicyStore for SqlPolicies {
             insert_resources(&transaction, grant, id, resources).await?;
         }
         let policy = self.read(&transaction, grant, id).await?;
-        self.commit(transaction, grant.organization_id()).await?;
+        self.commit(transaction, grant.organization_id(), event).await?;
         Ok(policy)
     }
 
-    async fn delete(&self, grant: &Grant<AccessAdminister>, id: PolicyId) -> Result<Option<Policy>, StoreFault> {
+    async fn delete(
+        &self,
+        grant: &Grant<AccessAdminister>,
+        id: PolicyId,
+        event: AuditEvent,
+    ) -> Result<Option<Policy>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(policy) = self.read(&transaction, grant, id).await? else { return Ok(None) };
         delete_subjects(&transaction, grant, id).await?;
@@ -333,7 +353,7 @@ impl PolicyStore for SqlPolicies {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        self.commit(transaction, grant.organization_id()).await?;
+        self.commit(transaction, grant.organization_id(), event).await?;
         Ok(Some(policy))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{ServersRead, ServersWrite};
 use domain::access::{Grant, SystemScope, WithinOrganization};
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::egress::VettedUrl;
 use domain::id::{OrganizationId, ServerId};
 use domain::page::{Page, PageRequest};
@@ -18,6 +19,7 @@ use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySel
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Database;
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::server;
 use super::fault::{store_fault, write_fault};
@@ -100,25 +102,30 @@ fn named(servers: Select<server::Entity>, name: &ServerName) -> Select<server::E
 
 #[async_trait]
 impl ServerStore for SqlServers {
-    async fn insert(&self, grant: &Grant<ServersWrite>, record: &ServerRecord) -> Result<(), WriteFault> {
-        let place = ServerPlace { organization: grant.organization_id(), server: record.id };
-        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &record.auth {
+    async fn insert(
+        &self,
+        grant: &Grant<ServersWrite>,
+        server: &ServerRecord,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault> {
+        let place = ServerPlace { organization: grant.organization_id(), server: server.id };
+        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &server.auth {
             UpstreamAuth::None => (None, None, None),
             UpstreamAuth::Bearer(secret) => (None, None, Some(secret)),
             UpstreamAuth::Header { name, value } => (Some(name), None, Some(value)),
             UpstreamAuth::Basic { username, password } => (None, Some(username), Some(password)),
         };
-        let categories = serde_json::to_string(&record.categories)
+        let categories = serde_json::to_string(&server.categories)
             .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
-        let (rate_requests, rate_seconds) = rate_columns(record.rate_limit);
+        let (rate_requests, rate_seconds) = rate_columns(server.rate_limit);
         let row = server::ActiveModel {
-            id: ActiveValue::Set(record.id.as_uuid()),
+            id: ActiveValue::Set(server.id.as_uuid()),
             organization_id: ActiveValue::NotSet,
-            slug: ActiveValue::Set(record.slug.to_string()),
-            name: ActiveValue::Set(record.name.to_string()),
-            description: ActiveValue::Set(record.description.as_ref().map(ToString::to_string)),
-            url: ActiveValue::Set(record.url.as_url().to_string()),
-            auth_kind: ActiveValue::Set(record.auth.kind().as_str().to_owned()),
+            slug: ActiveValue::Set(server.slug.to_string()),
+            name: ActiveValue::Set(server.name.to_string()),
+            description: ActiveValue::Set(server.description.as_ref().map(ToString::to_string)),
+            url: ActiveValue::Set(server.url.as_url().to_string()),
+            auth_kind: ActiveValue::Set(server.auth.kind().as_str().to_owned()),
             auth_header: ActiveValue::Set(header.map(str::to_owned)),
             auth_username: ActiveValue::Set(username.map(str::to_owned)),
             auth_sealed: ActiveValue::Set(
@@ -128,16 +135,18 @@ impl ServerStore for SqlServers {
                     .map_err(|error| StoreFault::Broken(Box::new(error)))?,
             ),
             categories: ActiveValue::Set(categories),
-            created_at: ActiveValue::Set(record.created_at.as_micros()),
+            created_at: ActiveValue::Set(server.created_at.as_micros()),
             archived_at: ActiveValue::Set(None),
             rate_requests: ActiveValue::Set(rate_requests),
             rate_seconds: ActiveValue::Set(rate_seconds),
         };
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         scoped::insert::<server::Entity, _>(grant, [row])
-            .exec_without_returning(self.db.writer())
+            .exec_without_returning(&transaction)
             .await
             .map_err(|error| write_fault(error, "slug"))?;
-        Ok(())
+        record(&transaction, [event]).await?;
+        Ok(transaction.commit().await.map_err(store_fault)?)
     }
 
     async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
@@ -177,16 +186,20 @@ impl ServerStore for SqlServers {
         grant: &Grant<ServersWrite>,
         name: &ServerName,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<SharedServer>, StoreFault> {
         let Some(found) = self.read(grant, name).await? else { return Ok(None) };
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        scoped::update::<server::Entity>(grant)
+        let archived = scoped::update::<server::Entity>(grant)
             .filter(server::Column::Id.eq(found.id.as_uuid()))
             .filter(server::Column::ArchivedAt.is_null())
             .col_expr(server::Column::ArchivedAt, at.as_micros().into())
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
+        if archived.rows_affected > 0 {
+            record(&transaction, [event.about(AuditTarget::Server(found.id))]).await?;
+        }
         let (cache, changed) = (Arc::clone(&self.cache), Arc::clone(&found));
         commit_then(transaction, move || cache.changed(&changed)).await?;
         self.read(grant, &ServerName::Id(found.id)).await

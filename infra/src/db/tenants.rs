@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::SystemScope;
+use domain::audit::AuditEvent;
 use domain::id::{TenantOrgId, TenantUserId};
 use domain::key::KeyFacts;
 use domain::store::StoreFault;
 use domain::tenant::port::TenantDirectory;
-use domain::tenant::{Presence, Standing, TenantClaim, TenantText};
+use domain::tenant::{Presence, Standing, Tenant, TenantClaim, TenantText};
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter, TransactionTrait};
 use uuid::Uuid;
 
 use super::Database;
+use super::audit::record;
 use super::entity::{api_key_tenant, tenant_org, tenant_user};
 use super::fault::store_fault;
 use super::scoped;
@@ -149,12 +151,12 @@ impl TenantDirectory for SqlTenants {
         Ok(standing)
     }
 
-    async fn create(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault> {
+    async fn create(&self, key: &KeyFacts, claim: &TenantClaim, event: AuditEvent) -> Result<Standing, StoreFault> {
         let TenantClaim::Below { org, user } = claim else { return self.read(key, claim).await };
         let scope = SystemScope::new(key.organization.id, "the key's scope is being made");
         let now = SystemClock.now().as_micros();
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        let mut under = Uuid::nil();
+        let (mut under, mut created) = (Uuid::nil(), 0);
         if let Some(org) = org {
             let row = tenant_org::ActiveModel {
                 id: ActiveValue::Set(TenantOrgId::new().as_uuid()),
@@ -165,17 +167,18 @@ impl TenantDirectory for SqlTenants {
             };
             // Two first uses at once both insert; one of them finds the other's row.
             let unique = [tenant_org::Column::OrganizationId, tenant_org::Column::ExternalId];
-            scoped::insert::<tenant_org::Entity, _>(&scope, [row])
+            created += scoped::insert::<tenant_org::Entity, _>(&scope, [row])
                 .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
                 .exec_without_returning(&transaction)
                 .await
                 .map_err(store_fault)?;
             under = parent(Some(find_org(&transaction, &scope, org).await?)).unwrap_or_default();
         }
+        let user_id = TenantUserId::new();
         if let Some(user) = user {
             use tenant_user::Column;
             let row = tenant_user::ActiveModel {
-                id: ActiveValue::Set(TenantUserId::new().as_uuid()),
+                id: ActiveValue::Set(user_id.as_uuid()),
                 organization_id: ActiveValue::NotSet,
                 tenant_org_id: ActiveValue::Set(under),
                 external_id: ActiveValue::Set(user.as_str().to_owned()),
@@ -183,11 +186,19 @@ impl TenantDirectory for SqlTenants {
                 suspended_at: ActiveValue::Set(None),
             };
             let unique = [Column::OrganizationId, Column::TenantOrgId, Column::ExternalId];
-            scoped::insert::<tenant_user::Entity, _>(&scope, [row])
+            created += scoped::insert::<tenant_user::Entity, _>(&scope, [row])
                 .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
                 .exec_without_returning(&transaction)
                 .await
                 .map_err(store_fault)?;
+        }
+        if created > 0 {
+            // Whoever created something created the user, if there is one: below an org that was just made nobody was.
+            let tenant = Tenant::Below {
+                org: org.clone().map(|org| (TenantOrgId::from_uuid(under), org)),
+                user: user.clone().map(|user| (user_id, user)),
+            };
+            record(&transaction, [AuditEvent { tenant, ..event }]).await?;
         }
         transaction.commit().await.map_err(store_fault)?;
         self.standing(key, claim).await

@@ -62,9 +62,8 @@ pub async fn create_access_policy(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?.parse()?;
     let policy = to_the_end(async move {
-        let policy = services.policies.create(&allowed, request).await?;
-        services.audit.record_durably(allowed.event("policy.create", AuditTarget::Policy(policy.id))).await?;
-        Ok(policy)
+        let event = allowed.event("policy.create", AuditTarget::Organization);
+        Ok(services.policies.create(&allowed, request, event).await?)
     })
     .await?;
     Ok(HttpResponse::Created().json(PolicyShape::from(&policy)))

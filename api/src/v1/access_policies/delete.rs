@@ -31,9 +31,8 @@ pub async fn delete_access_policy(
 ) -> Result<HttpResponse, Problem> {
     let id = named(&id)?;
     let policy = to_the_end(async move {
-        let policy = services.policies.delete(&allowed, id).await?;
-        services.audit.record_durably(allowed.event("policy.delete", AuditTarget::Policy(id))).await?;
-        Ok(policy)
+        let event = allowed.event("policy.delete", AuditTarget::Policy(id));
+        Ok(services.policies.delete(&allowed, id, event).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(PolicyShape::from(&policy)))

@@ -64,9 +64,8 @@ pub async fn update_access_policy(
     let id = named(&id)?;
     let change = body.read().await?.parse()?;
     let policy = to_the_end(async move {
-        let policy = services.policies.change(&allowed, id, change).await?;
-        services.audit.record_durably(allowed.event("policy.change", AuditTarget::Policy(id))).await?;
-        Ok(policy)
+        let event = allowed.event("policy.change", AuditTarget::Policy(id));
+        Ok(services.policies.change(&allowed, id, change, event).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(PolicyShape::from(&policy)))

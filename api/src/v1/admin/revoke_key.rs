@@ -36,18 +36,13 @@ pub async fn revoke_instance_api_key(
     let key = named(&id)?;
     let began = Instant::now();
     let (view, ms) = to_the_end(async move {
-        let revoked = services.instance_keys.revoke(&allowed, key).await;
+        let event = AuditEvent {
+            reason: Some("by an instance admin".to_owned()),
+            ..allowed.event("key.revoke", AuditTarget::Key(key))
+        };
+        let revoked = services.instance_keys.revoke(&allowed, key, event).await;
         let revoked = allowed.noted(&services, AuditTarget::Key(key), revoked).await?;
         let ms = began.elapsed().as_secs_f64() * 1000.0;
-        if revoked.newly {
-            let event = AuditEvent {
-                // The key's, not the instance admin's own: it is that organization's log that must tell.
-                organization: Some(revoked.record.facts.organization.id),
-                reason: Some("by an instance admin".to_owned()),
-                ..allowed.event("key.revoke", AuditTarget::Key(key))
-            };
-            services.audit.record_durably(event).await?;
-        }
         Ok((services.keys.view(revoked.record).await?, ms))
     })
     .await?;

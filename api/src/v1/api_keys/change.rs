@@ -100,9 +100,9 @@ pub async fn change_api_key(
     let key = named(&id)?;
     let request = body.read().await?.parse()?;
     let view = to_the_end(async move {
-        let changed = services.keys.change(&allowed, key, request).await;
+        let event = allowed.event("key.change", AuditTarget::Key(key));
+        let changed = services.keys.change(&allowed, key, request, event).await;
         let record = allowed.noted(&services, AuditTarget::Key(key), changed).await?;
-        services.audit.record_durably(allowed.event("key.change", AuditTarget::Key(key))).await?;
         Ok(services.keys.view(record).await?)
     })
     .await?;

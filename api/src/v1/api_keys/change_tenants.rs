@@ -79,9 +79,9 @@ pub async fn change_api_key_tenants(
     let key = named(&id)?;
     let change = body.read().await?.parse()?;
     let view = to_the_end(async move {
-        let changed = services.keys.change_tenants(&allowed, key, change).await;
+        let event = allowed.event("key.tenants.change", AuditTarget::Key(key));
+        let changed = services.keys.change_tenants(&allowed, key, change, event).await;
         let record = allowed.noted(&services, AuditTarget::Key(key), changed).await?;
-        services.audit.record_durably(allowed.event("key.tenants.change", AuditTarget::Key(key))).await?;
         Ok(services.keys.view(record).await?)
     })
     .await?;

@@ -182,8 +182,8 @@ pub async fn create_api_key(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?.parse()?;
     let created = to_the_end(async move {
-        let CreatedKey { record, token } = services.keys.create(&allowed, request).await?;
-        services.audit.record_durably(allowed.event("key.create", AuditTarget::Key(record.facts.id))).await?;
+        let event = allowed.event("key.create", AuditTarget::Organization);
+        let CreatedKey { record, token } = services.keys.create(&allowed, request, event).await?;
         let view = services.keys.view(record).await?;
         Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
     })

@@ -38,9 +38,9 @@ pub async fn replace_api_key_tenants(
     let tenants = body.read().await?.parse("tenants", &mut errors);
     let tenants = tenants.filter(|_| errors.0.is_empty()).ok_or(errors)?;
     let view = to_the_end(async move {
-        let changed = services.keys.change_tenants(&allowed, key, TenantsChange::Replace(tenants)).await;
+        let event = allowed.event("key.tenants.replace", AuditTarget::Key(key));
+        let changed = services.keys.change_tenants(&allowed, key, TenantsChange::Replace(tenants), event).await;
         let record = allowed.noted(&services, AuditTarget::Key(key), changed).await?;
-        services.audit.record_durably(allowed.event("key.tenants.replace", AuditTarget::Key(key))).await?;
         Ok(services.keys.view(record).await?)
     })
     .await?;

@@ -35,12 +35,10 @@ pub async fn revoke_api_key(
     let key = named(&id)?;
     let began = Instant::now();
     let (view, ms) = to_the_end(async move {
-        let revoked = services.keys.revoke(&allowed, key).await;
+        let event = allowed.event("key.revoke", AuditTarget::Key(key));
+        let revoked = services.keys.revoke(&allowed, key, event).await;
         let revoked = allowed.noted(&services, AuditTarget::Key(key), revoked).await?;
         let ms = began.elapsed().as_secs_f64() * 1000.0;
-        if revoked.newly {
-            services.audit.record_durably(allowed.event("key.revoke", AuditTarget::Key(key))).await?;
-        }
         Ok((services.keys.view(revoked.record).await?, ms))
     })
     .await?;

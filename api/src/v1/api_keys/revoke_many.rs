@@ -5,7 +5,7 @@ use std::time::Instant;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::ApiKeysAdminister;
-use domain::audit::{AuditEvent, AuditTarget};
+use domain::audit::AuditTarget;
 use domain::field::FieldErrors;
 use domain::key::KeyRecord;
 use domain::key::port::KeysOf;
@@ -115,23 +115,9 @@ pub async fn revoke_api_keys(
     let which = body.read().await?.parse()?;
     let began = Instant::now();
     let (done, ms) = to_the_end(async move {
-        let done = services.keys.revoke_many(&allowed, &which).await?;
+        let event = allowed.event("key.revoke", AuditTarget::Organization);
+        let done = services.keys.revoke_many(&allowed, &which, event).await?;
         let ms = began.elapsed().as_secs_f64() * 1000.0;
-        let event = |action| {
-            let allowed = &allowed;
-            move |key: &KeyRecord| allowed.event(action, AuditTarget::Key(key.facts.id))
-        };
-        let revoked = done.revoked.iter().map(event("key.revoke"));
-        let mut events: Vec<AuditEvent> =
-            revoked.chain(done.narrowed.iter().map(event("key.tenants.change"))).collect();
-        // Rows are written in order: when the last is on disk, all are.
-        let last = events.pop();
-        for event in events {
-            services.audit.record(event).await?;
-        }
-        if let Some(event) = last {
-            services.audit.record_durably(event).await?;
-        }
         Ok((done, ms))
     })
     .await?;

@@ -54,9 +54,9 @@ pub async fn rotate_api_key(
     let grace = body.read().await?.grace_seconds.map_or(Ok(Grace::default()), Grace::seconds);
     let grace = grace.map_err(|fault| FieldErrors::one("graceSeconds", fault))?;
     let rotated = to_the_end(async move {
-        let rotated = services.keys.rotate(&allowed, key, grace).await;
+        let event = allowed.event("key.rotate", AuditTarget::Key(key));
+        let rotated = services.keys.rotate(&allowed, key, grace, event).await;
         let CreatedKey { record, token } = allowed.noted(&services, AuditTarget::Key(key), rotated).await?;
-        services.audit.record_durably(allowed.event("key.rotate", AuditTarget::Key(key))).await?;
         let view = services.keys.view(record).await?;
         Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
     })

@@ -3,24 +3,16 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
-use domain::access::{Actor, MemberFacts};
-use domain::audit::{AuditActor, AuditEvent, AuditTarget};
 use domain::field::FieldErrors;
-use domain::organization::AccessClaims;
 use domain::organization::service::AccountFault;
-use domain::tenant::Tenant;
 use domain::text::{Email, InvalidText};
-use domain::time::{Clock, SystemClock};
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::sync::Arc;
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
-use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
@@ -60,52 +52,12 @@ pub async fn log_in(
     let email: Email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
     let (id, inside) = (request_id(&request), services.clone());
     let session = to_the_end(async move {
-        let opened = inside.accounts.login(&email, password, organization.as_deref()).await;
+        let opened = inside.accounts.login(&email, password, organization.as_deref(), id).await;
         if matches!(opened, Err(AccountFault::Unauthenticated)) {
             inside.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
         }
-        let session = opened?;
-        record(&inside, id, &session.member, "session.open", AuditTarget::User(session.member.user.id)).await?;
-        Ok(session)
+        Ok(opened?)
     })
     .await?;
     Ok(respond(&services, StatusCode::OK, &session))
-}
-
-/// Records what a person did before they had a scope.
-pub(super) async fn record(
-    services: &Services,
-    request_id: Option<Uuid>,
-    member: &MemberFacts,
-    action: &'static str,
-    target: AuditTarget,
-) -> Result<(), Problem> {
-    let actor = AuditActor::Proven(Actor::Member(Arc::new(member.clone())));
-    let event = AuditEvent {
-        organization: Some(member.organization.id),
-        target,
-        tenant: Tenant::Owner,
-        request_id,
-        ..AuditEvent::unproven(actor, action, SystemClock.now())
-    };
-    Ok(services.audit.record_durably(event).await?)
-}
-
-/// Records what became of a session that is known by its refresh token alone.
-pub(super) async fn record_claims(
-    services: &Services,
-    request_id: Option<Uuid>,
-    claims: AccessClaims,
-    action: &'static str,
-    refused: bool,
-) -> Result<(), Problem> {
-    let event = AuditEvent {
-        organization: Some(claims.organization),
-        target: AuditTarget::User(claims.user),
-        tenant: Tenant::Owner,
-        request_id,
-        ..AuditEvent::unproven(AuditActor::User(claims.user), action, SystemClock.now())
-    };
-    let event = if refused { event.refused(Code::Unauthenticated.as_str()) } else { event };
-    Ok(services.audit.record_durably(event).await?)
 }

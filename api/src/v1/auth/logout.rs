@@ -4,7 +4,6 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
 
 use super::cookie;
-use super::login::record_claims;
 use crate::authenticate::request_id;
 use crate::compose::Services;
 use crate::problem::Problem;
@@ -24,10 +23,8 @@ pub async fn log_out(request: HttpRequest, services: Data<Services>) -> Result<H
     if let Some(token) = cookie::presented(&request) {
         let (id, inside) = (request_id(&request), services.clone());
         to_the_end(async move {
-            match inside.accounts.logout(&token).await? {
-                Some(claims) => record_claims(&inside, id, claims, "session.close", false).await,
-                None => Ok(()),
-            }
+            inside.accounts.logout(&token, id).await?;
+            Ok(())
         })
         .await?;
     }

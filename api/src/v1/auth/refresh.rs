@@ -3,11 +3,9 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
-use domain::audit::AuditTarget;
 use domain::organization::service::AccountFault;
 
 use super::cookie;
-use super::login::{record, record_claims};
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
 use crate::code::Code;
@@ -30,17 +28,9 @@ pub async fn refresh(request: HttpRequest, services: Data<Services>) -> Result<H
     let token = cookie::presented(&request).ok_or_else(|| Problem::new(Code::Unauthenticated))?;
     let (id, inside) = (request_id(&request), services.clone());
     let session = to_the_end(async move {
-        let refreshed = inside.accounts.refresh(&token).await;
-        match &refreshed {
-            Ok(session) => {
-                let target = AuditTarget::User(session.member.user.id);
-                record(&inside, id, &session.member, "session.refresh", target).await?;
-            }
-            Err(AccountFault::Reused(claims)) => record_claims(&inside, id, *claims, "session.reuse", true).await?,
-            Err(AccountFault::Unauthenticated) => {
-                inside.audit.count_anonymous("session.refresh", "unknown or ended refresh token");
-            }
-            Err(AccountFault::BootstrapToken | AccountFault::Write(_) | AccountFault::NoRandomness(_)) => {}
+        let refreshed = inside.accounts.refresh(&token, id).await;
+        if matches!(refreshed, Err(AccountFault::Unauthenticated)) {
+            inside.audit.count_anonymous("session.refresh", "unknown or ended refresh token");
         }
         Ok(refreshed?)
     })

@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
-use domain::audit::AuditTarget;
 use domain::field::FieldErrors;
 use domain::organization::Password;
 use domain::organization::service::SignUp;
@@ -12,8 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::SessionShape;
-use super::{login, shapes};
+use super::shapes::{self, SessionShape};
 use crate::authenticate::request_id;
 use crate::compose::Services;
 use crate::extract::Body;
@@ -94,11 +92,6 @@ pub async fn sign_up(
 ) -> Result<HttpResponse, Problem> {
     let sign_up = body.read().await?.parse()?;
     let (id, inside) = (request_id(&request), services.clone());
-    let session = to_the_end(async move {
-        let session = inside.accounts.sign_up(sign_up).await?;
-        login::record(&inside, id, &session.member, "organization.create", AuditTarget::Organization).await?;
-        Ok(session)
-    })
-    .await?;
+    let session = to_the_end(async move { Ok(inside.accounts.sign_up(sign_up, id).await?) }).await?;
     Ok(shapes::respond(&services, StatusCode::CREATED, &session))
 }

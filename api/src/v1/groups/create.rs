@@ -62,9 +62,8 @@ pub async fn create_group(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?.parse()?;
     let group = to_the_end(async move {
-        let group = services.policies.create_group(&allowed, request).await?;
-        services.audit.record_durably(allowed.event("group.create", AuditTarget::Group(group.id))).await?;
-        Ok(group)
+        let event = allowed.event("group.create", AuditTarget::Organization);
+        Ok(services.policies.create_group(&allowed, request, event).await?)
     })
     .await?;
     Ok(HttpResponse::Created().json(GroupShape::from(&group)))

@@ -31,9 +31,8 @@ pub async fn delete_group(
 ) -> Result<HttpResponse, Problem> {
     let id = named(&id)?;
     let group = to_the_end(async move {
-        let group = services.policies.delete_group(&allowed, id).await?;
-        services.audit.record_durably(allowed.event("group.delete", AuditTarget::Group(id))).await?;
-        Ok(group)
+        let event = allowed.event("group.delete", AuditTarget::Group(id));
+        Ok(services.policies.delete_group(&allowed, id, event).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(GroupShape::from(&group)))

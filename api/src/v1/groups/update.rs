@@ -72,9 +72,8 @@ pub async fn update_group(
     let id = named(&id)?;
     let change = body.read().await?.parse()?;
     let group = to_the_end(async move {
-        let group = services.policies.change_group(&allowed, id, change).await?;
-        services.audit.record_durably(allowed.event("group.change", AuditTarget::Group(id))).await?;
-        Ok(group)
+        let event = allowed.event("group.change", AuditTarget::Group(id));
+        Ok(services.policies.change_group(&allowed, id, change, event).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(GroupShape::from(&group)))

@@ -32,10 +32,9 @@ pub async fn archive_mcp_server(
 ) -> Result<HttpResponse, Problem> {
     let name = ServerName::parse(&server).ok_or_else(|| Problem::from(Denied::ServerNotFound))?;
     let server = to_the_end(async move {
-        let archived = services.servers.archive(&allowed, &name).await;
-        let server = allowed.noted(&services, AuditTarget::Organization, archived).await?;
-        services.audit.record_durably(allowed.event("server.archive", AuditTarget::Server(server.id))).await?;
-        Ok(server)
+        let event = allowed.event("server.archive", AuditTarget::Organization);
+        let archived = services.servers.archive(&allowed, &name, event).await;
+        allowed.noted(&services, AuditTarget::Organization, archived).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(ServerShape::from(&server)))

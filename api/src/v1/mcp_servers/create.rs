@@ -250,9 +250,8 @@ pub async fn create_mcp_server(
 ) -> Result<HttpResponse, Problem> {
     let request = body.read().await?.parse(&services.egress)?;
     let server = to_the_end(async move {
-        let server = services.servers.register(&allowed, request).await?;
-        services.audit.record_durably(allowed.event("server.create", AuditTarget::Server(server.id))).await?;
-        Ok(server)
+        let event = allowed.event("server.create", AuditTarget::Organization);
+        Ok(services.servers.register(&allowed, request, event).await?)
     })
     .await?;
     Ok(HttpResponse::Created().json(ServerShape::from(&server)))

@@ -1,0 +1,121 @@
+//! A change and its row in the audit log take place together, or not at all.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use support::{App, Organization, Store, Upstream};
+
+/// Rows of changes cannot be written while it stands; those of decisions can, whose actions are permissions.
+async fn refuse_changes(app: &App, store: Store, refuse: bool) {
+    let sql = match (store, refuse) {
+        (Store::Sqlite, true) => {
+            "CREATE TRIGGER refuse BEFORE INSERT ON audit_events WHEN NEW.action NOT LIKE '%:%' \
+             BEGIN SELECT RAISE(ABORT, 'refused by the test'); END"
+        }
+        (Store::Sqlite, false) => "DROP TRIGGER refuse",
+        (Store::Postgres, true) => "ALTER TABLE audit_events ADD CONSTRAINT refuse CHECK (action LIKE '%:%') NOT VALID",
+        (Store::Postgres, false) => "ALTER TABLE audit_events DROP CONSTRAINT refuse",
+    };
+    app.sql().await.execute_unprepared(sql).await.expect("a statement");
+}
+
+/// What can be seen of an organization from outside.
+async fn seen(acme: &Organization) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for path in ["/api/v1/api-keys", "/api/v1/api-keys?revoked=true", "/api/v1/mcp-servers"] {
+        let mut list = acme.owner().get(path).await.expect(200);
+        for item in list["items"].as_array_mut().expect("items") {
+            // Noted once a minute, by whoever uses the key.
+            item["lastUsedAt"] = Value::Null;
+        }
+        seen.push(list);
+    }
+    seen
+}
+
+async fn actions(app: &App) -> BTreeMap<String, usize> {
+    app.settled().await;
+    let db = app.sql().await;
+    let all = Statement::from_string(db.get_database_backend(), "SELECT action FROM audit_events");
+    let mut actions = BTreeMap::new();
+    for row in db.query_all_raw(all).await.expect("rows") {
+        *actions.entry(row.try_get::<String>("", "action").expect("text")).or_default() += 1;
+    }
+    actions
+}
+
+async fn no_change_without_its_row(store: Store) {
+    let (app, upstream) = (App::on(store).await, Upstream::start());
+    let acme = app.organization("acme").await;
+    acme.server("up", &upstream.url("/echo")).await;
+    let (client, token) = (acme.client().await, acme.platform().await.token);
+    app.key(&token).mcp("up", "?org_id=globex&user_id=known", "ping", json!({})).await.expect(200);
+    let login = json!({"email": "owner@acme.example.com", "password": "correct horse battery"});
+    let cookie = async || {
+        let signed_in = app.anonymous().post("/api/v1/auth/login", &login).await;
+        signed_in.expect(200);
+        signed_in.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned()
+    };
+    let (kept, unused) = (cookie().await, cookie().await);
+    let before = seen(&acme).await;
+
+    refuse_changes(&app, store, true).await;
+    let (owner, key) = (acme.owner(), format!("/api/v1/api-keys/{}", client.id));
+    let tenants = json!({"users": ["marina"]});
+    let server = json!({"name": "other", "url": "https://a.example.com"});
+    let with = |cookie: &str| app.anonymous().and("cookie", cookie);
+    let answers = [
+        owner.post("/api/v1/api-keys", &json!({"name": "x"})).await,
+        owner.with_body(Method::PUT, &format!("{key}/tenants"), &tenants).await,
+        owner.delete(&key).await,
+        owner.post("/api/v1/mcp-servers", &server).await,
+        owner.post("/api/v1/mcp-servers/up/archive", &json!({})).await,
+        app.anonymous().post("/api/v1/auth/login", &login).await,
+        with(&kept).post("/api/v1/auth/refresh", &json!({})).await,
+        with(&unused).post("/api/v1/auth/logout", &json!({})).await,
+        app.sign_up("initech", &json!({})).await,
+        app.key(&token).mcp("up", "?org_id=globex&user_id=new", "ping", json!({})).await,
+    ];
+    for answer in &answers {
+        assert!(answer.status >= 500, "{} answered {}", answer.asked, answer.status);
+    }
+    refuse_changes(&app, store, false).await;
+
+    assert_eq!(seen(&acme).await, before);
+    let rows = actions(&app).await;
+    assert_eq!((rows["key.create"], rows["server.create"], rows["session.open"], rows["tenant.create"]), (2, 1, 3, 1));
+    assert!(!rows.keys().any(|action| ["key.revoke", "server.archive", "session.close"].contains(&action.as_str())));
+    // Nothing was half done, so that all of it can be done now; and the key of the client was never cut.
+    app.key(&client.token).get("/api/v1/me").await.expect(200);
+    app.sign_up("initech", &json!({})).await.expect(201);
+    with(&kept).post("/api/v1/auth/refresh", &json!({})).await.expect(200);
+    with(&unused).post("/api/v1/auth/refresh", &json!({})).await.expect(200);
+    app.key(&token).mcp("up", "?org_id=globex&user_id=new", "ping", json!({})).await.expect(200);
+    assert_eq!(actions(&app).await["tenant.create"], 2);
+}
+
+#[tokio::test]
+async fn no_change_without_its_row_on_sqlite() {
+    no_change_without_its_row(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn no_change_without_its_row_on_postgres() {
+    no_change_without_its_row(Store::Postgres).await;
+}
+
+#[tokio::test]
+async fn what_changes_nothing_leaves_no_row() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    acme.server("up", "https://a.example.com").await;
+    let key = acme.solo().await;
+    for _ in 0..2 {
+        acme.revoke(&key.id).await;
+        acme.owner().post("/api/v1/mcp-servers/up/archive", &json!({})).await.expect(200);
+    }
+    let rows = actions(&app).await;
+    assert_eq!((rows["key.revoke"], rows["server.archive"]), (1, 1));
+}
