@@ -20,12 +20,13 @@ use infra::cache::KeyCache;
 use infra::cache::servers::ServerCache;
 use infra::cache::tenants::TenantCache;
 use infra::db::{
-    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants,
+    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
+use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
@@ -52,6 +53,10 @@ pub struct Services {
     pub audit: Arc<dyn AuditLog>,
     /// When keys were last used.
     pub last_used: LastUsed,
+    /// Counts calls, errors and latencies.
+    pub usage: UsageMeter,
+    /// Use, as it is kept.
+    pub usage_store: SqlUsage,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
     /// Assertions and credentials, ready to send.
@@ -78,6 +83,9 @@ pub struct Background {
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
+    usage_writer: tokio::task::JoinHandle<()>,
+    usage: UsageMeter,
+    usage_store: SqlUsage,
     database: Database,
 }
 
@@ -106,6 +114,8 @@ impl Services {
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let usage = UsageMeter::new(settings.cache_entries);
+        let usage_store = SqlUsage::new(database.clone());
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), tenants, SystemClock),
@@ -129,6 +139,8 @@ impl Services {
             directory: servers,
             audit: Arc::new(audit),
             last_used: last_used.clone(),
+            usage: usage.clone(),
+            usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             passports: Passports::new(
                 AssertionSigner::derive(root),
@@ -148,6 +160,9 @@ impl Services {
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
+            usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
+            usage,
+            usage_store,
             database,
         };
         (services, background)
@@ -163,6 +178,15 @@ impl Background {
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {
                 break;
+            }
+        }
+        self.usage_writer.abort();
+        for _ in 0..3 {
+            match self.usage.flush(&self.usage_store).await {
+                Ok(()) => break,
+                Err(fault) => {
+                    tracing::error!(error = &fault as &dyn std::error::Error, "use of keys could not be written");
+                }
             }
         }
         drop(services);

@@ -22,3 +22,4 @@ mod sessions;
 mod stores;
 mod tenancy;
 mod tenancy_model;
+mod usage;

@@ -25,7 +25,7 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         }
         "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
         "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys"
-        | "list_mcp_servers" => none,
+        | "list_mcp_servers" | "get_usage" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])
@@ -51,6 +51,7 @@ fn permission(operation: &str) -> Option<&'static str> {
     match operation {
         "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
+        "get_usage" => Some("usage:read"),
         _ => None,
     }
 }

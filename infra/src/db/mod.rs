@@ -16,6 +16,7 @@ mod last_used;
 mod scoped;
 mod servers;
 mod tenants;
+mod usage;
 
 pub use accounts::SqlAccounts;
 pub use advisory::Held;
@@ -27,6 +28,7 @@ pub use keys::SqlKeyStore;
 pub use last_used::SqlLastUsed;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;
+pub use usage::SqlUsage;
 
 /// Rows per statement when a list is written; keeps within the databases' limits on parameters.
 const CHUNK: usize = 1000;
