@@ -25,12 +25,13 @@ use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
     Database, SqlAccess, SqlAccounts, SqlAuditRows, SqlGroups, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlPolicies,
-    SqlServers, SqlTenants,
+    SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
+use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
@@ -64,6 +65,10 @@ pub struct Services {
     pub audit: Arc<dyn AuditLog>,
     /// When keys were last used.
     pub last_used: LastUsed,
+    /// Counts calls, errors and latencies.
+    pub usage: UsageMeter,
+    /// Use, as it is kept.
+    pub usage_store: SqlUsage,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
     /// Assertions and credentials, ready to send.
@@ -90,6 +95,9 @@ pub struct Background {
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
+    usage_writer: tokio::task::JoinHandle<()>,
+    usage: UsageMeter,
+    usage_store: SqlUsage,
     database: Database,
 }
 
@@ -127,6 +135,8 @@ impl Services {
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let usage = UsageMeter::new(settings.cache_entries);
+        let usage_store = SqlUsage::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
         let key_directory = SqlKeyDirectory::new(database.clone(), key_cache, &fingerprint);
         let services = Arc::new(Self {
@@ -162,6 +172,8 @@ impl Services {
             ),
             audit: Arc::new(audit),
             last_used: last_used.clone(),
+            usage: usage.clone(),
+            usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             passports: Passports::new(
                 AssertionSigner::derive(root).with_previous(previous),
@@ -181,6 +193,9 @@ impl Services {
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
+            usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
+            usage,
+            usage_store,
             database,
         };
         (services, background)
@@ -196,6 +211,15 @@ impl Background {
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {
                 break;
+            }
+        }
+        self.usage_writer.abort();
+        for _ in 0..3 {
+            match self.usage.flush(&self.usage_store).await {
+                Ok(()) => break,
+                Err(fault) => {
+                    tracing::error!(error = &fault as &dyn std::error::Error, "use of keys could not be written");
+                }
             }
         }
         drop(services);

@@ -21,3 +21,4 @@ pub mod store;
 pub mod tenant;
 pub mod text;
 pub mod time;
+pub mod usage;

@@ -10,3 +10,4 @@ pub mod limit;
 pub mod seal;
 pub mod token;
 pub mod upstream;
+pub mod usage;

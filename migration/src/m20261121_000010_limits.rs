@@ -1,7 +1,9 @@
 //! Limits and use: a server's limit, calls per key, server and hour, and the answers to writes that may be repeated.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, binary, integer_null, string, string_len, text_null, tiny_integer, uuid};
+use sea_orm_migration::schema::{
+    big_integer, binary, integer_null, small_integer, string, string_len, text_null, uuid,
+};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
@@ -38,7 +40,7 @@ impl MigrationTrait for Migration {
                     .col(binary("digest"))
                     .col(binary("fingerprint"))
                     // 0 claimed, 1 answered, 2 ended and nobody knows how.
-                    .col(tiny_integer("state"))
+                    .col(small_integer("state"))
                     .col(integer_null("status"))
                     .col(text_null("body"))
                     .col(big_integer("created_at"))

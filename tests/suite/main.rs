@@ -30,3 +30,4 @@ mod sessions;
 mod stores;
 mod tenancy;
 mod tenancy_model;
+mod usage;

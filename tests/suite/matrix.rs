@@ -31,6 +31,7 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         | "get_health"
         | "get_ready"
         | "get_jwks"
+        | "get_usage"
         | "list_api_keys"
         | "list_mcp_servers"
         | "list_access_policies"
@@ -88,6 +89,7 @@ fn permission(operation: &str) -> Option<&'static str> {
         "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
+        "get_usage" => Some("usage:read"),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 mod forward;
 mod headers;
 mod idle;
+mod metered;
 pub mod passport;
 pub mod refusal;
 mod session;
@@ -25,6 +26,7 @@ use infra::upstream::Upstream;
 use percent_encoding::percent_decode_str;
 
 use self::idle::IdleClock;
+use self::metered::MeteredCall;
 use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
@@ -72,13 +74,18 @@ pub async fn handle(
         }
     };
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
+    let call = MeteredCall::begin(&services.usage, &admitted);
     let (problem, body) = match extract::read(payload, services.settings.body_limit).await {
         Err(problem) => (problem, None),
         Ok(body) => match forward::forward(&services, &line, &request, admitted, body.clone()).await {
-            Ok(response) => return response,
+            Ok(response) => {
+                call.answered(response.status());
+                return response;
+            }
             Err(problem) => (problem, Some(body)),
         },
     };
+    call.refused();
     // The decision to connect stands in the log already; that it came to nothing is another event.
     let mut event = AuditEvent::allowed(&scope, "mcp.forward", AuditTarget::Server(server), SystemClock.now());
     event.request_id = request_id(&request);

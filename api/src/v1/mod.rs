@@ -10,6 +10,7 @@ pub mod identity;
 pub mod mcp_servers;
 mod refusals;
 mod shapes;
+pub mod usage;
 
 pub use refusals::{BodyRefusals, PublicRefusals, Refusals};
 pub use shapes::{AnyOr, Items, PersonShape, time};

@@ -25,6 +25,7 @@ mod root_rotation;
 mod scoped;
 mod servers;
 mod tenants;
+mod usage;
 
 pub use access::SqlAccess;
 pub use accounts::SqlAccounts;
@@ -39,6 +40,7 @@ pub use last_used::SqlLastUsed;
 pub use policies::SqlPolicies;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;
+pub use usage::SqlUsage;
 
 /// Rows per statement when a list is written; keeps within the databases' limits on parameters.
 const CHUNK: usize = 1000;

@@ -1,0 +1,3 @@
+//! Use of keys and servers.
+
+pub mod get;
