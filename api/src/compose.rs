@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::audit::AuditLog;
+use domain::audit::port::AuditReader;
 use domain::egress::EgressPolicy;
 use domain::key::TokenKeys;
 use domain::key::service::KeyService;
@@ -19,11 +20,12 @@ use infra::cache::KeyCache;
 use infra::cache::servers::ServerCache;
 use infra::cache::tenants::TenantCache;
 use infra::db::{
-    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants,
+    Database, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlKeyDirectory, SqlKeyStore, SqlLastUsed,
+    SqlServers, SqlTenants,
 };
 use infra::last_used::LastUsed;
 use infra::seal::Sealer;
-use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
+use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
@@ -48,6 +50,12 @@ pub struct Services {
     pub directory: Arc<dyn ServerDirectory>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// The audit log, for those who read it.
+    pub audit_reader: Arc<dyn AuditReader>,
+    /// Writes checkpoints of the audit log.
+    pub checkpoints: SqlCheckpoints,
+    /// Signs checkpoints of the audit log.
+    pub checkpoint_signer: Arc<Ed25519CheckpointSigner>,
     /// When keys were last used.
     pub last_used: LastUsed,
     /// Assertions and credentials, ready to send.
@@ -71,6 +79,8 @@ pub struct Services {
 /// Work beside requests, to be ended in order.
 pub struct Background {
     audit: AuditWriter,
+    checkpoints: SqlCheckpoints,
+    signing: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
@@ -100,6 +110,9 @@ impl Services {
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
+        let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
+        let checkpoints =
+            SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
@@ -124,6 +137,9 @@ impl Services {
             servers: ServerService::new(Arc::<SqlServers>::clone(&servers) as Arc<dyn ServerStore>, SystemClock),
             directory: servers,
             audit: Arc::new(audit),
+            audit_reader: Arc::new(SqlAuditReader::new(database.clone())),
+            checkpoints: checkpoints.clone(),
+            checkpoint_signer,
             last_used: last_used.clone(),
             passports: Passports::new(
                 AssertionSigner::derive(root),
@@ -140,6 +156,8 @@ impl Services {
         });
         let background = Background {
             audit: audit_writer,
+            signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
+            checkpoints,
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
@@ -154,6 +172,7 @@ impl Background {
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {
         self.last_used.abort();
+        self.signing.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {
@@ -162,6 +181,7 @@ impl Background {
         }
         drop(services);
         self.audit.finished().await;
+        infra::checkpoints::close(&self.checkpoints).await;
         if let Err(fault) = self.database.close().await {
             tracing::error!(error = &fault as &dyn std::error::Error, "the database did not close well");
         }

@@ -28,6 +28,7 @@ pub struct TenantQuery {
     (name = "identity", description = "Who is calling."),
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
+    (name = "audit", description = "Who did what, and how it ended."),
     (name = "system", description = "Probes, and keys for upstream servers.")
 ))]
 struct Tags;

@@ -7,7 +7,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::v1::{api_keys, auth, identity, mcp_servers};
+use crate::v1::{api_keys, audit_events, auth, identity, mcp_servers};
 use crate::{gateway, layer, openapi, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
@@ -28,7 +28,9 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(api_keys::get::get_api_key)
         .service(api_keys::revoke::revoke_api_key)
         .service(api_keys::replace_tenants::replace_api_key_tenants)
-        .service(api_keys::change_tenants::change_api_key_tenants);
+        .service(api_keys::change_tenants::change_api_key_tenants)
+        .service(audit_events::export::export_audit_events)
+        .service(audit_events::list::list_audit_events);
 }
 
 /// What answers outside `/api`: probes, keys for upstream servers, and the document itself.

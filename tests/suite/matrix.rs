@@ -24,8 +24,17 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             (body, vec![])
         }
         "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
-        "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys"
-        | "list_mcp_servers" => none,
+        "refresh"
+        | "log_out"
+        | "get_me"
+        | "get_org"
+        | "get_health"
+        | "get_ready"
+        | "get_jwks"
+        | "list_api_keys"
+        | "list_mcp_servers"
+        | "list_audit_events"
+        | "export_audit_events" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])

@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json`: what upstream servers verify assertions with.
+//! `GET /.well-known/jwks.json`: what upstream servers verify assertions with, and anybody the audit log's checkpoints.
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
@@ -24,7 +24,7 @@ pub struct JwkShape {
     crv: String,
     /// The public key, base64url.
     x: String,
-    /// Which key; the same in the header of every assertion.
+    /// Which key; the same in the header of every assertion, and in every checkpoint of the audit log.
     kid: String,
     /// `EdDSA`
     alg: String,
@@ -33,14 +33,14 @@ pub struct JwkShape {
     usage: String,
 }
 
-/// The public keys behind `X-Keyrack-Assertion`.
+/// The public keys: first the one behind `X-Keyrack-Assertion`, then the one that signs checkpoints of the audit log.
 #[utoipa::path(
     operation_id = "get_jwks", tag = "system",
     responses((status = 200, description = "The keys.", body = JwkSetShape))
 )]
 #[get("/.well-known/jwks.json")]
 pub async fn get_jwks(services: Data<Services>) -> HttpResponse {
-    let keys = services.passports.jwks().keys.into_iter();
+    let keys = services.passports.jwks().keys.into_iter().chain([services.checkpoint_signer.jwk()]);
     let keys = keys
         .map(|key| JwkShape { kty: key.kty, crv: key.crv, x: key.x, kid: key.kid, alg: key.alg, usage: key.usage })
         .collect();

@@ -1,6 +1,7 @@
 //! The REST surface: one folder per area, one file per operation. `crate::routes` lists them.
 
 pub mod api_keys;
+pub mod audit_events;
 pub mod auth;
 pub mod identity;
 pub mod mcp_servers;
