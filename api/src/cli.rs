@@ -63,6 +63,31 @@ pub fn command() -> Command {
                         .help("Only compare: exit 1 when a committed document is not what the code makes."),
                 ),
         )
+        .subcommand(
+            Command::new("audit").about("The audit log.").subcommand_required(true).subcommand(with_settings(
+                Command::new("verify")
+                    .about("Find every edit, removal, reordering and truncation of the audit log, in the database or in an export.")
+                    .arg(
+                        Arg::new("export")
+                            .long("export")
+                            .value_name("FILE")
+                            .help("Verify this export instead of the database; - is standard input. Needs no database and no root secret."),
+                    )
+                    .arg(
+                        Arg::new("public-key")
+                            .long("public-key")
+                            .value_name("KEY")
+                            .action(ArgAction::Append)
+                            .help("A key whose checkpoints count: `x` of it in /.well-known/jwks.json. Can be given several times."),
+                    )
+                    .arg(
+                        Arg::new("jwks")
+                            .long("jwks")
+                            .value_name("FILE")
+                            .help("A copy of /.well-known/jwks.json, whose keys' checkpoints count."),
+                    ),
+            )),
+        )
         .subcommand(with_settings(Command::new("doctor").about("Check settings, database and egress, and say what to do.")))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::access::decide::Gate;
 use domain::audit::AuditLog;
+use domain::audit::port::AuditReader;
 use domain::egress::EgressPolicy;
 use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
@@ -24,13 +25,13 @@ use infra::cache::servers::ServerCache;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAuditRows, SqlGroups, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlPolicies,
-    SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlKeyDirectory,
+    SqlKeyStore, SqlLastUsed, SqlPolicies, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::seal::Sealer;
-use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
+use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
@@ -63,6 +64,14 @@ pub struct Services {
     pub policies: PolicyService<SystemClock>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// The audit log, for those who read it.
+    pub audit_reader: Arc<dyn AuditReader>,
+    /// Writes checkpoints of the audit log.
+    pub checkpoints: SqlCheckpoints,
+    /// The public keys of checkpoints that were signed under earlier root secrets.
+    pub retired_signers: Vec<[u8; 32]>,
+    /// Signs checkpoints of the audit log.
+    pub checkpoint_signer: Arc<Ed25519CheckpointSigner>,
     /// When keys were last used.
     pub last_used: LastUsed,
     /// Counts calls, errors and latencies.
@@ -92,6 +101,8 @@ pub struct Services {
 /// Work beside requests, to be ended in order.
 pub struct Background {
     audit: AuditWriter,
+    checkpoints: SqlCheckpoints,
+    signing: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
@@ -133,6 +144,9 @@ impl Services {
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
+        let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
+        let checkpoints =
+            SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let usage = UsageMeter::new(settings.cache_entries);
@@ -171,6 +185,10 @@ impl Services {
                 SystemClock,
             ),
             audit: Arc::new(audit),
+            audit_reader: Arc::new(SqlAuditReader::new(database.clone())),
+            checkpoints: checkpoints.clone(),
+            checkpoint_signer,
+            retired_signers: roots.retired_signers.clone(),
             last_used: last_used.clone(),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
@@ -190,6 +208,8 @@ impl Services {
         });
         let background = Background {
             audit: audit_writer,
+            signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
+            checkpoints,
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
@@ -207,6 +227,7 @@ impl Background {
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {
         self.last_used.abort();
+        self.signing.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {
@@ -224,6 +245,7 @@ impl Background {
         }
         drop(services);
         self.audit.finished().await;
+        infra::checkpoints::close(&self.checkpoints).await;
         if let Err(fault) = self.database.close().await {
             tracing::error!(error = &fault as &dyn std::error::Error, "the database did not close well");
         }

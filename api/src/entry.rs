@@ -5,14 +5,21 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
+use crate::server::Recording;
 use crate::settings::Settings;
 use crate::{cli, command, demo, logging};
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_recording(|log| log)
+}
+
+/// The same, with decisions recorded so when it serves.
+#[must_use]
+pub fn main_recording(recording: Recording) -> ExitCode {
     let matches = cli::command().get_matches();
-    let outcome = actix_web::rt::System::new().block_on(run(&matches));
+    let outcome = actix_web::rt::System::new().block_on(run(&matches, recording));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
@@ -22,13 +29,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(matches: &ArgMatches) -> Result<(), String> {
+async fn run(matches: &ArgMatches, recording: Recording) -> Result<(), String> {
     match matches.subcommand() {
-        Some(("serve", flags)) => command::serve::run(begin(flags)?).await,
+        Some(("serve", flags)) => command::serve::run(begin(flags)?, recording).await,
         Some(("demo", flags)) => demo::run(flags).await,
         Some(("migrate", flags)) => command::migrate::run(&begin(flags)?).await,
         Some(("doctor", flags)) => command::doctor::run(&settings(flags)?).await,
         Some(("openapi", flags)) => command::openapi::run(Path::new("."), flags.get_flag("check")),
+        Some(("audit", audit)) => match audit.subcommand() {
+            Some(("verify", flags)) => command::audit_verify::run(|| settings(flags), flags).await,
+            _ => Err("unknown command; see --help".to_owned()),
+        },
         Some(("admin", admin)) => match admin.subcommand() {
             Some(("create-owner", flags)) => command::create_owner::run(settings(flags)?, flags).await,
             Some(("grant-instance-admin", flags)) => command::instance_admin::run(settings(flags)?, flags, true).await,

@@ -32,6 +32,7 @@ pub struct TenantQuery {
     (name = "access", description = "Who reaches which servers: policies, and the groups that they name."),
     (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "usage", description = "Calls and errors per key and server."),
+    (name = "audit", description = "Who did what, and how it ended."),
     (name = "system", description = "Probes, and keys for upstream servers.")
 ))]
 struct Tags;

@@ -101,7 +101,8 @@ pub async fn open(settings: &Settings) -> Result<(Roots, Database), StartFault> 
         tracing::info!(tokens, "the previous root secret is given; so many tokens wait to be used once while it is");
     }
     let retired_checksums = database.retired_checksums(&current).await?;
-    Ok((Roots { current, previous, retired_checksums }, database))
+    let retired_signers = database.retired_signers(&current).await?;
+    Ok((Roots { current, previous, retired_checksums, retired_signers }, database))
 }
 
 fn from_file(path: &Path) -> Result<RootSecret, RootSecretFault> {

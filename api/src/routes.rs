@@ -7,7 +7,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::v1::{access_policies, admin, api_keys, auth, decisions, groups, identity, mcp_servers, usage};
+use crate::v1::{
+    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, mcp_servers, usage,
+};
 use crate::{gateway, layer, openapi, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
@@ -47,7 +49,9 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(groups::delete::delete_group)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
-        .service(usage::get::get_usage);
+        .service(usage::get::get_usage)
+        .service(audit_events::export::export_audit_events)
+        .service(audit_events::list::list_audit_events);
 }
 
 /// What answers outside `/api`: probes, keys for upstream servers, and the document itself.

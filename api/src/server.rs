@@ -7,6 +7,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use domain::audit::AuditLog;
 use domain::store::StoreFault;
 use infra::db::{ConnectFault, Held};
 use secrecy::SecretString;
@@ -67,11 +68,26 @@ pub struct Running {
     task: JoinHandle<std::io::Result<()>>,
 }
 
+/// What becomes of the audit log's way in before requests use it. The product changes nothing; a bench puts something
+/// that forgets in its place, to measure what the log costs.
+pub type Recording = fn(Arc<dyn AuditLog>) -> Arc<dyn AuditLog>;
+
 /// Starts a server. It answers `/ready` when this returns.
 ///
 /// # Errors
 /// [`StartFault`]
 pub async fn start(settings: Settings) -> Result<Running, StartFault> {
+    start_recording(settings, |log| log).await
+}
+
+/// Starts a server whose decisions are recorded so.
+///
+/// # Errors
+/// [`StartFault`]
+///
+/// # Panics
+/// Never: the services are new.
+pub async fn start_recording(settings: Settings, recording: Recording) -> Result<Running, StartFault> {
     let (root, database) = root_secret::open(&settings).await?;
     let claim = database.claim().await?;
     let listen = settings.listen;
@@ -79,7 +95,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartFault> {
     let listener = TcpListener::bind(listen).map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
-    let (services, background) = Services::compose(settings, &root, database, &public_url);
+    let (mut services, background) = Services::compose(settings, &root, database, &public_url);
+    let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
+    new.audit = recording(Arc::clone(&new.audit));
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();

@@ -30,6 +30,8 @@ pub struct Roots {
     pub previous: Option<RootSecret>,
     /// The checksum keys of all before it.
     pub retired_checksums: Vec<RetiredChecksum>,
+    /// The Ed25519 public keys with which checkpoints of all before it are verified.
+    pub retired_signers: Vec<[u8; 32]>,
 }
 
 /// What a derived key is for. The context strings are part of the format: changing one voids what was made with it.
@@ -53,6 +55,8 @@ pub enum Purpose {
     SessionSealing,
     /// Cipher key for the checksum keys of earlier root secrets.
     RetiredSealing,
+    /// Ed25519 seed that signs checkpoints of the audit log.
+    AuditCheckpoint,
 }
 
 impl Purpose {
@@ -67,6 +71,7 @@ impl Purpose {
             Self::Fingerprint => "keyrack 2026-11-21 root secret fingerprint v1",
             Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
             Self::RetiredSealing => "keyrack 2026-11-21 retired key sealing v1",
+            Self::AuditCheckpoint => "keyrack 2026-11-21 audit checkpoint v1",
         }
     }
 }
@@ -128,6 +133,7 @@ mod tests {
             Purpose::Fingerprint,
             Purpose::SessionSealing,
             Purpose::RetiredSealing,
+            Purpose::AuditCheckpoint,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

@@ -39,6 +39,13 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// The text form with all six digits of the microseconds, where every one of them counts.
+    #[must_use]
+    pub fn exact(self) -> String {
+        let time = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        time.to_rfc3339_opts(SecondsFormat::Micros, true)
+    }
+
     /// Parses RFC 3339; any offset is accepted and converted to UTC.
     ///
     /// # Errors

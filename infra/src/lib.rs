@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod cache;
+pub mod checkpoints;
 pub mod db;
 pub mod egress;
 pub mod last_used;

@@ -291,3 +291,76 @@ fn an_operator_makes_and_unmakes_instance_admins() {
         assert!(!unknown.status.success() && text(&unknown.stderr).contains("nobody signs in"), "{unknown:?}");
     }
 }
+
+#[test]
+fn audit_verify_finds_what_was_done_to_the_database_and_to_an_export() {
+    let data = tempfile::tempdir().expect("a directory");
+    let verify = |arguments: &[&str]| {
+        let output = keyrack(data.path()).args(["audit", "verify"]).args(arguments).output().expect("it runs");
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (fine, _, why) = verify(&[]);
+    assert!(!fine && why.contains("there is no database"), "{why}");
+    assert!(create_owner(data.path()).status.success());
+
+    let serving = Serving::start(&mut keyrack(data.path()));
+    let (fine, _, why) = verify(&[]);
+    assert!(!fine && why.contains("in use by another keyrack process"), "{why}");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (export, jwks) = runtime.block_on(async {
+        let http = reqwest::Client::new();
+        let login = json!({"email": "ann@example.com", "password": "correct horse battery"});
+        let session = http.post(format!("{}/api/v1/auth/login", serving.base)).json(&login).send().await;
+        let session: Value = session.expect("an answer").json().await.expect("JSON");
+        let token = session["accessToken"].as_str().expect("a token").to_owned();
+        let get = async |path: &str| {
+            let answer = http.get(format!("{}{path}", serving.base)).bearer_auth(&token).send().await;
+            answer.expect("an answer").text().await.expect("text")
+        };
+        (get("/api/v1/audit-events/export").await, get("/.well-known/jwks.json").await)
+    });
+    assert!(serving.stop().status.success());
+
+    // The database, as it was left: signed to its end.
+    let (fine, lines, why) = verify(&[]);
+    assert!(fine && lines.contains("ok    org_") && !lines.contains("no checkpoint"), "{lines}{why}");
+
+    // The export, anywhere else: with the published keys, and with its own.
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let (export_file, jwks_file) = (elsewhere.path().join("audit.ndjson"), elsewhere.path().join("jwks.json"));
+    let write = |file: &Path, text: &str| std::fs::write(file, text).expect("it can be written");
+    write(&export_file, &export);
+    write(&jwks_file, &jwks);
+    let path = |file: &Path| file.to_str().expect("text").to_owned();
+    let (export_path, jwks_path) = (path(&export_file), path(&jwks_file));
+    let offline = |arguments: &[&str]| {
+        let mut command = keyrack(&elsewhere.path().join("nothing"));
+        let output = command.args(["audit", "verify", "--export", &export_path]).args(arguments).output();
+        let output = output.expect("it runs");
+        (output.status.success(), text(&output.stdout))
+    };
+    let (fine, lines) = offline(&["--jwks", &jwks_path]);
+    assert!(fine && lines.contains("ok    org_") && !lines.contains("note"), "{lines}");
+    let key = serde_json::from_str::<Value>(&jwks).expect("JSON")["keys"][1]["x"].as_str().expect("a key").to_owned();
+    assert!(offline(&["--public-key", &key]).0);
+    let (fine, lines) = offline(&[]);
+    assert!(fine && lines.contains("note  the checkpoints were verified with the key that the export itself brings"));
+    let another = "8SqXrmrzkuKDrYlbRMxAVUqZKfuW9bpEa1YrerD2hCQ";
+    let (fine, lines) = offline(&["--public-key", another]);
+    assert!(!fine && lines.contains("forged"), "{lines}");
+    write(&export_file, &export.replacen("organization.create", "organization.remove", 1));
+    let (fine, lines) = offline(&["--jwks", &jwks_path]);
+    assert!(!fine && lines.contains(" 1: edited: "), "{lines}");
+    assert!(!elsewhere.path().join("nothing").exists(), "no database, no root secret");
+
+    runtime.block_on(async {
+        use sea_orm::ConnectionTrait;
+        let url = format!("sqlite://{}", data.path().join("keyrack.db").display());
+        let db = sea_orm::Database::connect(url).await.expect("the database");
+        let sql = "DELETE FROM audit_events WHERE seq = (SELECT MAX(seq) FROM audit_events)";
+        db.execute_unprepared(sql).await.expect("a statement");
+        db.close().await.expect("closed");
+    });
+    let (fine, lines, why) = verify(&[]);
+    assert!(!fine && lines.contains("FAULT org_") && lines.contains("truncated: "), "{lines}{why}");
+}

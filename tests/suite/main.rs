@@ -3,6 +3,9 @@
 mod accounts;
 mod api_keys;
 mod audit_changes;
+mod audit_events;
+mod audit_export;
+mod audit_store;
 mod authentication;
 mod bad_input;
 mod bulk_revocation;

@@ -35,7 +35,9 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         | "list_api_keys"
         | "list_mcp_servers"
         | "list_access_policies"
-        | "list_groups" => none,
+        | "list_groups"
+        | "list_audit_events"
+        | "export_audit_events" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])

@@ -50,6 +50,14 @@ impl Answer {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
+    /// Expects a status, whatever the body is.
+    #[track_caller]
+    pub fn expect_status(&self, status: u16) {
+        if self.status != status {
+            self.fail(&format!("expected {status}"));
+        }
+    }
+
     /// Expects an error with this status and code.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> &Self {

@@ -1,5 +1,6 @@
 //! What the binary's commands do, one per file.
 
+pub mod audit_verify;
 pub mod create_owner;
 pub mod doctor;
 pub mod instance_admin;

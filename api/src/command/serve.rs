@@ -3,15 +3,15 @@
 use secrecy::ExposeSecret;
 
 use super::chain;
-use crate::server::{Running, start};
+use crate::server::{Recording, Running, start_recording};
 use crate::settings::Settings;
 
 /// Runs until a signal comes, then drains.
 ///
 /// # Errors
 /// What kept the server from starting, or ended it.
-pub async fn run(settings: Settings) -> Result<(), String> {
-    let mut running = start(settings).await.map_err(|fault| chain(&fault))?;
+pub async fn run(settings: Settings, recording: Recording) -> Result<(), String> {
+    let mut running = start_recording(settings, recording).await.map_err(|fault| chain(&fault))?;
     announce(&running);
     tokio::select! {
         ended = running.ended() => return Err(match ended {

@@ -1,8 +1,9 @@
-//! `GET /.well-known/jwks.json`: what upstream servers verify assertions with.
+//! `GET /.well-known/jwks.json`: what upstream servers verify assertions with, and anybody the audit log's checkpoints.
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use infra::token::Jwk;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,7 +25,7 @@ pub struct JwkShape {
     crv: String,
     /// The public key, base64url.
     x: String,
-    /// Which key; the same in the header of every assertion.
+    /// Which key; the same in the header of every assertion, and in every checkpoint of the audit log.
     kid: String,
     /// `EdDSA`
     alg: String,
@@ -33,15 +34,19 @@ pub struct JwkShape {
     usage: String,
 }
 
-/// The public keys behind `X-Keyrack-Assertion`.
+/// The public keys: first the one behind `X-Keyrack-Assertion`, then those of checkpoints of the audit log,
+/// the present one before those of earlier root secrets.
 #[utoipa::path(
     operation_id = "get_jwks", tag = "system",
     responses((status = 200, description = "The keys.", body = JwkSetShape))
 )]
 #[get("/.well-known/jwks.json")]
 pub async fn get_jwks(services: Data<Services>) -> HttpResponse {
-    let keys = services.passports.jwks().keys.into_iter();
-    let keys = keys
+    let retired = services.retired_signers.iter().map(|key| Jwk::ed25519(key));
+    let assertions = services.passports.jwks().keys.into_iter();
+    let keys = assertions
+        .chain([services.checkpoint_signer.jwk()])
+        .chain(retired)
         .map(|key| JwkShape { kty: key.kty, crv: key.crv, x: key.x, kid: key.kid, alg: key.alg, usage: key.usage })
         .collect();
     HttpResponse::Ok()

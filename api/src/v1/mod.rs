@@ -3,6 +3,7 @@
 pub mod access_policies;
 pub mod admin;
 pub mod api_keys;
+pub mod audit_events;
 pub mod auth;
 pub mod decisions;
 pub mod groups;

@@ -102,6 +102,8 @@ permissions! {
     ApiKeysWrite = "api-keys:write", Viewer, People;
     /// See, change and revoke everybody's API keys.
     ApiKeysAdminister = "api-keys:administer", Admin, People;
+    /// Read and export the organization's audit log.
+    AuditRead = "audit:read", Admin, People;
     /// See and change access policies.
     AccessAdminister = "access:administer", Admin, People;
     /// See and change groups.

@@ -5,6 +5,26 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash([u8; 32]);
 
+impl std::fmt::Display for ChainHash {
+    /// 64 hexadecimal digits.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+/// The text is no hash of 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not 64 hexadecimal digits")]
+pub struct InvalidHash;
+
+impl std::str::FromStr for ChainHash {
+    type Err = InvalidHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes())).map_err(|_| InvalidHash)
+    }
+}
+
 impl ChainHash {
     /// What the first row of an organization builds on.
     pub const GENESIS: Self = Self([0; 32]);

@@ -4,7 +4,10 @@
 //! port that makes it, whose store writes both in one transaction.
 
 pub mod chain;
+pub mod checkpoint;
 pub mod entry;
+pub mod port;
+pub mod verify;
 
 use async_trait::async_trait;
 
@@ -60,6 +63,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Allowed, Self::Refused, Self::Error].into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
     /// The outcome's name in JSON and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,6 +1,6 @@
 //! Locks of a PostgreSQL database that nodes share. SQLite needs none: its file belongs to one process.
 
-use sea_orm::sea_query::{Func, Query};
+use sea_orm::sea_query::{Expr, Func, Query};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 
 use super::{Database, DatabaseKind};
@@ -35,6 +35,9 @@ impl Database {
             return Ok(Held { _transaction: None });
         }
         let transaction = self.writer().begin().await?;
+        // The node that has it may need longer than any request may wait.
+        let patience = Func::cust("set_config").args(["lock_timeout".into(), "0".into(), Expr::value(true)]);
+        transaction.query_one(&Query::select().expr(patience).to_owned()).await?;
         let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock.number())).to_owned();
         transaction.execute(&ask).await?;
         Ok(Held { _transaction: Some(transaction) })

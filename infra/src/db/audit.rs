@@ -134,6 +134,8 @@ async fn head(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
         organization_id: ActiveValue::NotSet,
         seq: ActiveValue::Set(0),
         hash: ActiveValue::Set(ChainHash::GENESIS.as_bytes().to_vec()),
+        signed_seq: ActiveValue::NotSet,
+        signed_at: ActiveValue::NotSet,
     };
     scoped::insert::<audit_head::Entity, _>(scope, [genesis])
         .on_conflict(OnConflict::column(audit_head::Column::OrganizationId).do_nothing().to_owned())

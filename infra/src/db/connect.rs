@@ -120,6 +120,10 @@ impl Database {
                 // One more than one: a lock holds a connection of its own.
                 let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
+                // Whoever waits for somebody else's lock waits no longer than for a connection.
+                options.map_sqlx_postgres_opts(|postgres| {
+                    postgres.options([("lock_timeout", format!("{}ms", ACQUIRE_TIMEOUT.as_millis()))])
+                });
                 let pool = sea_orm::Database::connect(options).await?;
                 Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, _lock: None })
             }

@@ -11,15 +11,16 @@ use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, TransactionTrait,
 };
 use secrecy::ExposeSecret;
+use zeroize::Zeroizing;
 
 use super::Database;
 use super::entity::{api_key_digest, installation, server};
 use super::fault::store_fault;
 use super::installation::ROOT_FINGERPRINT;
 use super::scoped::unscoped;
-use crate::seal::{Sealer, ServerPlace};
+use crate::seal::{Retired, Sealer, ServerPlace};
+use crate::token::Ed25519CheckpointSigner;
 
-const RETIRED_CHECKSUMS: &str = "retired_checksum_keys";
 const REASON: &str = "the root secret is the installation's";
 
 impl Database {
@@ -51,24 +52,13 @@ impl Database {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let own = to.checksum_key();
-        let mut retired = retired(&transaction, &sealer).await?;
-        retired.retain(|key| *key != own);
-        if !retired.contains(&from.checksum_key()) {
-            retired.push(from.checksum_key());
+        let kept = [
+            (Retired::Checksums, from.checksum_key(), to.checksum_key()),
+            (Retired::Signers, public_key(from), public_key(to)),
+        ];
+        for (what, leaving, own) in kept {
+            retire(&transaction, &sealer, what, leaving, &own).await?;
         }
-        let sealed = sealer.seal_retired(&retired).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
-        unscoped(REASON)
-            .insert(installation::ActiveModel {
-                name: ActiveValue::Set(RETIRED_CHECKSUMS.to_owned()),
-                value: ActiveValue::Set(STANDARD_NO_PAD.encode(sealed)),
-            })
-            .on_conflict(
-                OnConflict::column(installation::Column::Name).update_column(installation::Column::Value).to_owned(),
-            )
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(store_fault)?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(Some(resealed))
     }
@@ -78,7 +68,16 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn retired_checksums(&self, root: &RootSecret) -> Result<Vec<RetiredChecksum>, StoreFault> {
-        retired(self.reader(), &Sealer::derive(root)).await
+        retired(self.reader(), &Sealer::derive(root), Retired::Checksums).await
+    }
+
+    /// The public keys of earlier root secrets: checkpoints that were signed under one are verified with it.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn retired_signers(&self, root: &RootSecret) -> Result<Vec<[u8; 32]>, StoreFault> {
+        let keys = retired(self.reader(), &Sealer::derive(root), Retired::Signers).await?;
+        Ok(keys.into_iter().map(|key| *key).collect())
     }
 
     /// How many tokens were not used since the root secret with this fingerprint became the database's: they work only
@@ -124,14 +123,55 @@ async fn reseal_servers(transaction: &DatabaseTransaction, sealer: &Sealer) -> R
     Ok(servers.len())
 }
 
-async fn retired(db: &impl ConnectionTrait, sealer: &Sealer) -> Result<Vec<RetiredChecksum>, StoreFault> {
+fn public_key(root: &RootSecret) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(Ed25519CheckpointSigner::derive(root).public_key())
+}
+
+const fn row_of(what: Retired) -> &'static str {
+    match what {
+        Retired::Checksums => "retired_checksum_keys",
+        Retired::Signers => "retired_checkpoint_keys",
+    }
+}
+
+/// Adds a key to those that are kept, and takes the new root secret's own away: it may have been in use before.
+async fn retire(
+    transaction: &DatabaseTransaction,
+    sealer: &Sealer,
+    what: Retired,
+    leaving: Zeroizing<[u8; 32]>,
+    own: &[u8; 32],
+) -> Result<(), StoreFault> {
+    let mut keys = retired(transaction, sealer, what).await?;
+    keys.retain(|key| **key != *own && *key != leaving);
+    keys.push(leaving);
+    let sealed = sealer.seal_retired(what, &keys).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
+    unscoped(REASON)
+        .insert(installation::ActiveModel {
+            name: ActiveValue::Set(row_of(what).to_owned()),
+            value: ActiveValue::Set(STANDARD_NO_PAD.encode(sealed)),
+        })
+        .on_conflict(
+            OnConflict::column(installation::Column::Name).update_column(installation::Column::Value).to_owned(),
+        )
+        .exec_without_returning(transaction)
+        .await
+        .map_err(store_fault)?;
+    Ok(())
+}
+
+async fn retired(
+    db: &impl ConnectionTrait,
+    sealer: &Sealer,
+    what: Retired,
+) -> Result<Vec<Zeroizing<[u8; 32]>>, StoreFault> {
     let row = unscoped(REASON)
         .find::<installation::Entity>()
-        .filter(installation::Column::Name.eq(RETIRED_CHECKSUMS))
+        .filter(installation::Column::Name.eq(row_of(what)))
         .one(db)
         .await
         .map_err(store_fault)?;
     let Some(row) = row else { return Ok(vec![]) };
-    let opened = STANDARD_NO_PAD.decode(row.value).ok().and_then(|sealed| sealer.open_retired(&sealed).ok());
-    opened.ok_or_else(|| StoreFault::Corrupt("the checksum keys of earlier root secrets".to_owned()))
+    let opened = STANDARD_NO_PAD.decode(row.value).ok().and_then(|sealed| sealer.open_retired(what, &sealed).ok());
+    opened.ok_or_else(|| StoreFault::Corrupt("the keys of earlier root secrets".to_owned()))
 }

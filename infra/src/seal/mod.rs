@@ -4,7 +4,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use domain::id::{OrganizationId, ServerId};
-use domain::root::{Purpose, RetiredChecksum, RootSecret};
+use domain::root::{Purpose, RootSecret};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -58,8 +58,24 @@ impl Keys {
     }
 }
 
-/// What the list of retired checksum keys is sealed for.
-const RETIRED_PLACE: &[u8] = b"retired checksum keys";
+/// What is kept of earlier root secrets. Public keys are sealed too: whoever can write to the database could otherwise add
+/// one of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retired {
+    /// The keys of tokens' checksums.
+    Checksums,
+    /// The public keys of checkpoints of the audit log.
+    Signers,
+}
+
+impl Retired {
+    const fn place(self) -> &'static [u8] {
+        match self {
+            Self::Checksums => b"retired checksum keys",
+            Self::Signers => b"retired checkpoint keys",
+        }
+    }
+}
 
 impl Sealer {
     /// Derives the keys.
@@ -89,21 +105,21 @@ impl Sealer {
         })
     }
 
-    /// Seals the checksum keys of earlier root secrets.
+    /// Seals keys of earlier root secrets.
     ///
     /// # Errors
     /// [`DoesNotOpen`] when the random source fails.
-    pub fn seal_retired(&self, keys: &[RetiredChecksum]) -> Result<Vec<u8>, DoesNotOpen> {
+    pub fn seal_retired(&self, what: Retired, keys: &[Zeroizing<[u8; 32]>]) -> Result<Vec<u8>, DoesNotOpen> {
         let plain = Zeroizing::new(keys.iter().flat_map(|key| key.iter().copied()).collect::<Vec<_>>());
-        seal(&self.keys.retired, RETIRED_PLACE, &plain)
+        seal(&self.keys.retired, what.place(), &plain)
     }
 
-    /// Opens the checksum keys of earlier root secrets.
+    /// Opens keys of earlier root secrets.
     ///
     /// # Errors
     /// [`DoesNotOpen`]
-    pub fn open_retired(&self, sealed: &[u8]) -> Result<Vec<RetiredChecksum>, DoesNotOpen> {
-        let opened = self.open(|keys| &keys.retired, RETIRED_PLACE, sealed)?;
+    pub fn open_retired(&self, what: Retired, sealed: &[u8]) -> Result<Vec<Zeroizing<[u8; 32]>>, DoesNotOpen> {
+        let opened = self.open(|keys| &keys.retired, what.place(), sealed)?;
         let (keys, rest) = opened.as_chunks::<32>();
         if rest.is_empty() { Ok(keys.iter().map(|key| Zeroizing::new(*key)).collect()) } else { Err(DoesNotOpen) }
     }

@@ -44,10 +44,31 @@ pub struct JwkSet {
     pub keys: Vec<Jwk>,
 }
 
+/// The name of a public key: the beginning of its hash.
+pub(super) fn key_id(public_key: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&blake3::hash(public_key).as_bytes()[..12])
+}
+
+impl Jwk {
+    /// An Ed25519 public key of 32 bytes.
+    /// An Ed25519 public key of 32 bytes.
+    #[must_use]
+    pub fn ed25519(public_key: &[u8]) -> Self {
+        Self {
+            kty: "OKP".to_owned(),
+            crv: "Ed25519".to_owned(),
+            x: URL_SAFE_NO_PAD.encode(public_key),
+            kid: key_id(public_key),
+            alg: "EdDSA".to_owned(),
+            usage: "sig".to_owned(),
+        }
+    }
+}
+
 struct Signer {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    public: String,
+    public: Vec<u8>,
     header: Header,
 }
 
@@ -56,25 +77,20 @@ impl Signer {
         let seed = root.derive(purpose);
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).expect("any 32 bytes are an Ed25519 seed");
         let public_bytes = pair.public_key().as_ref();
-        let public = URL_SAFE_NO_PAD.encode(public_bytes);
         let mut pkcs8 = zeroize::Zeroizing::new(PKCS8_PREFIX.to_vec());
         pkcs8.extend_from_slice(seed.as_ref());
         let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(URL_SAFE_NO_PAD.encode(&blake3::hash(public_bytes).as_bytes()[..12]));
+        header.kid = Some(key_id(public_bytes));
         Self {
             encoding: EncodingKey::from_ed_der(&pkcs8),
             decoding: DecodingKey::from_ed_der(public_bytes),
-            public,
+            public: public_bytes.to_vec(),
             header,
         }
     }
 
     fn sign(&self, claims: &impl Serialize) -> String {
         encode(&self.header, claims, &self.encoding).expect("claims of plain text can be encoded and signed")
-    }
-
-    fn kid(&self) -> String {
-        self.header.kid.clone().unwrap_or_default()
     }
 }
 
@@ -159,15 +175,8 @@ impl AssertionSigner {
     /// What upstream servers verify assertions with.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        let jwk = |signer: &Signer| Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x: signer.public.clone(),
-            kid: signer.kid(),
-            alg: "EdDSA".to_owned(),
-            usage: "sig".to_owned(),
-        };
-        JwkSet { keys: std::iter::once(&self.signer).chain(&self.previous).map(jwk).collect() }
+        let signers = std::iter::once(&self.signer).chain(&self.previous);
+        JwkSet { keys: signers.map(|signer| Jwk::ed25519(&signer.public)).collect() }
     }
 }
 
@@ -211,7 +220,7 @@ mod tests {
             exp: i64::from(u32::MAX),
         };
         // The classic confusion: HMAC with the public key as its secret.
-        let hmac = EncodingKey::from_secret(signer.signer.public.as_bytes());
+        let hmac = EncodingKey::from_secret(&signer.signer.public);
         let forged = encode(&Header::new(Algorithm::HS256), &claims, &hmac).expect("encodes");
         assert_eq!(signer.verify(&forged), None);
         let assertion_key = Signer::derive(&root(1), Purpose::AssertionSigning);

@@ -9,6 +9,9 @@ pub struct Model {
     pub organization_id: Uuid,
     pub seq: i64,
     pub hash: Vec<u8>,
+    /// The row that the newest checkpoint names; 0 before the first.
+    pub signed_seq: i64,
+    pub signed_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

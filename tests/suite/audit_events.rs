@@ -1,0 +1,149 @@
+//! Reading the audit log: filters, pages, and nobody else's events.
+
+use serde_json::{Value, json};
+use support::{Actor, App, Organization, Store, Upstream};
+
+const LIST: &str = "/api/v1/audit-events";
+
+/// An organization in which something happened; its decisions are written.
+async fn busy(app: &App, upstream: &Upstream, slug: &str) -> (Organization, support::actor::Key) {
+    let acme = app.organization(slug).await;
+    acme.server("up", &upstream.url("/echo")).await;
+    let key = acme.platform().await;
+    let caller = app.key(&key.token);
+    for user in ["marina", "otto", "marina"] {
+        let query = format!("?org_id=globex&user_id={user}");
+        caller.mcp("up", &query, "ping", json!({})).await.expect(200);
+    }
+    caller.mcp("nothing", "?org_id=globex&user_id=marina", "ping", json!({})).await.refused(404, "server_not_found");
+    caller.get("/api/v1/api-keys").await.refused(403, "forbidden_permission");
+    app.settled().await;
+    (acme, key)
+}
+
+/// All pages of a list.
+async fn all(actor: &Actor, query: &str) -> Vec<Value> {
+    let (mut events, mut path) = (Vec::new(), format!("{LIST}?limit=7&{query}"));
+    loop {
+        let page = actor.get(&path).await.expect(200);
+        events.extend(page["items"].as_array().expect("items").iter().cloned());
+        let Some(cursor) = page["nextCursor"].as_str() else { return events };
+        path = format!("{LIST}?limit=7&cursor={cursor}&{query}");
+    }
+}
+
+fn numbers(events: &[Value]) -> Vec<i64> {
+    events.iter().map(|event| event["seq"].as_i64().expect("a number")).collect()
+}
+
+async fn filters_pick_exactly_what_fits(store: Store) {
+    let (app, upstream) = (App::on(store).await, Upstream::start());
+    let (acme, key) = busy(&app, &upstream, "acme").await;
+    // Reading is a decision too: a fixed end keeps what is compared the same.
+    let to = all(&acme.owner(), "").await[0]["at"].as_str().expect("a time").to_owned();
+    let everything = all(&acme.owner(), &format!("to={to}")).await;
+    let refused = everything.iter().find(|event| event["outcome"] == "refused").expect("a refusal");
+    let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let middle = text(&everything[everything.len() / 2], "/at").expect("a time");
+    let request = text(refused, "/requestId").expect("an id");
+    let cases: Vec<(String, Box<dyn Fn(&Value) -> bool>)> = vec![
+        ("actorKind=member".into(), Box::new(|event| event["actor"]["kind"] == "member")),
+        (format!("actorId={}", key.id), Box::new(|event| event["actor"]["id"] == key.id.as_str())),
+        ("action=mcp.connect".into(), Box::new(|event| event["action"] == "mcp.connect")),
+        ("action=tenant.create".into(), Box::new(|event| event["action"] == "tenant.create")),
+        ("targetKind=server".into(), Box::new(|event| event["target"]["kind"] == "server")),
+        (format!("targetId={}", key.id), Box::new(|event| event["target"]["id"] == key.id.as_str())),
+        ("outcome=refused".into(), Box::new(|event| event["outcome"] == "refused")),
+        ("outcome=allowed".into(), Box::new(|event| event["outcome"] == "allowed")),
+        ("code=server_not_found".into(), Box::new(|event| event["code"] == "server_not_found")),
+        (format!("requestId={request}"), Box::new(|event| event["requestId"] == request.as_str())),
+        ("tenantUser=marina".into(), Box::new(|event| event["tenant"]["user"]["id"] == "marina")),
+        ("tenantOrg=globex".into(), Box::new(|event| event["tenant"]["org"]["id"] == "globex")),
+        (format!("from={middle}"), Box::new(|event| event["at"].as_str() >= Some(middle.as_str()))),
+        (
+            format!("actorId={}&outcome=refused&from={middle}", key.id),
+            Box::new(|event| {
+                event["actor"]["id"] == key.id.as_str()
+                    && event["outcome"] == "refused"
+                    && event["at"].as_str() >= Some(middle.as_str())
+            }),
+        ),
+        ("action=nothing.like-it".into(), Box::new(|_| false)),
+    ];
+    for (query, fits) in cases {
+        let expected: Vec<Value> = everything.iter().filter(|event| fits(event)).cloned().collect();
+        assert_eq!(all(&acme.owner(), &format!("{query}&to={to}")).await, expected, "{query}");
+        let mut ascending = all(&acme.owner(), &format!("{query}&order=asc&to={to}")).await;
+        ascending.reverse();
+        assert_eq!(ascending, expected, "{query}, oldest first");
+        assert!(expected.is_empty() == query.starts_with("action=nothing"), "{query} is tried on something");
+    }
+}
+
+#[tokio::test]
+async fn filters_pick_exactly_what_fits_on_sqlite() {
+    filters_pick_exactly_what_fits(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn filters_pick_exactly_what_fits_on_postgres() {
+    filters_pick_exactly_what_fits(Store::Postgres).await;
+}
+
+#[tokio::test]
+async fn pages_are_complete_and_stable_while_events_are_added() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let (acme, _) = busy(&app, &upstream, "acme").await;
+    let seen = numbers(&all(&acme.owner(), "").await);
+    // Every page was a decision and came on top, where no page looked any more.
+    let newest = seen[0];
+    assert_eq!(seen, (1..=newest).rev().collect::<Vec<_>>());
+    app.settled().await;
+    assert!(numbers(&all(&acme.owner(), "").await)[0] > newest);
+}
+
+#[tokio::test]
+async fn an_organization_sees_its_own_events_alone() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let ((acme, _), (globex, key)) = (busy(&app, &upstream, "acme").await, busy(&app, &upstream, "globex").await);
+    app.key("kr_nonsense").get("/api/v1/me").await.refused(401, "unauthenticated");
+    for event in all(&acme.owner(), "").await {
+        assert_eq!(event["organization"], acme.id.as_str());
+    }
+    for query in [format!("actorId={}", key.id), format!("targetId={}", key.id), format!("targetId={}", globex.id)] {
+        assert_eq!(all(&acme.owner(), &query).await, Vec::<Value>::new(), "{query}");
+    }
+    let exported = acme.owner().get(&format!("{LIST}/export")).await;
+    exported.expect_status(200);
+    assert!(!exported.body.contains(&globex.id) && !exported.body.contains(&key.id));
+}
+
+#[tokio::test]
+async fn keys_never_read_the_log_and_what_cannot_be_asked_is_refused() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let key = app.key(&acme.solo().await.token);
+    for path in [LIST.to_owned(), format!("{LIST}/export")] {
+        key.get(&path).await.refused(403, "forbidden_permission");
+        app.anonymous().get(&path).await.refused(401, "unauthenticated");
+        for wrong in ["from=yesterday", "to=1", "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "actorid=x"] {
+            acme.owner().get(&format!("{path}?{wrong}")).await.refused(400, "validation_failed");
+        }
+    }
+    for wrong in [
+        "limit=0",
+        "limit=201",
+        "cursor=x",
+        "order=up",
+        "actorKind=dog",
+        "outcome=maybe",
+        "requestId=1",
+        "actorId=",
+        "action=%00",
+        "tenantUser=",
+        "tenantUser=%00",
+        &format!("targetId={}", "x".repeat(129)),
+    ] {
+        acme.owner().get(&format!("{LIST}?{wrong}")).await.refused(400, "validation_failed");
+    }
+}
