@@ -56,6 +56,7 @@ codes! {
     ForbiddenRole = 403, "forbidden_role", "The role is too low.", "Use a key or member with the role that the message names.";
     ForbiddenPermission = 403, "forbidden_permission", "The permission is missing, or only people can have it.", "Create a key with the permission that the message names, or sign in.";
     ServerNotAllowed = 403, "server_not_allowed", "The key does not include that server.", "Use a key that lists the server.";
+    SecretArgument = 403, "secret_argument", "An argument of the tool call looks like a secret. On MCP paths the HTTP status is 200, so that the session survives.", "The message names the argument. Give the secret to Keyrack as the server's credential, or let an admin put the field into the server's `allowedSecretFields`.";
     OriginNotAllowed = 403, "origin_not_allowed", "The `Host` or `Origin` header is not one of this installation's.", "Use the public URL, or add the name to `KEYRACK_ALLOWED_HOSTS` or `KEYRACK_ALLOWED_ORIGINS`.";
     NotFound = 404, "not_found", "There is no such thing, or it is not yours to see.", "Check the id.";
     ServerNotFound = 404, "server_not_found", "There is no such server, or none that you reach.", "Check the slug or id; archived servers take no calls.";
@@ -75,6 +76,15 @@ impl Code {
     #[must_use]
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The HTTP status on MCP paths: that of the code for a refused caller, 200 for a refused message.
+    #[must_use]
+    pub fn mcp_status(self) -> StatusCode {
+        match self {
+            Self::SecretArgument => StatusCode::OK,
+            other => other.status(),
+        }
     }
 
     /// The number inside a JSON-RPC error: the status and the place among its codes. JSON-RPC 2.0 reserves -32768 to

@@ -50,6 +50,8 @@ pub struct Services {
     pub verifier: KeyVerifier,
     /// Decides.
     pub gate: KeyGate,
+    /// What our own tokens are recognized by.
+    pub token_keys: TokenKeys,
     /// Reads people's sessions.
     pub sessions: SessionReader,
     /// Sign-up and sign-in.
@@ -156,6 +158,7 @@ impl Services {
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants, Arc::clone(&servers), access),
+            token_keys: token_keys.clone(),
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
                 accounts,

@@ -9,6 +9,7 @@ pub mod assertion;
 pub mod audit;
 pub mod egress;
 pub mod field;
+pub mod guard;
 pub mod id;
 pub mod key;
 pub mod limit;

@@ -17,6 +17,7 @@ mod m20261121_000007_audit_reading;
 mod m20261121_000009_key_life;
 mod m20261121_000010_limits;
 mod m20261121_000011_policies;
+mod m20261121_000012_allowed_fields;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000009_key_life::Migration),
             Box::new(m20261121_000010_limits::Migration),
             Box::new(m20261121_000011_policies::Migration),
+            Box::new(m20261121_000012_allowed_fields::Migration),
         ]
     }
 }

@@ -17,6 +17,7 @@ mod documents;
 mod faults;
 mod fuzz;
 mod gateway;
+mod guard;
 mod identity;
 mod instance_admins;
 mod key_changes;

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use awc::ClientResponse;
 use awc::error::SendRequestError;
 use bytes::Bytes;
+use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
 use infra::upstream::UpstreamFault;
 use url::Url;
@@ -33,6 +34,8 @@ pub(super) async fn forward(
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
     let Admitted { grant, live, server } = admitted;
+    inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)
+        .map_err(|refused| Problem::because(Code::SecretArgument, refused))?;
     let passport = services.passports.issue(&grant, &server)?;
     let session = match request.headers().get(MCP_SESSION_ID) {
         Some(presented) => Some(session::open(&services.sealer, &grant, &server, presented)?),

@@ -1,5 +1,5 @@
-//! Refusals on MCP paths: a JSON-RPC error with the code's HTTP status, the request's id or null, and the same content
-//! as REST has.
+//! Refusals on MCP paths: a JSON-RPC error with the code's HTTP status (200 when only the message is refused, so that the
+//! session survives), the request's id or null, and the same content as REST has.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -43,7 +43,7 @@ pub fn respond(problem: &Problem, request: &HttpRequest, body: Option<&[u8]>) ->
     let id = request.extensions().get::<RequestId>().copied();
     problem.log(id);
     let content = problem.content(id);
-    let mut response = HttpResponse::build(problem.code().status())
+    let mut response = HttpResponse::build(problem.code().mcp_status())
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .body(text(problem, &content, body.and_then(message_id)));
     problem.decorate(&mut response);

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use super::Actor;
-use super::decide::{DecisionFault, Gate, Question, Refusal};
+use super::decide::{DecisionFault, Gate, Question, Refusal, Verdict};
 use super::permission::Permission;
 use super::trail::{Check, Step, WrittenTrail};
-use crate::key::KeyFacts;
+use crate::guard::{AllowedFields, SecretArgument, inspect};
 use crate::key::verify::expired;
+use crate::key::{KeyFacts, TokenKeys};
 use crate::policy::port::AccessDirectory;
 use crate::server::port::ServerDirectory;
 use crate::store::StoreFault;
@@ -36,7 +39,7 @@ pub enum Ended {
 }
 
 /// How the decision would end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling {
     /// In the caller's favour.
     Allowed,
@@ -44,6 +47,27 @@ pub enum Ruling {
     Unauthenticated,
     /// A rule says no.
     Refused(Refusal),
+    /// An argument is a secret.
+    SecretArgument(SecretArgument),
+}
+
+/// The arguments of a tool call, and what our own keys are recognized by.
+#[derive(Debug, Clone, Copy)]
+pub struct Arguments<'a> {
+    /// The arguments.
+    pub json: &'a RawValue,
+    /// The keys of tokens.
+    pub keys: &'a TokenKeys,
+}
+
+impl Arguments<'_> {
+    fn judge(self, verdict: &Verdict, trail: &mut WrittenTrail) -> Ruling {
+        let none = AllowedFields::default();
+        let allowed = verdict.server.as_ref().map_or(&none, |server| &server.record().allowed_secret_fields);
+        let refused = inspect(self.json, allowed, self.keys).err();
+        trail.0.push(Step { check: Check::Arguments, refused: refused.as_ref().map(ToString::to_string) });
+        refused.map_or(Ruling::Allowed, Ruling::SecretArgument)
+    }
 }
 
 /// The surface on which a permission is used.
@@ -65,6 +89,7 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         &self,
         key: &KeyStanding,
         question: Question<'_>,
+        arguments: Option<Arguments<'_>>,
         now: Timestamp,
     ) -> Result<(Ruling, WrittenTrail), StoreFault> {
         let mut trail = WrittenTrail::default();
@@ -79,7 +104,7 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         }
         let actor = Actor::Key(Arc::clone(&key.facts));
         match self.decide(&actor, question, &mut trail).await {
-            Ok(_) => Ok((Ruling::Allowed, trail)),
+            Ok(verdict) => Ok((arguments.map_or(Ruling::Allowed, |it| it.judge(&verdict, &mut trail)), trail)),
             Err(DecisionFault::Refused(refusal)) => Ok((Ruling::Refused(refusal), trail)),
             Err(DecisionFault::Store(fault)) => Err(fault),
         }

@@ -20,12 +20,22 @@ pub enum Check {
     Resource,
     /// The key includes the server.
     Server,
+    /// No argument of the tool call is a secret.
+    Arguments,
 }
 
 impl Check {
     /// Every check, in their order.
-    pub const ALL: [Self; 7] =
-        [Self::Key, Self::TenantSyntax, Self::Tenant, Self::Role, Self::Permission, Self::Resource, Self::Server];
+    pub const ALL: [Self; 8] = [
+        Self::Key,
+        Self::TenantSyntax,
+        Self::Tenant,
+        Self::Role,
+        Self::Permission,
+        Self::Resource,
+        Self::Server,
+        Self::Arguments,
+    ];
 
     /// The check's name in JSON.
     #[must_use]
@@ -38,6 +48,7 @@ impl Check {
             Self::Permission => "permission",
             Self::Resource => "resource",
             Self::Server => "server",
+            Self::Arguments => "arguments",
         }
     }
 }

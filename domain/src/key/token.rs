@@ -272,6 +272,16 @@ impl<'a> PresentedToken<'a> {
     }
 }
 
+/// Whether a text is one of our tokens, or has one among its words. Costs one pass, and a keyed hash for each look-alike.
+#[must_use]
+pub fn holds_token(text: &str, keys: &TokenKeys) -> bool {
+    if text.len() < PREFIX_MIN + TAIL_LENGTH {
+        return false;
+    }
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .any(|word| word.len() >= PREFIX_MIN + TAIL_LENGTH && PresentedToken::parse(word, keys).is_ok())
+}
+
 /// What lists show instead of the token: `kr_<key-id>_…`.
 #[must_use]
 pub fn hint(prefix: &str, key: KeyId) -> String {

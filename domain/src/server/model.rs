@@ -5,6 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::egress::VettedUrl;
+use crate::guard::AllowedFields;
 use crate::id::{OrganizationId, ServerId};
 use crate::key::RateLimit;
 use crate::text::{Description, Name, Slug};
@@ -129,6 +130,8 @@ pub struct ServerRecord {
     pub scope: AuthScope,
     /// Words to group it by.
     pub categories: Vec<String>,
+    /// Arguments that it may take although their names are those of secrets.
+    pub allowed_secret_fields: AllowedFields,
     /// The limit of all calls to it, if any.
     pub rate_limit: Option<RateLimit>,
     /// Whether it takes calls.

@@ -11,6 +11,7 @@ use crate::access::{Denied, Grant, TenantScope};
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
+use crate::guard::AllowedFields;
 use crate::id::ServerId;
 use crate::key::{KeyServers, RateLimit};
 use crate::page::{Page, PageRequest};
@@ -35,6 +36,8 @@ pub struct ServerRequest {
     pub auth: UpstreamAuth,
     /// Words to group it by.
     pub categories: Vec<String>,
+    /// Arguments that it may take although their names are those of secrets.
+    pub allowed_secret_fields: AllowedFields,
     /// A limit of all calls to it.
     pub rate_limit: Option<RateLimit>,
 }
@@ -101,6 +104,7 @@ impl<C: Clock> ServerService<C> {
             auth: request.auth,
             scope: AuthScope::Organization,
             categories: request.categories,
+            allowed_secret_fields: request.allowed_secret_fields,
             rate_limit: request.rate_limit,
             status: ServerStatus::Active,
             created_at: self.clock.now(),

@@ -8,6 +8,7 @@ use domain::access::permission::{ServersRead, ServersWrite};
 use domain::access::{Grant, SystemScope, WithinOrganization};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::egress::VettedUrl;
+use domain::guard::AllowedFields;
 use domain::id::{OrganizationId, ServerId};
 use domain::page::{Page, PageRequest};
 use domain::server::model::SharedServer;
@@ -86,11 +87,28 @@ impl SqlServers {
             auth,
             scope: AuthScope::Organization,
             categories: serde_json::from_str(&row.categories).map_err(|_| corrupt("categories"))?,
+            allowed_secret_fields: allowed_fields(row.allowed_secret_fields.as_deref())
+                .ok_or_else(|| corrupt("allowed secret fields"))?,
             rate_limit: rate_limit(row.rate_requests, row.rate_seconds).map_err(|_| corrupt("rate limit"))?,
             status: if row.archived_at.is_some() { ServerStatus::Archived } else { ServerStatus::Active },
             created_at: Timestamp::from_micros(row.created_at),
         })
     }
+}
+
+fn stored_fields(allowed: &AllowedFields) -> Result<Option<String>, StoreFault> {
+    if allowed.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    let text = serde_json::to_string(&names);
+    text.map(Some).map_err(|error| StoreFault::Corrupt(format!("allowed secret fields: {error}")))
+}
+
+fn allowed_fields(stored: Option<&str>) -> Option<AllowedFields> {
+    let Some(stored) = stored else { return Some(AllowedFields::default()) };
+    let names: Vec<String> = serde_json::from_str(stored).ok()?;
+    names.iter().map(|name| name.parse().ok()).collect()
 }
 
 fn named(servers: Select<server::Entity>, name: &ServerName) -> Select<server::Entity> {
@@ -139,6 +157,7 @@ impl ServerStore for SqlServers {
             archived_at: ActiveValue::Set(None),
             rate_requests: ActiveValue::Set(rate_requests),
             rate_seconds: ActiveValue::Set(rate_seconds),
+            allowed_secret_fields: ActiveValue::Set(stored_fields(&server.allowed_secret_fields)?),
         };
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         scoped::insert::<server::Entity, _>(grant, [row])

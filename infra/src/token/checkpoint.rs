@@ -18,6 +18,9 @@ pub struct Ed25519CheckpointSigner {
 
 impl Ed25519CheckpointSigner {
     /// Derives the key.
+    ///
+    /// # Panics
+    /// Never: any 32 bytes are a seed.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
         let seed = root.derive(Purpose::AuditCheckpoint);

@@ -3,12 +3,15 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::KeysVerify;
-use domain::access::rehearse::Ruling;
+use domain::access::rehearse::{Arguments, Ruling};
 use domain::access::trail::Step;
 use domain::audit::AuditTarget;
+use domain::field::FieldErrors;
 use domain::key::KeyId;
 use domain::time::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -18,6 +21,9 @@ use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
 use crate::v1::{BodyRefusals, Refusals};
+
+/// Longest name of a tool, in characters.
+const TOOL_MAX: usize = 256;
 
 /// A request to rehearse.
 #[derive(Debug, Deserialize, ToSchema, Validate)]
@@ -35,6 +41,12 @@ pub struct Rehearsal {
     /// The server that would be called, by id or slug.
     #[schema(example = "notes")]
     server: Option<String>,
+    /// The tool that would be called. No rule is about single tools yet: it changes nothing.
+    #[schema(max_length = 256, example = "add_note")]
+    tool: Option<String>,
+    /// The arguments that the tool would get: they are looked at as the gateway looks at them, and not kept.
+    #[schema(value_type = Option<Object>)]
+    arguments: Option<Map<String, Value>>,
     /// The permission that the request would take; `mcp:connect` when only a server is given, none when neither is.
     #[schema(example = "mcp:connect")]
     permission: Option<String>,
@@ -54,7 +66,7 @@ pub struct RulingShape {
 /// A check that was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepShape {
-    /// `key`, `tenant_syntax`, `tenant`, `role`, `permission`, `resource` or `server`.
+    /// `key`, `tenant_syntax`, `tenant`, `role`, `permission`, `resource`, `server` or `arguments`.
     #[schema(example = "tenant")]
     check: &'static str,
     /// `passed` or `refused`.
@@ -75,11 +87,12 @@ impl From<Step> for StepShape {
 }
 
 /// The code of a ruling, as the live request would get it.
-pub(super) fn code_of(ruling: Ruling) -> Option<Code> {
+fn code_of(ruling: &Ruling) -> Option<Code> {
     match ruling {
         Ruling::Allowed => None,
         Ruling::Unauthenticated => Some(Code::Unauthenticated),
-        Ruling::Refused(refusal) => Some(Problem::from(refusal).code()),
+        Ruling::Refused(refusal) => Some(Problem::from(*refusal).code()),
+        Ruling::SecretArgument(_) => Some(Code::SecretArgument),
     }
 }
 
@@ -100,15 +113,22 @@ pub async fn authorize_request(
     services: Data<Services>,
     body: Body<Rehearsal>,
 ) -> Result<HttpResponse, Problem> {
-    let Rehearsal { api_key_id, org_id, user_id, server, permission } = body.read().await?;
+    let Rehearsal { api_key_id, org_id, user_id, server, tool, arguments, permission } = body.read().await?;
     let key: KeyId = api_key_id.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let standing = services.keys.standing(&allowed, key).await;
     let standing = allowed.noted(&services, AuditTarget::Key(key), standing).await?;
     let asking = Parts { org_id, user_id, server, permission }.read()?;
-    let (ruling, trail) = services.gate.rehearse(&standing, asking.question(), SystemClock.now()).await?;
+    if tool.is_some_and(|tool| tool.is_empty() || tool.chars().count() > TOOL_MAX) {
+        return Err(FieldErrors::one("tool", format!("must be 1 to {TOOL_MAX} characters")).into());
+    }
+    let json =
+        arguments.map(|arguments| to_raw_value(&arguments)).transpose().map_err(|_| Problem::new(Code::Internal))?;
+    let arguments = json.as_deref().map(|json| Arguments { json, keys: &services.token_keys });
+    let now = SystemClock.now();
+    let (ruling, trail) = services.gate.rehearse(&standing, asking.question(), arguments, now).await?;
     Ok(HttpResponse::Ok().json(RulingShape {
         allowed: ruling == Ruling::Allowed,
-        code: code_of(ruling),
+        code: code_of(&ruling),
         trail: trail.0.into_iter().map(StepShape::from).collect(),
     }))
 }

@@ -7,6 +7,7 @@ use domain::access::permission::ServersWrite;
 use domain::audit::AuditTarget;
 use domain::egress::EgressPolicy;
 use domain::field::FieldErrors;
+use domain::guard::{AllowedField, AllowedFields};
 use domain::server::service::ServerRequest;
 use domain::server::{AuthKind, UpstreamAuth};
 use domain::text::Slug;
@@ -26,10 +27,11 @@ use crate::v1::{BodyRefusals, Refusals};
 
 const CATEGORIES_MAX: u64 = 20;
 const CATEGORY_MAX: usize = 50;
+const ALLOWED_FIELDS_MAX: usize = 100;
 
 /// A server to register.
 #[derive(Deserialize, ToSchema, Validate)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewServer {
     /// Name for people.
     #[schema(example = "Notes", min_length = 1, max_length = 100)]
@@ -50,6 +52,10 @@ pub struct NewServer {
     #[schema(max_items = 20, example = json!(["productivity"]))]
     #[validate(length(max = CATEGORIES_MAX, message = "must be at most 20"))]
     categories: Option<Vec<String>>,
+    /// Arguments that its tools may take although their names are those of secrets: a field's name, or names with dots
+    /// between them for a place.
+    #[schema(max_items = 100, example = json!(["password", "db.token"]))]
+    allowed_secret_fields: Option<Vec<String>>,
     /// A limit of all calls to it, whichever keys of the organization make them; none when not given.
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimitShape>,
@@ -204,6 +210,15 @@ fn header_name(header: Option<String>, errors: &mut FieldErrors) -> Option<Strin
     }
 }
 
+fn parse_allowed(names: &[String], errors: &mut FieldErrors) -> AllowedFields {
+    if names.len() > ALLOWED_FIELDS_MAX {
+        errors.add("allowedSecretFields", format!("must be at most {ALLOWED_FIELDS_MAX}"));
+        return AllowedFields::default();
+    }
+    let parse = |(index, name): (usize, &String)| errors.take(&format!("allowedSecretFields[{index}]"), name.parse());
+    names.iter().enumerate().filter_map(parse).collect::<Vec<AllowedField>>().into_iter().collect()
+}
+
 impl NewServer {
     fn parse(self, egress: &EgressPolicy) -> Result<ServerRequest, FieldErrors> {
         let mut errors = FieldErrors::default();
@@ -222,10 +237,11 @@ impl NewServer {
                 errors.add(format!("categories[{index}]"), "must be 1 to 50 characters without control characters");
             }
         }
+        let allowed_secret_fields = parse_allowed(&self.allowed_secret_fields.unwrap_or_default(), &mut errors);
         let rate_limit = self.rate_limit.and_then(|limit| limit.parse(&mut errors));
         match (name, url, auth) {
             (Some(name), Some(url), Some(auth)) if errors.0.is_empty() => {
-                Ok(ServerRequest { name, slug, description, url, auth, categories, rate_limit })
+                Ok(ServerRequest { name, slug, description, url, auth, categories, allowed_secret_fields, rate_limit })
             }
             _ => Err(errors),
         }

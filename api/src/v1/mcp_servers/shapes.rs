@@ -30,6 +30,8 @@ pub struct ServerShape {
     auth: AuthShape,
     /// Words to group it by.
     categories: Vec<String>,
+    /// Arguments that its tools may take although their names are those of secrets.
+    allowed_secret_fields: Vec<String>,
     /// The limit of all calls to it.
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimitShape>,
@@ -68,6 +70,7 @@ impl From<&SharedServer> for ServerShape {
                 },
             },
             categories: server.categories.clone(),
+            allowed_secret_fields: server.allowed_secret_fields.iter().map(ToString::to_string).collect(),
             rate_limit: server.rate_limit.map(RateLimitShape::from),
             status: ServerStatus::as_str(server.status),
             created_at: time(server.created_at),

@@ -21,6 +21,7 @@ pub struct Model {
     pub archived_at: Option<i64>,
     pub rate_requests: Option<i32>,
     pub rate_seconds: Option<i32>,
+    pub allowed_secret_fields: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

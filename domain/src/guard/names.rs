@@ -1,0 +1,154 @@
+//! Which names are those of secrets, and which of them a server may take all the same.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// Names, normalized, that are refused.
+const NAMES: [&str; 29] = [
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "apikey",
+    "xapikey",
+    "accesskey",
+    "secretkey",
+    "secretaccesskey",
+    "token",
+    "accesstoken",
+    "refreshtoken",
+    "idtoken",
+    "sessiontoken",
+    "bearer",
+    "bearertoken",
+    "authorization",
+    "auth",
+    "clientsecret",
+    "privatekey",
+    "credential",
+    "credentials",
+    "cookie",
+    "cookies",
+    "setcookie",
+    "connectionstring",
+    "databaseurl",
+    "dsn",
+    "passphrase",
+];
+/// Ends of names, normalized, that are refused.
+const ENDS: [&str; 5] = ["password", "secret", "apikey", "accesstoken", "privatekey"];
+/// Longest name that is looked at as a whole; of a longer one only the end counts.
+const LONGEST: usize = 128;
+
+/// What is done about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes.
+    Harmless,
+    /// It is refused.
+    Secret,
+    /// It is refused, unless its value is an object.
+    SecretUnlessObject,
+}
+
+/// A name without case, underscores and hyphens, as names are compared.
+#[must_use]
+pub fn normalized(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+/// Judges a name.
+pub fn judge(name: &str) -> Verdict {
+    // The common case without an allocation: ASCII, and no longer than any name that we know.
+    let mut buffer = [0_u8; LONGEST];
+    let mut length = 0;
+    for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
+        if length == LONGEST || !byte.is_ascii() {
+            return judge_normalized(&normalized(name));
+        }
+        buffer[length] = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    std::str::from_utf8(&buffer[..length]).map_or(Verdict::Harmless, judge_normalized)
+}
+
+fn judge_normalized(name: &str) -> Verdict {
+    if name == "auth" {
+        Verdict::SecretUnlessObject
+    } else if NAMES.contains(&name) || ENDS.iter().any(|end| name.ends_with(end)) {
+        Verdict::Secret
+    } else {
+        Verdict::Harmless
+    }
+}
+
+/// A field that a server may take although its name is that of a secret: a name, or names with dots for a place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AllowedField(String);
+
+/// The text is no field's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a field's name of 1 to 128 characters, or names with dots between them for a place")]
+pub struct InvalidAllowedField;
+
+impl FromStr for AllowedField {
+    type Err = InvalidAllowedField;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAllowedField> {
+        let good = !text.is_empty()
+            && text.chars().count() <= LONGEST
+            && !text.chars().any(char::is_control)
+            && text.split('.').all(|name| !normalized(name).is_empty());
+        if good { Ok(Self(text.to_owned())) } else { Err(InvalidAllowedField) }
+    }
+}
+
+impl fmt::Display for AllowedField {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The fields that a server may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedFields {
+    fields: Vec<AllowedField>,
+    // The same, normalized.
+    names: HashSet<String>,
+}
+
+impl AllowedFields {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The fields, as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = &AllowedField> {
+        self.fields.iter()
+    }
+
+    /// Whether a field is among them, by its name alone or by the end of its place.
+    pub(super) fn has(&self, place: &[&str]) -> bool {
+        if self.names.is_empty() {
+            return false;
+        }
+        let mut tail = String::new();
+        place.iter().rev().any(|name| {
+            let name = normalized(name);
+            tail = if tail.is_empty() { name } else { format!("{name}.{tail}") };
+            self.names.contains(&tail)
+        })
+    }
+}
+
+impl FromIterator<AllowedField> for AllowedFields {
+    fn from_iter<I: IntoIterator<Item = AllowedField>>(fields: I) -> Self {
+        let fields: Vec<AllowedField> = fields.into_iter().collect();
+        let whole = |field: &AllowedField| field.0.split('.').map(normalized).collect::<Vec<_>>().join(".");
+        let names = fields.iter().map(whole).collect();
+        Self { fields, names }
+    }
+}

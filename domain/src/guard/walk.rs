@@ -1,0 +1,191 @@
+//! One pass over a JSON text, without building it: names and texts are looked at as they go by.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+
+use super::names::{AllowedFields, Verdict, judge};
+use super::{Secret, SecretArgument};
+use crate::key::TokenKeys;
+use crate::key::token::holds_token;
+
+/// What ends the pass when something was found; the place is kept beside it.
+const FOUND: &str = "found";
+
+/// Looks at every name and text.
+pub fn walk(json: &str, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), SecretArgument> {
+    let mut found = None;
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let seed = Value { allowed, keys, place: &Place::Root, must_be_object: false, found: &mut found };
+    // An error is either what was found, or JSON that is none: that is the server's to refuse.
+    let _ = seed.deserialize(&mut reader);
+    found.map_or(Ok(()), Err)
+}
+
+/// Where a value stands: a chain on the stack, made into a text only when something was found.
+enum Place<'a> {
+    Root,
+    Name(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn pointer(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Name(parent, name) => {
+                format!("{}/{}", parent.pointer(), name.replace('~', "~0").replace('/', "~1"))
+            }
+            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
+        }
+    }
+
+    /// The names on the way, outermost first.
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Root => vec![],
+            Self::Name(parent, name) => {
+                let mut names = parent.names();
+                names.push(name);
+                names
+            }
+            Self::Index(parent, _) => parent.names(),
+        }
+    }
+}
+
+struct Value<'a> {
+    allowed: &'a AllowedFields,
+    keys: &'a TokenKeys,
+    place: &'a Place<'a>,
+    must_be_object: bool,
+    found: &'a mut Option<SecretArgument>,
+}
+
+impl Value<'_> {
+    fn refuse<E: Error>(&mut self, why: Secret) -> E {
+        *self.found = Some(SecretArgument { path: self.place.pointer(), why });
+        E::custom(FOUND)
+    }
+
+    /// A value that is neither object nor text.
+    fn plain<E: Error>(mut self) -> Result<(), E> {
+        if self.must_be_object { Err(self.refuse(Secret::Name)) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.plain()
+    }
+
+    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
+        if self.must_be_object {
+            Err(self.refuse(Secret::Name))
+        } else if holds_token(text, self.keys) {
+            Err(self.refuse(Secret::OwnKey))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        if self.must_be_object {
+            return Err(self.refuse(Secret::Name));
+        }
+        let mut index = 0;
+        loop {
+            let place = Place::Index(self.place, index);
+            let Self { allowed, keys, .. } = self;
+            let item = Value { allowed, keys, place: &place, must_be_object: false, found: &mut *self.found };
+            if items.next_element_seed(item)?.is_none() {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while let Some(name) = fields.next_key::<Name<'de>>()? {
+            let Self { allowed, keys, .. } = self;
+            if holds_token(&name.0, keys) {
+                // The name itself is the secret: it is not repeated.
+                let place = Place::Name(self.place, "(a key)");
+                return Err(Value { allowed, keys, place: &place, must_be_object: false, found: &mut *self.found }
+                    .refuse(Secret::OwnKey));
+            }
+            let place = Place::Name(self.place, &name.0);
+            let verdict = match judge(&name.0) {
+                Verdict::Harmless => Verdict::Harmless,
+                _ if allowed.has(&place.names()) => Verdict::Harmless,
+                verdict => verdict,
+            };
+            let must_be_object = verdict == Verdict::SecretUnlessObject;
+            let mut value = Value { allowed, keys, place: &place, must_be_object, found: &mut *self.found };
+            if verdict == Verdict::Secret {
+                return Err(value.refuse(Secret::Name));
+            }
+            fields.next_value_seed(value)?;
+        }
+        Ok(())
+    }
+}
+
+/// A field's name, borrowed where it has no escapes.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        input.deserialize_str(Text)
+    }
+}
