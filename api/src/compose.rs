@@ -1,9 +1,11 @@
 //! Puts the product together. Besides `main`, the only place that names what implements a port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::audit::AuditLog;
 use domain::egress::EgressPolicy;
+use domain::idempotency::{Claims, IdempotencyStore, KEPT};
 use domain::key::TokenKeys;
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
@@ -14,13 +16,16 @@ use domain::organization::service::AccountService;
 use domain::root::RootSecret;
 use domain::server::port::{ServerDirectory, ServerStore};
 use domain::server::service::ServerService;
-use domain::time::SystemClock;
+use domain::tenant::registry::TenantService;
+use domain::time::{Clock, SystemClock, Timestamp};
 use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::KeyCache;
 use infra::cache::servers::ServerCache;
+use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::db::{
-    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccounts, SqlAuditRows, SqlIdempotency, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers,
+    SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -53,6 +58,14 @@ pub struct Services {
     pub audit: Arc<dyn AuditLog>,
     /// When keys were last used.
     pub last_used: LastUsed,
+    /// Tenants, for management.
+    pub tenants: TenantService<SqlTenants, SystemClock>,
+    /// Tenants that were suspended while calls of theirs may be under way.
+    pub suspended: Arc<SuspendedTenants>,
+    /// Makes claims to writes that may be repeated.
+    pub claims: Claims,
+    /// Claims to writes, and their answers.
+    pub idempotency: Arc<dyn IdempotencyStore>,
     /// Counts calls, errors and latencies.
     pub usage: UsageMeter,
     /// Use, as it is kept.
@@ -83,6 +96,7 @@ pub struct Background {
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
+    forgetter: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -114,11 +128,12 @@ impl Services {
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache));
         let services = Arc::new(Self {
-            verifier: Verifier::new(token_keys.clone(), key_directory.clone(), tenants, SystemClock),
+            verifier: Verifier::new(token_keys.clone(), key_directory.clone(), tenants.clone(), SystemClock),
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
                 accounts,
@@ -139,6 +154,10 @@ impl Services {
             directory: servers,
             audit: Arc::new(audit),
             last_used: last_used.clone(),
+            suspended: Arc::clone(tenants.suspended()),
+            tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
+            claims: Claims::derive(root),
+            idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
@@ -160,6 +179,7 @@ impl Services {
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
+            forgetter: tokio::spawn(forget_claims(idempotency)),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -180,6 +200,7 @@ impl Background {
                 break;
             }
         }
+        self.forgetter.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {
@@ -193,6 +214,21 @@ impl Background {
         self.audit.finished().await;
         if let Err(fault) = self.database.close().await {
             tracing::error!(error = &fault as &dyn std::error::Error, "the database did not close well");
+        }
+    }
+}
+
+/// How often old claims to writes are forgotten. What is too old is not used before that either.
+const FORGETTING: Duration = Duration::from_mins(10);
+
+async fn forget_claims(store: Arc<SqlIdempotency>) {
+    let mut interval = tokio::time::interval(FORGETTING);
+    loop {
+        interval.tick().await;
+        let now = SystemClock.now().as_micros();
+        let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+        if let Err(fault) = store.forget(Timestamp::from_micros(now.saturating_sub(kept))).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "old claims to writes wait to be forgotten");
         }
     }
 }

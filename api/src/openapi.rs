@@ -28,6 +28,7 @@ pub struct TenantQuery {
     (name = "identity", description = "Who is calling."),
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
+    (name = "tenants", description = "Customers' organizations and end users below yours."),
     (name = "usage", description = "Calls and errors per key and server."),
     (name = "system", description = "Probes, and keys for upstream servers.")
 ))]

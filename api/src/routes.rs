@@ -7,7 +7,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
 use crate::problem::Problem;
-use crate::v1::{api_keys, auth, identity, mcp_servers, usage};
+use crate::v1::{api_keys, auth, identity, mcp_servers, tenants, usage};
 use crate::{gateway, layer, openapi, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
@@ -29,7 +29,15 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(api_keys::revoke::revoke_api_key)
         .service(api_keys::replace_tenants::replace_api_key_tenants)
         .service(api_keys::change_tenants::change_api_key_tenants)
-        .service(usage::get::get_usage);
+        .service(usage::get::get_usage)
+        .service(tenants::create_org::create_tenant_org)
+        .service(tenants::list_orgs::list_tenant_orgs)
+        .service(tenants::suspend_org::suspend_tenant_org)
+        .service(tenants::suspend_org::resume_tenant_org)
+        .service(tenants::create_user::create_tenant_user)
+        .service(tenants::list_users::list_tenant_users)
+        .service(tenants::suspend_user::suspend_tenant_user)
+        .service(tenants::suspend_user::resume_tenant_user);
 }
 
 /// What answers outside `/api`: probes, keys for upstream servers, and the document itself.

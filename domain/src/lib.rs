@@ -10,6 +10,7 @@ pub mod audit;
 pub mod egress;
 pub mod field;
 pub mod id;
+pub mod idempotency;
 pub mod key;
 pub mod limit;
 pub mod organization;

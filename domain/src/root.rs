@@ -37,6 +37,8 @@ pub enum Purpose {
     Fingerprint,
     /// Cipher key for session ids handed to MCP clients.
     SessionSealing,
+    /// Keyed digests of writes that may be repeated.
+    Idempotency,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::CredentialSealing => "keyrack 2026-11-21 credential sealing v1",
             Self::Fingerprint => "keyrack 2026-11-21 root secret fingerprint v1",
             Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
+            Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
         }
     }
 }
@@ -104,6 +107,7 @@ mod tests {
             Purpose::CredentialSealing,
             Purpose::Fingerprint,
             Purpose::SessionSealing,
+            Purpose::Idempotency,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

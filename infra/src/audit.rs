@@ -198,6 +198,8 @@ fn row(event: &AuditEvent) -> AuditRow {
         AuditTarget::Server(id) => ("server", Some(id.to_string())),
         AuditTarget::User(id) => ("user", Some(id.to_string())),
         AuditTarget::Tenant => ("tenant", None),
+        AuditTarget::TenantOrg(id) => ("tenant", Some(id.to_string())),
+        AuditTarget::TenantUser(id) => ("tenant", Some(id.to_string())),
     };
     AuditRow {
         organization,

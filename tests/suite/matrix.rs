@@ -25,7 +25,7 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         }
         "log_in" => (json!({"email": "owner@acme.example.com", "password": "correct horse battery"}), vec![]),
         "refresh" | "log_out" | "get_me" | "get_org" | "get_health" | "get_ready" | "get_jwks" | "list_api_keys"
-        | "list_mcp_servers" | "get_usage" => none,
+        | "list_mcp_servers" | "get_usage" | "list_tenant_orgs" | "list_tenant_users" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])
@@ -34,6 +34,18 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             let slug = format!("fresh-{number}");
             acme.server(&slug, "https://x.example.com/mcp").await;
             (Value::Null, vec![("server", slug)])
+        }
+        "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
+        "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
+        "suspend_tenant_org" | "resume_tenant_org" => {
+            let body = json!({"orgId": format!("fresh-{number}")});
+            let made = acme.owner().post("/api/v1/tenants/orgs", &body).await.expect(201);
+            (Value::Null, vec![("id", made["id"].as_str().expect("an id").to_owned())])
+        }
+        "suspend_tenant_user" | "resume_tenant_user" => {
+            let body = json!({"userId": format!("fresh-{number}")});
+            let made = acme.owner().post("/api/v1/tenants/users", &body).await.expect(201);
+            (Value::Null, vec![("id", made["id"].as_str().expect("an id").to_owned())])
         }
         "create_api_key" => (json!({"name": "x"}), vec![]),
         "get_api_key" | "revoke_api_key" => (Value::Null, fresh_key().await),
@@ -50,6 +62,7 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
 fn permission(operation: &str) -> Option<&'static str> {
     match operation {
         "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
+        tenants if tenants.contains("_tenant_") => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "get_usage" => Some("usage:read"),
         _ => None,

@@ -5,7 +5,7 @@ pub mod chain;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, OrganizationId, ServerId, UserId};
+use crate::id::{EventId, OrganizationId, ServerId, TenantOrgId, TenantUserId, UserId};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -38,6 +38,10 @@ pub enum AuditTarget {
     User(UserId),
     /// The tenant of the event.
     Tenant,
+    /// A tenant org, as it is managed.
+    TenantOrg(TenantOrgId),
+    /// A tenant user, as it is managed.
+    TenantUser(TenantUserId),
 }
 
 /// How it ended.

@@ -5,6 +5,7 @@
 pub mod guarded;
 pub mod keys;
 pub mod servers;
+pub mod suspended;
 pub mod tenants;
 
 pub use guarded::GuardedCache;
