@@ -1,7 +1,8 @@
 //! Tenants as they are managed: made before their first use, suspended, and resumed.
 //!
-//! People manage all tenants of their organization. A key manages those that it may speak for, and no others: a solo
-//! key none, a client key users of the organization, a platform key tenant orgs and their users.
+//! People manage all tenants of their organization, and so does a solo key, which stands for its owner. Other keys manage
+//! the tenants that they may speak for, and no others: a client key users of the organization, a platform key tenant
+//! orgs and their users.
 
 use std::sync::Arc;
 
@@ -62,8 +63,6 @@ pub struct Changed<T> {
 pub enum Managed {
     /// All of them.
     All,
-    /// None.
-    Nobody,
     /// Users directly below the organization: all, or those on this key's list.
     Users(Option<KeyId>),
     /// Tenant orgs and their users: all, or those on this key's list.
@@ -77,7 +76,7 @@ impl Managed {
         let Actor::Key(facts) = grant.actor() else { return Self::All };
         let list = facts.tenants.needs_list().then_some(facts.id);
         match facts.tenants {
-            TenantRule::Owner => Self::Nobody,
+            TenantRule::Owner => Self::All,
             TenantRule::Users { .. } => Self::Users(list),
             TenantRule::Orgs { .. } => Self::Orgs(list),
         }
@@ -336,7 +335,7 @@ impl<D: TenantDirectory, C: Clock> TenantService<D, C> {
         let narrowed = spoken.clone().within(grant).is_none_or(|narrowed| narrowed != spoken);
         let Actor::Key(facts) = grant.actor() else { return Ok(()) };
         let fits = match facts.tenants {
-            TenantRule::Owner => false,
+            TenantRule::Owner => true,
             TenantRule::Users { .. } => org.is_none(),
             TenantRule::Orgs { .. } => org.is_some(),
         };

@@ -86,7 +86,7 @@ fn managed_orgs(managed: Managed, whole: bool) -> Condition {
     let all = Condition::all();
     match managed {
         Managed::All | Managed::Orgs(None) => all,
-        Managed::Nobody | Managed::Users(_) => all.add(Expr::val(1).eq(0)),
+        Managed::Users(_) => all.add(Expr::val(1).eq(0)),
         Managed::Orgs(Some(key)) => all.add(tenant_org::Column::ExternalId.in_subquery(listed_orgs(key, whole))),
     }
 }
@@ -98,7 +98,6 @@ fn managed_users(scope: &impl WithinOrganization, managed: Managed) -> Condition
     let all = Condition::all();
     match managed {
         Managed::All => all,
-        Managed::Nobody => all.add(Expr::val(1).eq(0)),
         Managed::Users(None) => all.add(own),
         Managed::Users(Some(key)) => {
             let mut names = Query::select();
