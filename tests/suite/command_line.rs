@@ -192,7 +192,7 @@ fn migrate_and_doctor_say_what_they_found() {
     let fresh = keyrack(data.path()).arg("doctor").output().expect("it runs");
     assert!(fresh.status.success(), "{}", text(&fresh.stdout));
     let migrated = keyrack(data.path()).arg("migrate").output().expect("it runs");
-    assert!(migrated.status.success() && text(&migrated.stdout).contains("6 migrations"), "{}", text(&migrated.stdout));
+    assert!(migrated.status.success() && text(&migrated.stdout).contains("7 migrations"), "{}", text(&migrated.stdout));
     let again = keyrack(data.path()).arg("migrate").output().expect("it runs");
     assert!(text(&again.stdout).contains("0 migrations"));
     let sick = keyrack(data.path()).arg("doctor").env("KEYRACK_LISTEM", "x").output().expect("it runs");
