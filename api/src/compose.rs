@@ -1,11 +1,13 @@
 //! Puts the product together. Besides `main`, the only place that names what implements a port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::access::decide::Gate;
 use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::egress::EgressPolicy;
+use domain::idempotency::{Claims, IdempotencyStore, KEPT};
 use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
 use domain::key::service::KeyService;
@@ -19,14 +21,16 @@ use domain::policy::service::PolicyService;
 use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
-use domain::time::SystemClock;
+use domain::tenant::registry::TenantService;
+use domain::time::{Clock, SystemClock, Timestamp};
 use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::servers::ServerCache;
+use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlKeyDirectory,
-    SqlKeyStore, SqlLastUsed, SqlPolicies, SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlIdempotency,
+    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlPolicies, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -76,6 +80,14 @@ pub struct Services {
     pub checkpoint_signer: Arc<Ed25519CheckpointSigner>,
     /// When keys were last used.
     pub last_used: LastUsed,
+    /// Tenants, for management.
+    pub tenants: TenantService<SqlTenants, SystemClock>,
+    /// Tenants that were suspended while calls of theirs may be under way.
+    pub suspended: Arc<SuspendedTenants>,
+    /// Makes claims to writes that may be repeated.
+    pub claims: Claims,
+    /// Claims to writes, and their answers.
+    pub idempotency: Arc<dyn IdempotencyStore>,
     /// Counts calls, errors and latencies.
     pub usage: UsageMeter,
     /// Use, as it is kept.
@@ -108,6 +120,7 @@ pub struct Background {
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
+    forgetter: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -151,13 +164,14 @@ impl Services {
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
+        let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
         let key_directory = SqlKeyDirectory::new(database.clone(), key_cache, &fingerprint);
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
-            gate: Gate::new(tenants, Arc::clone(&servers), access),
+            gate: Gate::new(tenants.clone(), Arc::clone(&servers), access),
             token_keys: token_keys.clone(),
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
@@ -193,6 +207,10 @@ impl Services {
             checkpoint_signer,
             retired_signers: roots.retired_signers.clone(),
             last_used: last_used.clone(),
+            suspended: Arc::clone(tenants.suspended()),
+            tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
+            claims: Claims::derive(root),
+            idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
@@ -216,6 +234,7 @@ impl Services {
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
+            forgetter: tokio::spawn(forget_claims(idempotency)),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -237,6 +256,7 @@ impl Background {
                 break;
             }
         }
+        self.forgetter.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {
@@ -251,6 +271,21 @@ impl Background {
         infra::checkpoints::close(&self.checkpoints).await;
         if let Err(fault) = self.database.close().await {
             tracing::error!(error = &fault as &dyn std::error::Error, "the database did not close well");
+        }
+    }
+}
+
+/// How often old claims to writes are forgotten. What is too old is not used before that either.
+const FORGETTING: Duration = Duration::from_mins(10);
+
+async fn forget_claims(store: Arc<SqlIdempotency>) {
+    let mut interval = tokio::time::interval(FORGETTING);
+    loop {
+        interval.tick().await;
+        let now = SystemClock.now().as_micros();
+        let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+        if let Err(fault) = store.forget(Timestamp::from_micros(now.saturating_sub(kept))).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, "old claims to writes wait to be forgotten");
         }
     }
 }

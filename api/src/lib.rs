@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod layer;
 pub mod limit;
 pub mod logging;
+pub mod once;
 pub mod openapi;
 pub mod problem;
 pub mod root_secret;

@@ -18,6 +18,7 @@ use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
 use domain::server::service::ServerFault;
 use domain::store::{StoreFault, WriteFault};
+use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
 use infra::upstream::UpstreamFault;
 use serde::Serialize;
@@ -117,6 +118,12 @@ impl Problem {
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self { retry_after: Some(whole_seconds(wait).max(1)), ..self }
+    }
+
+    /// A fault of our own, which the caller is told nothing of.
+    #[must_use]
+    pub fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::caused(Code::Internal, cause)
     }
 
     fn caused(code: Code, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -350,6 +357,17 @@ impl From<ServerFault> for Problem {
             ServerFault::NotFound => Denied::ServerNotFound.into(),
             ServerFault::Denied(denied) => denied.into(),
             ServerFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<TenantFault> for Problem {
+    fn from(fault: TenantFault) -> Self {
+        match fault {
+            TenantFault::Invalid(errors) => errors.into(),
+            TenantFault::Refused(refusal) => refusal.into(),
+            TenantFault::NotFound => Self::new(Code::NotFound),
+            TenantFault::Store(fault) => fault.into(),
         }
     }
 }

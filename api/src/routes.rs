@@ -8,7 +8,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
-    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, mcp_servers, usage,
+    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, mcp_servers, tenants, usage,
 };
 use crate::{gateway, layer, openapi, system};
 
@@ -49,9 +49,17 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(groups::delete::delete_group)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
-        .service(usage::get::get_usage)
         .service(audit_events::export::export_audit_events)
-        .service(audit_events::list::list_audit_events);
+        .service(audit_events::list::list_audit_events)
+        .service(usage::get::get_usage)
+        .service(tenants::create_org::create_tenant_org)
+        .service(tenants::list_orgs::list_tenant_orgs)
+        .service(tenants::suspend_org::suspend_tenant_org)
+        .service(tenants::suspend_org::resume_tenant_org)
+        .service(tenants::create_user::create_tenant_user)
+        .service(tenants::list_users::list_tenant_users)
+        .service(tenants::suspend_user::suspend_tenant_user)
+        .service(tenants::suspend_user::resume_tenant_user);
 }
 
 /// What answers outside `/api`: probes, keys for upstream servers, and the document itself.

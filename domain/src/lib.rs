@@ -11,6 +11,7 @@ pub mod egress;
 pub mod field;
 pub mod guard;
 pub mod id;
+pub mod idempotency;
 pub mod key;
 pub mod limit;
 pub mod organization;

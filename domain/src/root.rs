@@ -57,6 +57,8 @@ pub enum Purpose {
     RetiredSealing,
     /// Ed25519 seed that signs checkpoints of the audit log.
     AuditCheckpoint,
+    /// Keyed digests of writes that may be repeated.
+    Idempotency,
 }
 
 impl Purpose {
@@ -72,6 +74,7 @@ impl Purpose {
             Self::SessionSealing => "keyrack 2026-11-21 session sealing v1",
             Self::RetiredSealing => "keyrack 2026-11-21 retired key sealing v1",
             Self::AuditCheckpoint => "keyrack 2026-11-21 audit checkpoint v1",
+            Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
         }
     }
 }
@@ -134,6 +137,7 @@ mod tests {
             Purpose::SessionSealing,
             Purpose::RetiredSealing,
             Purpose::AuditCheckpoint,
+            Purpose::Idempotency,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

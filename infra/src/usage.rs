@@ -128,7 +128,9 @@ mod tests {
                 return Err(StoreFault::Unavailable("down".into()));
             }
             let mut sum = self.sum.lock().expect("whole");
-            counted.iter().for_each(|(_, tally)| sum.merge(tally));
+            for (_, tally) in counted {
+                sum.merge(tally);
+            }
             Ok(())
         }
 

@@ -36,6 +36,8 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         | "list_mcp_servers"
         | "list_access_policies"
         | "list_groups"
+        | "list_tenant_orgs"
+        | "list_tenant_users"
         | "list_audit_events"
         | "export_audit_events" => none,
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
@@ -46,6 +48,18 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
             let slug = format!("fresh-{number}");
             acme.server(&slug, "https://x.example.com/mcp").await;
             (Value::Null, vec![("server", slug)])
+        }
+        "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
+        "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
+        "suspend_tenant_org" | "resume_tenant_org" => {
+            let body = json!({"orgId": format!("fresh-{number}")});
+            let made = acme.owner().post("/api/v1/tenants/orgs", &body).await.expect(201);
+            (Value::Null, vec![("id", made["id"].as_str().expect("an id").to_owned())])
+        }
+        "suspend_tenant_user" | "resume_tenant_user" => {
+            let body = json!({"userId": format!("fresh-{number}")});
+            let made = acme.owner().post("/api/v1/tenants/users", &body).await.expect(201);
+            (Value::Null, vec![("id", made["id"].as_str().expect("an id").to_owned())])
         }
         "create_api_key" => (json!({"name": "x"}), vec![]),
         "change_api_key" => (json!({"name": "y"}), fresh_key().await),
@@ -89,6 +103,7 @@ async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
 fn permission(operation: &str) -> Option<&'static str> {
     match operation {
         "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
+        tenants if tenants.contains("_tenant_") => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),

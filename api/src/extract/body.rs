@@ -44,6 +44,14 @@ impl<T: DeserializeOwned + Validate> Body<T> {
     /// # Errors
     /// 400 for what cannot be read or has wrong fields, 413 over the limit.
     pub async fn read(self) -> Result<T, Problem> {
+        Ok(self.read_both().await?.0)
+    }
+
+    /// Reads and checks the body, and also gives it as it was sent.
+    ///
+    /// # Errors
+    /// Those of [`Body::read`].
+    pub async fn read_both(self) -> Result<(T, bytes::Bytes), Problem> {
         let payload = self.payload.map_err(|_| Problem::because(Code::InvalidRequest, "there is no body"))?;
         let bytes = read(payload, self.limit).await?;
         if !self.json {
@@ -54,7 +62,7 @@ impl<T: DeserializeOwned + Validate> Body<T> {
         }
         let value: T = parse(&bytes)?;
         value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
-        Ok(value)
+        Ok((value, bytes))
     }
 }
 

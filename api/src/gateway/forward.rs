@@ -1,5 +1,7 @@
 //! Sending a caller's message upstream and bringing the answer back.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use actix_web::http::{StatusCode, Uri, Version};
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,12 +10,13 @@ use awc::error::SendRequestError;
 use bytes::Bytes;
 use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
+use domain::tenant::TenantRefusal;
 use infra::upstream::UpstreamFault;
 use url::Url;
 
 use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
-use super::stream::Relayed;
+use super::stream::{Relayed, Speaker};
 use super::{Admitted, Line, session};
 use crate::authenticate::request_id;
 use crate::code::Code;
@@ -64,10 +67,13 @@ pub(super) async fn forward(
     let answer = tokio::select! {
         biased;
         () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
-        answer = line.clock.within(idle, answer) => {
-            answer.ok_or_else(|| Problem::because(Code::UpstreamTimeout, "the server did not answer in time"))??
-        }
+        answer = line.clock.within(idle, || services.suspended.covers(grant.tenant()), answer) => answer,
     };
+    if services.suspended.covers(grant.tenant()) {
+        return Err(TenantRefusal::Suspended.into());
+    }
+    let late = || Problem::because(Code::UpstreamTimeout, "the server did not answer in time");
+    let answer = answer.ok_or_else(late)??;
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
@@ -146,7 +152,8 @@ fn relay(
         response.headers_mut().insert(MCP_SESSION_ID, sealed);
     }
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Relayed::new(answer, length, live, services.settings.upstream_idle_timeout, line.clock.clone());
+    let speaker = Speaker { live, tenant: grant.tenant().clone(), suspended: Arc::clone(&services.suspended) };
+    let body = Relayed::new(answer, length, speaker, services.settings.upstream_idle_timeout, line.clock.clone());
     Ok(response.set_body(body).map_into_boxed_body())
 }
 

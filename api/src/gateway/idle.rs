@@ -39,13 +39,23 @@ impl IdleClock {
         }
     }
 
-    /// What `work` ends with, or none when it takes longer than `limit`.
-    pub async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    /// What `work` ends with, or none when it takes longer than `limit`, or is given up; that is looked at once a second.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        given_up: impl Fn() -> bool,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let began = Instant::now();
+        let over = async {
+            while began.elapsed() < limit && !given_up() {
+                self.0.notified().await;
+            }
+        };
         tokio::select! {
             biased;
             done = work => Some(done),
-            () = self.silence(limit, || began) => None,
+            () = over => None,
         }
     }
 }
@@ -58,7 +68,9 @@ mod tests {
     async fn what_takes_too_long_is_given_up_and_what_does_not_is_kept() {
         let clock = IdleClock::start();
         let limit = Duration::from_millis(10);
-        assert_eq!(clock.within(limit, std::future::pending::<()>()).await, None);
-        assert_eq!(clock.within(limit, std::future::ready(7)).await, Some(7));
+        assert_eq!(clock.within(limit, || false, std::future::pending::<()>()).await, None);
+        assert_eq!(clock.within(limit, || false, std::future::ready(7)).await, Some(7));
+        let long = Duration::from_hours(1);
+        assert_eq!(clock.within(long, || true, std::future::pending::<()>()).await, None);
     }
 }

@@ -5,14 +5,17 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use domain::key::port::LiveKey;
+use domain::tenant::Tenant;
 use futures_util::Stream;
 use infra::cache::LiveKeyHandle;
+use infra::cache::suspended::SuspendedTenants;
 
 use super::idle::IdleClock;
 
@@ -23,6 +26,9 @@ pub enum Cut {
     /// The key was revoked or expired, or its token rotated away.
     #[error("the key is over")]
     KeyOver,
+    /// The tenant was suspended.
+    #[error("the tenant is suspended")]
+    TenantSuspended,
     /// The upstream was silent for too long.
     #[error("the server was silent for too long")]
     Idle,
@@ -31,11 +37,21 @@ pub enum Cut {
     Broken,
 }
 
+/// Whom a body is for, and what ends it before its time.
+pub struct Speaker {
+    /// The key.
+    pub live: LiveKeyHandle,
+    /// The tenant that the key speaks for.
+    pub tenant: Tenant,
+    /// Tenants that were suspended meanwhile.
+    pub suspended: Arc<SuspendedTenants>,
+}
+
 /// An upstream's body.
 pub struct Relayed<S> {
     inner: S,
     size: BodySize,
-    live: LiveKeyHandle,
+    speaker: Speaker,
     idle_timeout: Duration,
     clock: IdleClock,
     // Made at the first wait: most bodies are there at once and never need them.
@@ -54,7 +70,7 @@ impl<S> Relayed<S> {
     pub const fn new(
         inner: S,
         length: Option<u64>,
-        live: LiveKeyHandle,
+        speaker: Speaker,
         idle_timeout: Duration,
         clock: IdleClock,
     ) -> Self {
@@ -62,7 +78,7 @@ impl<S> Relayed<S> {
             Some(length) => BodySize::Sized(length),
             None => BodySize::Stream,
         };
-        Self { inner, size, live, idle_timeout, clock, waiting: None }
+        Self { inner, size, speaker, idle_timeout, clock, waiting: None }
     }
 }
 
@@ -78,8 +94,12 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let this = self.get_mut();
-        if this.live.has_ended() {
+        if this.speaker.live.has_ended() {
             return Poll::Ready(Some(Err(Cut::KeyOver)));
+        }
+        // A stream that is silent comes here as well, once a second, when its clock ticks.
+        if this.speaker.suspended.covers(&this.speaker.tenant) {
+            return Poll::Ready(Some(Err(Cut::TenantSuspended)));
         }
         match Pin::new(&mut this.inner).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => {
@@ -93,7 +113,7 @@ where
             Poll::Pending => {}
         }
         let waiting = this.waiting.get_or_insert_with(|| {
-            let live = this.live.clone();
+            let live = this.speaker.live.clone();
             let last = Rc::new(Cell::new(Instant::now()));
             let (clock, limit, since) = (this.clock.clone(), this.idle_timeout, Rc::clone(&last));
             Waiting {

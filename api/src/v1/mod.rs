@@ -11,6 +11,7 @@ pub mod identity;
 pub mod mcp_servers;
 mod refusals;
 mod shapes;
+pub mod tenants;
 pub mod usage;
 
 pub use refusals::{BodyRefusals, PublicRefusals, Refusals};

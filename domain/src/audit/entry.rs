@@ -104,6 +104,8 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::Policy(id) => ("policy", Some(id.to_string())),
             AuditTarget::Group(id) => ("group", Some(id.to_string())),
             AuditTarget::Tenant => ("tenant", None),
+            AuditTarget::TenantOrg(id) => ("tenant", Some(id.to_string())),
+            AuditTarget::TenantUser(id) => ("tenant", Some(id.to_string())),
         };
         Self {
             organization: event.organization.unwrap_or(Self::NOBODYS),

@@ -12,7 +12,7 @@ pub mod verify;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, GroupId, OrganizationId, PolicyId, ServerId, UserId};
+use crate::id::{EventId, GroupId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -49,6 +49,10 @@ pub enum AuditTarget {
     Group(GroupId),
     /// The tenant of the event.
     Tenant,
+    /// A tenant org, as it is managed.
+    TenantOrg(TenantOrgId),
+    /// A tenant user, as it is managed.
+    TenantUser(TenantUserId),
 }
 
 /// How it ended.

@@ -3,6 +3,7 @@
 pub mod allowed;
 pub mod params;
 pub mod port;
+pub mod registry;
 pub mod resolve;
 
 pub use allowed::{AllowedOrg, AllowedTenants, Allowing, TenantRule};

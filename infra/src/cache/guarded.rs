@@ -102,6 +102,15 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Clone> GuardedCache<K, V, S> {
         self.map.remove(key);
     }
 
+    /// Forgets all entries under such keys, with the same promise. It looks at every entry: for changes that are rare.
+    pub fn invalidate_where(&self, such: impl Fn(&K) -> bool) {
+        // All stripes first, since the keys of fills under way are not known.
+        for generation in &self.generations {
+            generation.fetch_add(1, Ordering::SeqCst);
+        }
+        self.map.retain(|key, _| !such(key));
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.map.len()
@@ -156,6 +165,18 @@ mod tests {
         assert!(cache.fill(cache.ticket(&1), 1, "old"));
         cache.invalidate(&1);
         assert_eq!(cache.get(&1), None);
+    }
+
+    #[test]
+    fn a_change_of_many_removes_them_all_and_stops_fills_under_way() {
+        let cache = GuardedCache::new(100);
+        for key in 0..10 {
+            assert!(cache.fill(cache.ticket(&key), key, "old"));
+        }
+        let under_way = cache.ticket(&11);
+        cache.invalidate_where(|key| key % 2 == 1);
+        assert!(!cache.fill(under_way, 11, "stale"));
+        assert_eq!((0..12).filter(|key| cache.get(key).is_some()).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod access;
 pub mod guarded;
 pub mod keys;
 pub mod servers;
+pub mod suspended;
 pub mod tenants;
 
 pub use access::AccessCache;

@@ -20,20 +20,30 @@ use super::audit::record;
 use super::entity::{api_key_tenant, tenant_org, tenant_user};
 use super::fault::store_fault;
 use super::scoped;
+use crate::cache::suspended::SuspendedTenants;
 use crate::cache::tenants::TenantCache;
 
 /// Tenants in the database, behind a cache.
 #[derive(Clone)]
 pub struct SqlTenants {
-    db: Database,
-    cache: Arc<TenantCache>,
+    pub(super) db: Database,
+    pub(super) cache: Arc<TenantCache>,
+    pub(super) suspended: Arc<SuspendedTenants>,
+    // One suspension or resumption at a time, so that the set ends as the table does.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SqlTenants {
     /// Puts the cache before the database.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<TenantCache>) -> Self {
-        Self { db, cache }
+    pub fn new(db: Database, cache: Arc<TenantCache>) -> Self {
+        Self { db, cache, suspended: Arc::default(), changing: Arc::default() }
+    }
+
+    /// The tenants that were suspended while this process runs.
+    #[must_use]
+    pub const fn suspended(&self) -> &Arc<SuspendedTenants> {
+        &self.suspended
     }
 
     async fn read(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
@@ -18,12 +19,14 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::{ApiKeyShape, CreatedShape, KeyTypeName, RateLimitShape, RoleName};
+use super::shapes::{
+    ApiKeyShape, CreatedAnswerShape, CreatedBeforeShape, CreatedShape, KeyTypeName, RateLimitShape, RoleName,
+};
 use super::tenants::TenantsShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
+use crate::once::{Made, Once, OnceHeader};
 use crate::problem::Problem;
-use crate::to_the_end::to_the_end;
 use crate::v1::{AnyOr, BodyRefusals, Refusals};
 
 /// Most servers that a key can list.
@@ -171,22 +174,33 @@ impl NewKeyRequest {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "create_api_key", tag = "api-keys", request_body = NewKeyRequest,
-    responses((status = 201, description = "The key and its token.", body = CreatedShape), Refusals, BodyRefusals),
+    params(OnceHeader),
+    responses((status = 201, description = "The key and its token.", body = CreatedAnswerShape), Refusals, BodyRefusals),
     security(("access_token" = []))
 )]
 #[post("/api-keys")]
 pub async fn create_api_key(
     allowed: Allowed<ApiKeysWrite>,
     services: Data<Services>,
+    once: Once,
     body: Body<NewKeyRequest>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.read().await?.parse()?;
-    let created = to_the_end(async move {
+    let (body, bytes) = body.read_both().await?;
+    let request = body.parse()?;
+    let scope = (**allowed).clone();
+    let shared = services.clone();
+    let made = once.make(&shared, &scope, &bytes, async move {
         let event = allowed.event("key.create", AuditTarget::Organization);
         let CreatedKey { record, token } = services.keys.create(&allowed, request, event).await?;
         let view = services.keys.view(record).await?;
-        Ok(CreatedShape { api_key: ApiKeyShape::from(&view), token: token.reveal().expose_secret().to_owned() })
-    })
-    .await?;
-    Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(created))
+        let token = token.reveal().expose_secret().to_owned();
+        let shown = CreatedAnswerShape::First(CreatedShape { api_key: ApiKeyShape::from(&view), token });
+        // What is kept for a repetition is the answer without the token, which is shown once.
+        let kept = CreatedBeforeShape { api_key: ApiKeyShape::from(&view), token: None };
+        let kept = CreatedAnswerShape::Again(kept);
+        Made::keeping(StatusCode::CREATED, &shown, &kept)
+    });
+    let mut response = made.await?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }

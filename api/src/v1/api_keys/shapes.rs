@@ -9,6 +9,7 @@ use domain::key::{InvalidRateLimit, RateLimit};
 use domain::tenant::{AllowedTenants, Allowing, TenantRule};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::tenants::TenantsShape;
 use crate::v1::{AnyOr, PersonShape, time};
@@ -164,6 +165,31 @@ pub struct CreatedShape {
     pub api_key: ApiKeyShape,
     /// The token. It is not stored and cannot be shown again.
     pub token: String,
+}
+
+/// A key that an earlier request with the same `Idempotency-Key` created.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedBeforeShape {
+    /// The key, as it was when it was created.
+    pub api_key: ApiKeyShape,
+    /// Null: the token was shown once, in the first answer. If that was lost, rotate the key.
+    #[schema(schema_with = null, required = true)]
+    pub token: Option<String>,
+}
+
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
+}
+
+/// A new key with its token; or, when the request was repeated, the key of the first one without it.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CreatedAnswerShape {
+    /// The first answer.
+    First(CreatedShape),
+    /// The answer to a repetition, with the header `Idempotent-Replayed: true`.
+    Again(CreatedBeforeShape),
 }
 
 /// A revoked key, and which nodes had let go of it when this was answered.

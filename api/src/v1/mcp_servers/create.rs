@@ -1,5 +1,6 @@
 //! `POST /mcp-servers`
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
@@ -20,8 +21,8 @@ use super::shapes::ServerShape;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::gateway::passport::credential;
+use crate::once::{Made, Once, OnceHeader};
 use crate::problem::Problem;
-use crate::to_the_end::to_the_end;
 use crate::v1::api_keys::RateLimitShape;
 use crate::v1::{BodyRefusals, Refusals};
 
@@ -254,7 +255,7 @@ impl NewServer {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "create_mcp_server", tag = "mcp-servers", request_body = NewServer,
-    params(crate::openapi::TenantQuery),
+    params(OnceHeader, crate::openapi::TenantQuery),
     responses((status = 201, description = "The server is registered.", body = ServerShape), Refusals, BodyRefusals),
     security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
 )]
@@ -262,13 +263,16 @@ impl NewServer {
 pub async fn create_mcp_server(
     allowed: Allowed<ServersWrite>,
     services: Data<Services>,
+    once: Once,
     body: Body<NewServer>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.read().await?.parse(&services.egress)?;
-    let server = to_the_end(async move {
+    let (body, bytes) = body.read_both().await?;
+    let request = body.parse(&services.egress)?;
+    let scope = (**allowed).clone();
+    once.make(&services.clone(), &scope, &bytes, async move {
         let event = allowed.event("server.create", AuditTarget::Organization);
-        Ok(services.servers.register(&allowed, request, event).await?)
+        let server = services.servers.register(&allowed, request, event).await?;
+        Made::new(StatusCode::CREATED, &ServerShape::from(&server))
     })
-    .await?;
-    Ok(HttpResponse::Created().json(ServerShape::from(&server)))
+    .await
 }
