@@ -53,12 +53,14 @@ codes! {
     ForbiddenRole = 403, "forbidden_role", "The role is too low.", "Use a key or member with the role that the message names.";
     ForbiddenPermission = 403, "forbidden_permission", "The permission is missing, or only people can have it.", "Create a key with the permission that the message names, or sign in.";
     ServerNotAllowed = 403, "server_not_allowed", "The key does not include that server.", "Use a key that lists the server.";
+    FeatureDisabled = 403, "feature_disabled", "The organization does not have that feature.", "An admin switches it on with `PATCH /api/v1/org`.";
     OriginNotAllowed = 403, "origin_not_allowed", "The `Host` or `Origin` header is not one of this installation's.", "Use the public URL, or add the name to `KEYRACK_ALLOWED_HOSTS` or `KEYRACK_ALLOWED_ORIGINS`.";
     NotFound = 404, "not_found", "There is no such thing, or it is not yours to see.", "Check the id.";
     ServerNotFound = 404, "server_not_found", "There is no such server, or none that you reach.", "Check the slug or id; archived servers take no calls.";
     SessionNotFound = 404, "session_not_found", "There is no such MCP session for this key, tenant and server.", "Initialize a new session.";
     Conflict = 409, "conflict", "Something with that name exists, or the thing is in a state that forbids this.", "`details.fieldErrors` names what is taken.";
     PayloadTooLarge = 413, "payload_too_large", "The body is over the limit.", "Send less, or raise `KEYRACK_BODY_LIMIT`.";
+    RateLimited = 429, "rate_limited", "Too often.", "Try again after `Retry-After` seconds.";
     UpstreamError = 502, "upstream_error", "The MCP server could not be reached, or refused our credential.", "The message says which; check the server's URL and credential.";
     Unavailable = 503, "unavailable", "Keyrack cannot answer now.", "Try again after `Retry-After` seconds. It says nothing about your credentials.";
     UpstreamTimeout = 504, "upstream_timeout", "The MCP server did not answer in time.", "Try again, or raise `KEYRACK_UPSTREAM_CONNECT_TIMEOUT` or `KEYRACK_UPSTREAM_IDLE_TIMEOUT`.";

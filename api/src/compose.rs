@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use domain::audit::AuditLog;
 use domain::egress::EgressPolicy;
+use domain::invitation::InvitationService;
 use domain::key::TokenKeys;
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
+use domain::mail::Mailer;
+use domain::member::MemberService;
 use domain::organization::SessionReader;
+use domain::organization::change::OrganizationService;
+use domain::organization::passwords::Passwords;
 use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::root::RootSecret;
@@ -19,15 +24,18 @@ use infra::cache::KeyCache;
 use infra::cache::servers::ServerCache;
 use infra::cache::tenants::TenantCache;
 use infra::db::{
-    Database, SqlAccounts, SqlAuditRows, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlServers, SqlTenants,
+    Database, SqlAccounts, SqlAuditRows, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers,
+    SqlOrganizations, SqlPurge, SqlServers, SqlTenants,
 };
 use infra::last_used::LastUsed;
+use infra::mail::SmtpMailer;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner};
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
+use crate::system::accept::ACCEPT_PAGE;
 
 /// The verifier of this product: its keys and tenants are in a database behind caches.
 pub type KeyVerifier = Verifier<SqlKeyDirectory, SqlTenants, SystemClock>;
@@ -40,6 +48,12 @@ pub struct Services {
     pub sessions: SessionReader,
     /// Sign-up and sign-in.
     pub accounts: AccountService<SystemClock>,
+    /// Members.
+    pub members: MemberService<SystemClock>,
+    /// Invitations.
+    pub invitations: InvitationService<SystemClock>,
+    /// Organizations themselves.
+    pub organizations: OrganizationService<SystemClock>,
     /// Keys.
     pub keys: KeyService<SystemClock>,
     /// Servers, for management.
@@ -71,6 +85,7 @@ pub struct Services {
 /// Work beside requests, to be ended in order.
 pub struct Background {
     audit: AuditWriter,
+    purge: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
@@ -96,6 +111,12 @@ impl Services {
             Arc::clone(&sealer),
         ));
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
+        let passwords = Arc::new(Passwords::new(
+            Arc::<SqlAccounts>::clone(&accounts),
+            Arc::new(Argon2Hasher::new()),
+            SystemClock,
+        ));
+        let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
@@ -108,10 +129,29 @@ impl Services {
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
                 accounts,
-                members,
-                Arc::new(Argon2Hasher::new()),
+                Arc::clone(&members),
+                Arc::clone(&passwords),
                 access_tokens,
                 root,
+                settings.signup,
+                SystemClock,
+            ),
+            members: MemberService::new(
+                Arc::new(SqlMembers::new(database.clone(), Arc::clone(&key_cache))),
+                Arc::clone(&passwords),
+                SystemClock,
+            ),
+            invitations: InvitationService::new(
+                Arc::new(SqlInvitations::new(database.clone())),
+                passwords,
+                mailer(&settings),
+                root,
+                page,
+                SystemClock,
+            ),
+            organizations: OrganizationService::new(
+                Arc::new(SqlOrganizations::new(database.clone(), Arc::clone(&key_cache))),
+                members,
                 settings.signup,
                 SystemClock,
             ),
@@ -140,6 +180,7 @@ impl Services {
         });
         let background = Background {
             audit: audit_writer,
+            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()))),
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
@@ -149,10 +190,16 @@ impl Services {
     }
 }
 
+fn mailer(settings: &Settings) -> Option<Arc<dyn Mailer>> {
+    let (url, from) = settings.smtp_url.as_ref().zip(settings.smtp_from.clone())?;
+    Some(Arc::new(SmtpMailer::new(url, from)))
+}
+
 impl Background {
     /// Writes what is still to be written, and closes the database. Call it when no request is left: the audit log is
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {
+        self.purge.abort();
         self.last_used.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.
         for _ in 0..3 {

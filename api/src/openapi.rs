@@ -26,6 +26,7 @@ pub struct TenantQuery {
 #[openapi(tags(
     (name = "auth", description = "Signing up, in and out."),
     (name = "identity", description = "Who is calling."),
+    (name = "organization", description = "Members and invitations. Only people manage people."),
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
     (name = "system", description = "Probes, and keys for upstream servers.")

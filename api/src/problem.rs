@@ -9,9 +9,12 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
 use domain::audit::Saturated;
 use domain::field::{FieldError, FieldErrors};
+use domain::invitation::InvitationFault;
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
 use domain::key::verify::ScopeFault;
+use domain::member::MemberFault;
+use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::server::service::ServerFault;
@@ -33,6 +36,8 @@ pub struct Problem {
     code: Code,
     message: String,
     fields: Vec<FieldError>,
+    // Seconds; where the code itself says none.
+    retry_after: Option<u64>,
     // Boxed and optional: only faults of our own or of dependencies have one.
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -84,7 +89,7 @@ impl Problem {
     /// A problem with the code's general meaning as its message.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), cause: None }
+        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), retry_after: None, cause: None }
     }
 
     /// A problem with a message of its own.
@@ -150,6 +155,9 @@ impl Problem {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
 
@@ -230,6 +238,7 @@ impl From<Saturated> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let code = match denied {
+            Denied::Feature { .. } => Code::FeatureDisabled,
             Denied::Role { .. } => Code::ForbiddenRole,
             Denied::Permission { .. } => Code::ForbiddenPermission,
             Denied::ServerNotFound => Code::ServerNotFound,
@@ -279,6 +288,10 @@ impl From<AccountFault> for Problem {
     fn from(fault: AccountFault) -> Self {
         match fault {
             AccountFault::Unauthenticated | AccountFault::Reused(_) => Self::new(Code::Unauthenticated),
+            AccountFault::Throttled(throttled) => {
+                Self { retry_after: Some(throttled.wait.as_secs()), ..Self::because(Code::RateLimited, throttled) }
+            }
+            AccountFault::NoSuchOrganization => Self::new(Code::NotFound),
             AccountFault::BootstrapToken => Self::field(
                 Code::ValidationFailed,
                 "bootstrapToken",
@@ -286,6 +299,46 @@ impl From<AccountFault> for Problem {
             ),
             AccountFault::Write(fault) => fault.into(),
             AccountFault::NoRandomness(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<OrganizationFault> for Problem {
+    fn from(fault: OrganizationFault) -> Self {
+        match fault {
+            OrganizationFault::Denied(denied) => denied.into(),
+            OrganizationFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<MemberFault> for Problem {
+    fn from(fault: MemberFault) -> Self {
+        match fault {
+            MemberFault::Invalid(errors) => errors.into(),
+            MemberFault::NotFound => Self::new(Code::NotFound),
+            MemberFault::Denied(denied) => denied.into(),
+            MemberFault::Owner | MemberFault::Oneself => Self::because(Code::Conflict, fault),
+            MemberFault::Account(fault) => fault.into(),
+            MemberFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<InvitationFault> for Problem {
+    fn from(fault: InvitationFault) -> Self {
+        match fault {
+            InvitationFault::Invalid(errors) => errors.into(),
+            InvitationFault::NotFound => Self::new(Code::NotFound),
+            InvitationFault::Token => Self::field(
+                Code::ValidationFailed,
+                "token",
+                "must be of an invitation that works: it works once, until it is revoked, replaced or over",
+            ),
+            InvitationFault::Member => Self::because(Code::Conflict, fault),
+            InvitationFault::Account(fault) => fault.into(),
+            InvitationFault::Write(fault) => fault.into(),
+            InvitationFault::NoRandomness(fault) => fault.into(),
         }
     }
 }

@@ -124,6 +124,8 @@ ids! {
     TenantUserId = "tus";
     /// One row of the audit log.
     EventId = "evt";
+    /// An invitation into an organization.
+    InvitationId = "inv";
 }
 
 #[cfg(test)]

@@ -198,6 +198,7 @@ fn row(event: &AuditEvent) -> AuditRow {
         AuditTarget::Server(id) => ("server", Some(id.to_string())),
         AuditTarget::User(id) => ("user", Some(id.to_string())),
         AuditTarget::Tenant => ("tenant", None),
+        AuditTarget::Invitation(id) => ("invitation", Some(id.to_string())),
     };
     AuditRow {
         organization,

@@ -6,6 +6,8 @@ pub mod cache;
 pub mod db;
 pub mod egress;
 pub mod last_used;
+pub mod mail;
+pub mod purge;
 pub mod seal;
 pub mod token;
 pub mod upstream;

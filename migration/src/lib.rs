@@ -13,6 +13,7 @@ mod m20261121_000003_api_keys;
 mod m20261121_000004_tenants;
 mod m20261121_000005_audit;
 mod m20261121_000006_installation;
+mod m20261121_000008_people;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_tenants::Migration),
             Box::new(m20261121_000005_audit::Migration),
             Box::new(m20261121_000006_installation::Migration),
+            Box::new(m20261121_000008_people::Migration),
         ]
     }
 }

@@ -3,9 +3,11 @@
 pub mod api_keys;
 pub mod auth;
 pub mod identity;
+pub mod invitations;
 pub mod mcp_servers;
+pub mod members;
 mod refusals;
 mod shapes;
 
-pub use refusals::{BodyRefusals, PublicRefusals, Refusals};
+pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals};
 pub use shapes::{AnyOr, Items, PersonShape, time};

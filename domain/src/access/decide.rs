@@ -8,11 +8,18 @@ use std::sync::Arc;
 
 use super::permission::McpConnect;
 use super::{Grant, Permission, Role};
+use crate::organization::{Feature, OrganizationRef};
 use crate::server::{ServerRecord, ServerStatus};
 
 /// Why a proven caller may not do a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
+    /// The organization does not have the feature.
+    #[error("the organization does not have the feature {}; an admin can switch it on", needed.as_str())]
+    Feature {
+        /// The missing feature.
+        needed: Feature,
+    },
     /// The frozen role is too low.
     #[error("this needs the role {} or a higher one", needed.as_str())]
     Role {
@@ -43,6 +50,15 @@ impl ReachableServer {
     pub const fn record(&self) -> &Arc<ServerRecord> {
         &self.0
     }
+}
+
+/// Decides whether the organization has a feature. It comes before role and permission: whoever is told that a role is
+/// too low must not find out with the higher one that there is nothing to see.
+///
+/// # Errors
+/// [`Denied::Feature`], for every role.
+pub const fn require_feature(organization: &OrganizationRef, needed: Feature) -> Result<(), Denied> {
+    if organization.features.contains(needed) { Ok(()) } else { Err(Denied::Feature { needed }) }
 }
 
 /// Decides whether the caller may connect to the server that was found under the name it gave.

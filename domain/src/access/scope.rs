@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::decide::Denied;
+use super::decide::{Denied, require_feature};
 use super::grant::{Grant, WithinOrganization};
 use super::{Holder, PermissionKind, PermissionSet, Role};
 use crate::id::OrganizationId;
@@ -113,12 +113,16 @@ impl TenantScope {
 
     /// Turns the scope into the proof that it may use permission `P`.
     ///
-    /// The role is asked before the permission, so that a key that has neither learns what a new key would need.
+    /// The feature is asked first. The role is asked before the permission, so that a key that has neither learns what a
+    /// new key would need.
     ///
     /// # Errors
-    /// [`Denied::Role`] or [`Denied::Permission`].
+    /// [`Denied::Feature`], [`Denied::Role`] or [`Denied::Permission`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
         let permission = P::PERMISSION;
+        if let Some(feature) = permission.feature() {
+            require_feature(self.organization(), feature)?;
+        }
         let for_people = permission.holder() == Holder::People;
         if for_people && matches!(self.actor, Actor::Key(_)) {
             return Err(Denied::Permission { needed: permission });
@@ -136,5 +140,38 @@ impl TenantScope {
 impl WithinOrganization for TenantScope {
     fn organization_id(&self) -> OrganizationId {
         self.organization().id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::permission::{InsightsRead, InsightsWrite, ServersRead};
+    use crate::id::UserId;
+    use crate::organization::{Feature, FeatureSet};
+
+    fn member(role: Role, features: FeatureSet) -> TenantScope {
+        let organization =
+            OrganizationRef { id: OrganizationId::new(), slug: "acme".into(), name: "Acme".into(), features };
+        let user = UserRef { id: UserId::new(), email: "a@example.com".into(), display_name: "A".into() };
+        TenantScope { actor: Actor::Member(Arc::new(MemberFacts { organization, user, role })), tenant: Tenant::Owner }
+    }
+
+    #[test]
+    fn a_missing_feature_is_told_before_role_and_permission_and_to_every_role() {
+        for role in Role::ALL {
+            let scope = member(role, FeatureSet::default());
+            let denied = Denied::Feature { needed: Feature::McpAnalytics };
+            assert_eq!(scope.clone().grant::<InsightsWrite>().err(), Some(denied));
+            assert!(scope.grant::<ServersRead>().is_ok(), "what needs no feature is not asked for one");
+        }
+    }
+
+    #[test]
+    fn with_the_feature_the_role_decides() {
+        let features = FeatureSet::default().with(Feature::McpAnalytics, true);
+        assert!(member(Role::Viewer, features).grant::<InsightsRead>().is_ok());
+        let denied = member(Role::Viewer, features).grant::<InsightsWrite>().err();
+        assert_eq!(denied, Some(Denied::Role { needed: Role::Editor }));
     }
 }

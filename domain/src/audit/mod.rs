@@ -5,7 +5,7 @@ pub mod chain;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, OrganizationId, ServerId, UserId};
+use crate::id::{EventId, InvitationId, OrganizationId, ServerId, UserId};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -38,6 +38,8 @@ pub enum AuditTarget {
     User(UserId),
     /// The tenant of the event.
     Tenant,
+    /// An invitation.
+    Invitation(InvitationId),
 }
 
 /// How it ended.

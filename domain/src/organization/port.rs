@@ -40,6 +40,12 @@ pub trait Members: Send + Sync {
     /// # Errors
     /// [`StoreFault`]
     async fn active(&self, organization: OrganizationId, user: UserId) -> Result<Option<MemberFacts>, StoreFault>;
+
+    /// The person's active memberships, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn of_person(&self, user: UserId) -> Result<Vec<MemberFacts>, StoreFault>;
 }
 
 /// A new organization and its first owner.
@@ -116,7 +122,7 @@ pub enum Rotation {
     Rotated(AccessClaims),
     /// It had been replaced before: somebody else has a copy. The whole family is ended.
     Reused(AccessClaims),
-    /// Unknown, ended or over.
+    /// Unknown, ended or over, or its person is no active member any more.
     Refused,
 }
 
@@ -135,11 +141,12 @@ pub trait AccountStore: Send + Sync {
     /// [`StoreFault`]
     async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreFault>;
 
-    /// Stores the first refresh token of a new family.
+    /// Stores the first refresh token of a new family; false, and nothing stored, when the person is no active member of
+    /// the organization.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn begin_refresh(&self, token: NewRefresh) -> Result<(), StoreFault>;
+    async fn begin_refresh(&self, token: NewRefresh) -> Result<bool, StoreFault>;
 
     /// Replaces a refresh token by its successor.
     ///
@@ -153,11 +160,11 @@ pub trait AccountStore: Send + Sync {
         expires_at: Timestamp,
     ) -> Result<Rotation, StoreFault>;
 
-    /// Ends the family of a refresh token; nothing when it is unknown.
+    /// Ends the family of a refresh token; nothing when it is unknown, or `whose` names somebody else.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn end_refresh(&self, presented: Digest) -> Result<Option<AccessClaims>, StoreFault>;
+    async fn end_refresh(&self, presented: Digest, whose: Option<UserId>) -> Result<Option<AccessClaims>, StoreFault>;
 
     /// Makes `token` the installation's bootstrap token if nobody has signed up yet; else says false.
     ///

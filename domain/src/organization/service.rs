@@ -1,25 +1,28 @@
 //! Signing up, signing in, refreshing and signing out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::model::Password;
+use super::passwords::Passwords;
 use super::port::{
-    AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, PasswordHasher, Rotation, SignUpProof,
-    SignUpRefusal,
+    AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal,
 };
 use super::session::AccessClaims;
-use crate::access::MemberFacts;
+use super::throttle::Throttled;
+use super::token::{TokenDigests, new_token};
+use crate::access::permission::OrganizationsUse;
+use crate::access::{Grant, MemberFacts};
 use crate::id::{OrganizationId, UserId};
-use crate::key::Digest;
+use crate::invitation::Accepted;
 use crate::key::token::NoRandomness;
-use crate::root::{Purpose, RootSecret, random_text};
+use crate::root::RootSecret;
 use crate::store::{StoreFault, WriteFault};
 use crate::text::{Email, Name, Slug};
 use crate::time::{Clock, Timestamp};
-use zeroize::Zeroizing;
 
 /// How long an access token lasts.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
@@ -72,6 +75,12 @@ pub enum AccountFault {
     /// A refresh token that was replaced before: its family was ended. The caller is told the same as above.
     #[error("a replaced refresh token was presented again")]
     Reused(AccessClaims),
+    /// Too many failures before; the password was not looked at.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
+    /// The person has no such organization, or may not enter it.
+    #[error("no such organization")]
+    NoSuchOrganization,
     /// The installation takes no sign-up without its bootstrap token.
     #[error("the bootstrap token is missing, wrong or used")]
     BootstrapToken,
@@ -102,9 +111,9 @@ impl From<SignUpRefusal> for AccountFault {
 pub struct AccountService<C> {
     store: Arc<dyn AccountStore>,
     members: Arc<dyn Members>,
-    hasher: Arc<dyn PasswordHasher>,
+    passwords: Arc<Passwords<C>>,
     tokens: Arc<dyn AccessTokens>,
-    digest_key: Zeroizing<[u8; 32]>,
+    digests: TokenDigests,
     mode: SignUpMode,
     clock: C,
 }
@@ -114,13 +123,13 @@ impl<C: Clock> AccountService<C> {
     pub fn new(
         store: Arc<dyn AccountStore>,
         members: Arc<dyn Members>,
-        hasher: Arc<dyn PasswordHasher>,
+        passwords: Arc<Passwords<C>>,
         tokens: Arc<dyn AccessTokens>,
         root: &RootSecret,
         mode: SignUpMode,
         clock: C,
     ) -> Self {
-        Self { store, members, hasher, tokens, digest_key: root.derive(Purpose::RefreshDigest), mode, clock }
+        Self { store, members, passwords, tokens, digests: TokenDigests::derive(root), mode, clock }
     }
 
     /// Creates an organization and signs its owner in.
@@ -130,7 +139,7 @@ impl<C: Clock> AccountService<C> {
     pub async fn sign_up(&self, request: SignUp) -> Result<OpenedSession, AccountFault> {
         let proof = match (self.mode, &request.bootstrap_token) {
             (SignUpMode::Open, _) => SignUpProof::None,
-            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digest(token)),
+            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digests.of(token)),
             (SignUpMode::Bootstrap, None) => return Err(AccountFault::BootstrapToken),
         };
         let claims = self.create_owner(request, proof).await?;
@@ -145,7 +154,7 @@ impl<C: Clock> AccountService<C> {
         let claims = AccessClaims { user: UserId::new(), organization: OrganizationId::new() };
         let owner = NewOwner {
             user: claims.user,
-            password_hash: self.hasher.hash(&request.password).await,
+            password_hash: self.passwords.hash(&request.password).await,
             email: request.email,
             display_name: request.display_name,
             organization: claims.organization,
@@ -157,7 +166,8 @@ impl<C: Clock> AccountService<C> {
         Ok(claims)
     }
 
-    /// Signs a person in, in the named organization (slug or id) or the one they joined first.
+    /// Signs a person in, in the named organization (slug or id) or the one they joined first. `from` is the address of
+    /// whoever asks.
     ///
     /// # Errors
     /// [`AccountFault::Unauthenticated`] for every wrong part alike.
@@ -166,22 +176,49 @@ impl<C: Clock> AccountService<C> {
         email: &Email,
         password: SecretString,
         organization: Option<&str>,
+        from: Option<IpAddr>,
     ) -> Result<OpenedSession, AccountFault> {
         let credentials = self.store.credentials(email).await?;
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-        if !self.hasher.verify(password, hash).await {
+        if !self.passwords.check(email, password, hash, from).await? {
             return Err(AccountFault::Unauthenticated);
         }
         let Some(Credentials { user, memberships, .. }) = credentials else {
             return Err(AccountFault::Unauthenticated);
         };
-        let chosen = memberships.iter().find(|member| {
-            organization.is_none_or(|name| {
-                member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
-            })
-        });
+        let chosen = memberships.iter().find(|member| organization.is_none_or(|name| is_named(member, name)));
         let organization = chosen.ok_or(AccountFault::Unauthenticated)?.organization.id;
         self.open(AccessClaims { user, organization }).await
+    }
+
+    /// Signs a person who is signed in into another of their organizations, by slug or id. The session that `presented`
+    /// belongs to ends, if it is the same person's.
+    ///
+    /// # Errors
+    /// [`AccountFault::NoSuchOrganization`] for one that does not exist and one that the person may not enter alike.
+    pub async fn switch(
+        &self,
+        grant: &Grant<OrganizationsUse>,
+        organization: &str,
+        presented: Option<&SecretString>,
+    ) -> Result<OpenedSession, AccountFault> {
+        let user = grant.user().id;
+        let memberships = self.members.of_person(user).await?;
+        let chosen = memberships.iter().find(|member| is_named(member, organization));
+        let organization = chosen.ok_or(AccountFault::NoSuchOrganization)?.organization.id;
+        let opened = self.open(AccessClaims { user, organization }).await?;
+        if let Some(presented) = presented {
+            self.store.end_refresh(self.digests.of(presented), Some(user)).await?;
+        }
+        Ok(opened)
+    }
+
+    /// Signs in whoever has just accepted an invitation.
+    ///
+    /// # Errors
+    /// [`AccountFault`]
+    pub async fn enter(&self, accepted: &Accepted) -> Result<OpenedSession, AccountFault> {
+        self.open(accepted.claims()).await
     }
 
     /// Replaces a refresh token and gives a new access token.
@@ -193,7 +230,7 @@ impl<C: Clock> AccountService<C> {
         let now = self.clock.now();
         let rotation = self
             .store
-            .rotate_refresh(self.digest(presented), self.digest(&successor), now, now.after(REFRESH_TOKEN_LIFETIME))
+            .rotate_refresh(self.digests.of(presented), self.digests.of(&successor), now, now.after(REFRESH_TOKEN_LIFETIME))
             .await?;
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,
@@ -207,7 +244,7 @@ impl<C: Clock> AccountService<C> {
     /// # Errors
     /// [`AccountFault`] when the store cannot.
     pub async fn logout(&self, presented: &SecretString) -> Result<Option<AccessClaims>, AccountFault> {
-        Ok(self.store.end_refresh(self.digest(presented)).await?)
+        Ok(self.store.end_refresh(self.digests.of(presented), None).await?)
     }
 
     /// Makes a bootstrap token if nobody has signed up yet and the installation asks for one.
@@ -219,22 +256,26 @@ impl<C: Clock> AccountService<C> {
             return Ok(None);
         }
         let token = new_token("krb")?;
-        let armed = self.store.arm_bootstrap(self.digest(&token), self.clock.now()).await?;
+        let armed = self.store.arm_bootstrap(self.digests.of(&token), self.clock.now()).await?;
         Ok(armed.then_some(token))
     }
 
     async fn open(&self, claims: AccessClaims) -> Result<OpenedSession, AccountFault> {
         let refresh = new_token("krr")?;
         let now = self.clock.now();
-        self.store
+        let stored = self
+            .store
             .begin_refresh(NewRefresh {
-                digest: self.digest(&refresh),
+                digest: self.digests.of(&refresh),
                 user: claims.user,
                 organization: claims.organization,
                 at: now,
                 expires_at: now.after(REFRESH_TOKEN_LIFETIME),
             })
             .await?;
+        if !stored {
+            return Err(AccountFault::Unauthenticated);
+        }
         self.opened(claims, refresh).await
     }
 
@@ -248,13 +289,8 @@ impl<C: Clock> AccountService<C> {
     fn access_token_end(&self) -> Timestamp {
         self.clock.now().after(ACCESS_TOKEN_LIFETIME)
     }
-
-    fn digest(&self, token: &SecretString) -> Digest {
-        Digest::from_bytes(*blake3::keyed_hash(&self.digest_key, token.expose_secret().as_bytes()).as_bytes())
-    }
 }
 
-/// 256 random bits behind a prefix that tells a reader what leaked where.
-fn new_token(prefix: &str) -> Result<SecretString, NoRandomness> {
-    Ok(format!("{prefix}_{}", random_text()?).into())
+fn is_named(member: &MemberFacts, name: &str) -> bool {
+    member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
+use domain::id::{OrganizationId, UserId};
 use domain::key::port::LiveKey;
 use domain::key::{Digest, KeyFacts, KeyId};
 use tokio::sync::Notify;
@@ -12,13 +13,25 @@ use tokio::sync::Notify;
 use super::guarded::{GuardedCache, Ticket};
 
 /// The end of a key, shared by everything that is under way with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KeyEnd {
     ended: AtomicBool,
     bell: Notify,
+    // Whose key it is: a key ends with its owner's membership.
+    organization: OrganizationId,
+    owner: UserId,
 }
 
 impl KeyEnd {
+    fn of(facts: &KeyFacts) -> Self {
+        Self {
+            ended: AtomicBool::new(false),
+            bell: Notify::new(),
+            organization: facts.organization.id,
+            owner: facts.owner.id,
+        }
+    }
+
     /// Whether the key was revoked.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -114,7 +127,7 @@ impl KeyCache {
     /// The end is joined before the generation is checked, so a revocation that the check misses finds the end.
     #[must_use]
     pub fn fill(&self, ticket: Ticket, digest: Digest, facts: KeyFacts) -> Option<LiveKeyHandle> {
-        let live = LiveKeyHandle { end: self.join_end(facts.id), facts: Arc::new(facts) };
+        let live = LiveKeyHandle { end: self.join_end(&facts), facts: Arc::new(facts) };
         self.keys.fill(ticket, digest, live.clone()).then_some(live)
     }
 
@@ -135,6 +148,29 @@ impl KeyCache {
         }
     }
 
+    /// Something that all keys of an organization carry changed, such as its name: forget what was read of them. What is
+    /// under way goes on.
+    pub fn organization_changed(&self, organization: OrganizationId) {
+        self.keys.invalidate_where(|live| live.facts.organization.id == organization);
+    }
+
+    /// A person is no active member of an organization any more, and the store says so: forget their keys in it, and end
+    /// all that is under way with them, also with keys that the cache has forgotten.
+    ///
+    /// Like in [`KeyCache::revoked`] the generations come first: a fill that passed its check before has joined its end,
+    /// which is found here.
+    pub fn member_ended(&self, organization: OrganizationId, owner: UserId) {
+        self.keys.invalidate_where(|live| live.facts.organization.id == organization && live.facts.owner.id == owner);
+        self.ends.retain(|_, end| {
+            let Some(end) = end.upgrade() else { return false };
+            let over = end.organization == organization && end.owner == owner;
+            if over {
+                end.end();
+            }
+            !over
+        });
+    }
+
     /// How many keys are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -147,13 +183,13 @@ impl KeyCache {
         self.keys.is_empty()
     }
 
-    fn join_end(&self, key: KeyId) -> Arc<KeyEnd> {
+    fn join_end(&self, facts: &KeyFacts) -> Arc<KeyEnd> {
         if self.ends.len() > 2 * self.keys.len() + 1024 {
             self.ends.retain(|_, end| end.strong_count() > 0);
         }
-        let mut slot = self.ends.entry(key).or_default();
+        let mut slot = self.ends.entry(facts.id).or_default();
         slot.upgrade().unwrap_or_else(|| {
-            let end = Arc::new(KeyEnd::default());
+            let end = Arc::new(KeyEnd::of(facts));
             *slot = Arc::downgrade(&end);
             end
         })

@@ -40,7 +40,13 @@ pub async fn refresh(request: HttpRequest, services: Data<Services>) -> Result<H
             Err(AccountFault::Unauthenticated) => {
                 inside.audit.count_anonymous("session.refresh", "unknown or ended refresh token");
             }
-            Err(AccountFault::BootstrapToken | AccountFault::Write(_) | AccountFault::NoRandomness(_)) => {}
+            Err(
+                AccountFault::BootstrapToken
+                | AccountFault::Throttled(_)
+                | AccountFault::NoSuchOrganization
+                | AccountFault::Write(_)
+                | AccountFault::NoRandomness(_),
+            ) => {}
         }
         Ok(refreshed?)
     })

@@ -1,7 +1,7 @@
 //! `GET /me`
 
 use actix_web::{HttpResponse, get};
-use domain::access::TenantScope;
+use domain::organization::OrganizationRef;
 use domain::tenant::Tenant;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -69,9 +69,8 @@ pub struct TenantPart {
     id: String,
 }
 
-impl From<&TenantScope> for OrganizationShape {
-    fn from(scope: &TenantScope) -> Self {
-        let organization = scope.organization();
+impl From<&OrganizationRef> for OrganizationShape {
+    fn from(organization: &OrganizationRef) -> Self {
         Self {
             id: organization.id.to_string(),
             slug: organization.slug.to_string(),
@@ -102,7 +101,7 @@ pub async fn get_me(caller: Caller) -> HttpResponse {
     let scope = caller.0;
     HttpResponse::Ok().json(MeShape {
         user: scope.user().into(),
-        organization: OrganizationShape::from(&scope),
+        organization: OrganizationShape::from(scope.organization()),
         role: scope.role().as_str().to_owned(),
         api_key: scope.key().map(|key| KeyShape {
             id: key.id.to_string(),

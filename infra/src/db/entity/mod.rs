@@ -8,6 +8,7 @@ pub mod audit_event;
 pub mod audit_head;
 pub mod bootstrap_token;
 pub mod installation;
+pub mod invitation;
 pub mod membership;
 pub mod organization;
 pub mod refresh_token;
