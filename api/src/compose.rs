@@ -111,11 +111,8 @@ impl Services {
             Arc::clone(&sealer),
         ));
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
-        let passwords = Arc::new(Passwords::new(
-            Arc::<SqlAccounts>::clone(&accounts),
-            Arc::new(Argon2Hasher::new()),
-            SystemClock,
-        ));
+        let passwords =
+            Arc::new(Passwords::new(Arc::<SqlAccounts>::clone(&accounts), Arc::new(Argon2Hasher::new()), SystemClock));
         let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);

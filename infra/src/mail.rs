@@ -19,7 +19,9 @@ pub struct SmtpUrl(SecretString);
 
 /// The text is no address of a mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be smtps://USER:PASSWORD@HOST, smtp://USER:PASSWORD@HOST?tls=required, or smtp://HOST without TLS and password")]
+#[error(
+    "must be smtps://USER:PASSWORD@HOST, smtp://USER:PASSWORD@HOST?tls=required, or smtp://HOST without TLS and password"
+)]
 pub struct InvalidSmtpUrl;
 
 impl std::str::FromStr for SmtpUrl {
@@ -27,7 +29,8 @@ impl std::str::FromStr for SmtpUrl {
 
     fn from_str(text: &str) -> Result<Self, InvalidSmtpUrl> {
         let url = Url::parse(text).map_err(|_| InvalidSmtpUrl)?;
-        let clear = url.scheme() == "smtp" && !url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+        let clear =
+            url.scheme() == "smtp" && !url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
         // A password never travels in the clear, also not when somebody in between says that there is no TLS.
         if url.host_str().is_none() || (clear && url.password().is_some()) {
             return Err(InvalidSmtpUrl);

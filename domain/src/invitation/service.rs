@@ -192,11 +192,7 @@ impl<C: Clock> InvitationService<C> {
     ///
     /// # Errors
     /// [`InvitationFault`]
-    pub async fn accept(
-        &self,
-        request: AcceptRequest,
-        from: Option<IpAddr>,
-    ) -> Result<Accepted, InvitationFault> {
+    pub async fn accept(&self, request: AcceptRequest, from: Option<IpAddr>) -> Result<Accepted, InvitationFault> {
         let digest = self.digests.of(&request.token);
         let open = self.store.open(digest, self.clock.now()).await?.ok_or(InvitationFault::Token)?;
         let joiner = match open.person {
@@ -207,8 +203,7 @@ impl<C: Clock> InvitationService<C> {
                 Joiner::Known(user)
             }
             None => {
-                let password =
-                    Password::new(request.password).map_err(|error| FieldErrors::one("password", error))?;
+                let password = Password::new(request.password).map_err(|error| FieldErrors::one("password", error))?;
                 Joiner::New {
                     user: UserId::new(),
                     password_hash: self.passwords.hash(&password).await,

@@ -86,12 +86,7 @@ pub struct OrganizationService<C> {
 
 impl<C: Clock> OrganizationService<C> {
     /// Puts the service together.
-    pub fn new(
-        store: Arc<dyn OrganizationStore>,
-        members: Arc<dyn Members>,
-        mode: SignUpMode,
-        clock: C,
-    ) -> Self {
+    pub fn new(store: Arc<dyn OrganizationStore>, members: Arc<dyn Members>, mode: SignUpMode, clock: C) -> Self {
         Self { store, members, mode, clock }
     }
 

@@ -230,7 +230,12 @@ impl<C: Clock> AccountService<C> {
         let now = self.clock.now();
         let rotation = self
             .store
-            .rotate_refresh(self.digests.of(presented), self.digests.of(&successor), now, now.after(REFRESH_TOKEN_LIFETIME))
+            .rotate_refresh(
+                self.digests.of(presented),
+                self.digests.of(&successor),
+                now,
+                now.after(REFRESH_TOKEN_LIFETIME),
+            )
             .await?;
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use domain::access::{MemberFacts, Role, SystemScope};
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
+use domain::organization::AccessClaims;
 use domain::organization::port::{
     AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal,
 };
-use domain::organization::AccessClaims;
 use domain::store::StoreFault;
 use domain::text::Email;
 use domain::time::Timestamp;

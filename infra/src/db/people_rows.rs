@@ -50,8 +50,7 @@ pub async fn locked_membership(
     user: UserId,
     lock: LockType,
 ) -> Result<Option<membership::Model>, StoreFault> {
-    let mut found =
-        scoped::find::<membership::Entity>(scope).filter(membership::Column::UserId.eq(user.as_uuid()));
+    let mut found = scoped::find::<membership::Entity>(scope).filter(membership::Column::UserId.eq(user.as_uuid()));
     if db.kind() == DatabaseKind::Postgres {
         found = found.lock(lock);
     }

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::{SessionShape, respond};
 use super::login::record;
+use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
 use crate::client_address;
 use crate::compose::Services;

@@ -57,7 +57,8 @@ impl ChangeOrganization {
 fn changed(change: &OrganizationChange) -> Vec<String> {
     let name = change.name.as_ref().map(|_| "name".to_owned());
     let slug = change.slug.as_ref().map(|slug| format!("slug {slug}"));
-    let features = change.features.iter().map(|(feature, on)| format!("{} {}", feature.as_str(), if *on { "on" } else { "off" }));
+    let features =
+        change.features.iter().map(|(feature, on)| format!("{} {}", feature.as_str(), if *on { "on" } else { "off" }));
     name.into_iter().chain(slug).chain(features).collect()
 }
 
