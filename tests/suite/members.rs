@@ -41,13 +41,13 @@ async fn members_are_listed_in_the_order_in_which_they_joined_and_found_by_role_
     assert_eq!((&shown["disabled"], &shown["disabledAt"]), (&json!(false), &Value::Null));
     assert!(shown["joinedAt"].is_string());
     assert_eq!(acme.owner().get(&format!("/api/v1/org/members/{}", ann.id)).await.expect(200), *shown);
-    assert_eq!(ids(&list("?role=viewer").await), [bob.id.clone()]);
-    assert_eq!(ids(&list("?q=ANN").await), [ann.id.clone()]);
+    assert_eq!(ids(&list("?role=viewer").await), [bob.id.as_str()]);
+    assert_eq!(ids(&list("?q=ANN").await), [ann.id.as_str()]);
     for (text, found) in [("100%25", 1), ("_", 1), ("%25", 1), ("a%25e", 0), ("a_n", 0), ("\\", 0), ("example", 3)] {
         assert_eq!(ids(&list(&format!("?q={text}")).await).len(), found, "{text}");
     }
     patch(&acme.owner(), &bob.id, json!({"disabled": true})).await.expect(200);
-    assert_eq!(ids(&list("?disabled=true").await), [bob.id.clone()]);
+    assert_eq!(ids(&list("?disabled=true").await), [bob.id.as_str()]);
     assert_eq!(ids(&list("?disabled=false").await), [acme.owner_id.clone(), ann.id.clone()]);
     let first = list("?limit=2").await;
     let rest = list(&format!("?limit=2&cursor={}", first["nextCursor"].as_str().expect("more"))).await;
@@ -185,7 +185,7 @@ async fn ownership_is_transferred_with_the_password_and_there_is_one_owner_at_an
     assert_eq!(ann.actor().get("/api/v1/me").await.expect(200)["role"], "owner");
     assert_eq!(acme.owner().get("/api/v1/me").await.expect(200)["role"], "admin");
     let owners = ann.actor().get("/api/v1/org/members?role=owner").await.expect(200);
-    assert_eq!(ids(&owners), [ann.id.clone()]);
+    assert_eq!(ids(&owners), [ann.id.as_str()]);
     // The one before can be removed now, and the new one cannot.
     remove(&acme.owner(), &ann.id).await.refused(409, "conflict");
     assert_eq!(remove(&ann.actor(), &acme.owner_id).await.status, 204);

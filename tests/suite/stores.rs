@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use support::{App, AppOptions, PASSWORD, Store, Upstream};
 
@@ -32,6 +33,7 @@ on_both! {
     of_two_transfers_at_once_one_is_made
     a_session_that_begins_while_its_person_is_disabled_does_not_outlive_it
     the_store_itself_refuses_a_second_owner
+    what_is_over_is_cleared_out_and_the_rest_stays
     a_removed_member_leaves_revoked_keys_and_comes_back_without_them
     an_invitation_that_is_over_does_not_work
     an_organization_round_trips_with_its_features
@@ -291,21 +293,70 @@ async fn a_session_that_begins_while_its_person_is_disabled_does_not_outlive_it(
     }
 }
 
+/// Stops a server and opens its database by itself.
+async fn opened(app: &mut App) -> sea_orm::DatabaseConnection {
+    app.stop().await;
+    let file = || format!("sqlite://{}/keyrack.db", app.data.path().display());
+    sea_orm::Database::connect(app.database_url.clone().unwrap_or_else(file)).await.expect("the database opens")
+}
+
+async fn run(db: &sea_orm::DatabaseConnection, sql: &str) -> Result<u64, sea_orm::DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, []);
+    db.execute_raw(statement).await.map(|done| done.rows_affected())
+}
+
+/// Starts a server again that was stopped, on the same database.
+async fn started_again(app: &App) -> App {
+    let mut settings = vec![("data-dir", app.data.path().display().to_string())];
+    if let Some(url) = &app.database_url {
+        let root = "a root secret of the tests, long enough".to_owned();
+        settings.extend([("database-url", url.clone()), ("root-secret", root)]);
+    }
+    App::with(AppOptions { settings, ..AppOptions::default() }).await
+}
+
 async fn the_store_itself_refuses_a_second_owner(store: Store) {
     let mut app = App::on(store).await;
     let acme = app.organization("acme").await;
     acme.member("ann", "admin").await;
-    let url = app.database_url.clone().unwrap_or_else(|| format!("sqlite://{}/keyrack.db", app.data.path().display()));
-    app.stop().await;
-    let db = sea_orm::Database::connect(url).await.expect("the database opens");
-    let update = |from: &str| {
-        let sql = format!("UPDATE memberships SET role = 'owner' WHERE role = '{from}'");
-        sea_orm::Statement::from_string(sea_orm::ConnectionTrait::get_database_backend(&db), sql)
-    };
-    let second = sea_orm::ConnectionTrait::execute_raw(&db, update("admin")).await;
+    let db = opened(&mut app).await;
+    let second = run(&db, "UPDATE memberships SET role = 'owner' WHERE role = 'admin'").await;
     let refusal = second.expect_err("a second owner").sql_err();
     assert!(matches!(refusal, Some(sea_orm::SqlErr::UniqueConstraintViolation(_))), "{refusal:?}");
-    sea_orm::ConnectionTrait::execute_raw(&db, update("owner")).await.expect("the first one stays");
+    let first = run(&db, "UPDATE memberships SET role = 'owner' WHERE role = 'owner'").await;
+    assert_eq!(first.expect("the first one stays"), 1);
+}
+
+async fn what_is_over_is_cleared_out_and_the_rest_stays(store: Store) {
+    let mut app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let (ann, bob) = (acme.member("ann", "viewer").await, acme.member("bob", "viewer").await);
+    for name in ["old", "new"] {
+        acme.invite(&format!("{name}@example.com"), "viewer").await;
+    }
+    let db = opened(&mut app).await;
+    let old =
+        "UPDATE refresh_tokens SET expires_at = 1 WHERE created_at < (SELECT MAX(created_at) FROM refresh_tokens)";
+    assert_eq!(run(&db, old).await.expect("it runs"), 2, "the owner's and the first member's");
+    let old = "UPDATE invitations SET expires_at = 1 WHERE email = 'old@example.com'";
+    assert_eq!(run(&db, old).await.expect("it runs"), 1);
+    let again = started_again(&app).await;
+    let mut left = (0, 0);
+    for _ in 0..200 {
+        left = (
+            run(&db, "UPDATE refresh_tokens SET family = family").await.expect("it runs"),
+            run(&db, "UPDATE invitations SET role = role").await.expect("it runs"),
+        );
+        if left == (1, 1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(left, (1, 1), "refresh tokens and invitations");
+    let refresh =
+        async |cookie: &str| again.anonymous().and("cookie", cookie).post("/api/v1/auth/refresh", &json!({})).await;
+    refresh(&ann.cookie).await.refused(401, "unauthenticated");
+    refresh(&bob.cookie).await.expect(200);
 }
 
 async fn a_removed_member_leaves_revoked_keys_and_comes_back_without_them(store: Store) {
@@ -324,23 +375,11 @@ async fn an_invitation_that_is_over_does_not_work(store: Store) {
     let mut app = App::on(store).await;
     let acme = app.organization("acme").await;
     let invited = acme.invite("ann@example.com", "viewer").await;
-    let url = app.database_url.clone().unwrap_or_else(|| format!("sqlite://{}/keyrack.db", app.data.path().display()));
     let unknown = acme.accept("kri_unknown").await;
-    app.stop().await;
-    let db = sea_orm::Database::connect(&url).await.expect("the database opens");
-    let backend = sea_orm::ConnectionTrait::get_database_backend(&db);
+    let db = opened(&mut app).await;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_micros();
-    let sql = format!("UPDATE invitations SET expires_at = {now}");
-    sea_orm::ConnectionTrait::execute_raw(&db, sea_orm::Statement::from_string(backend, sql)).await.expect("it runs");
-    db.close().await.expect("it closes");
-    let mut settings = vec![("data-dir", app.data.path().display().to_string())];
-    if let Some(url) = &app.database_url {
-        settings.extend([
-            ("database-url", url.clone()),
-            ("root-secret", "a root secret of the tests, long enough".to_owned()),
-        ]);
-    }
-    let again = App::with(AppOptions { settings, ..AppOptions::default() }).await;
+    run(&db, &format!("UPDATE invitations SET expires_at = {now}")).await.expect("it runs");
+    let again = started_again(&app).await;
     let body = json!({"token": invited["token"], "password": PASSWORD});
     let over = again.anonymous().post("/api/v1/auth/invitations/accept", &body).await;
     over.refused(400, "validation_failed").names_field("token");

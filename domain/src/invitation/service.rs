@@ -73,7 +73,9 @@ pub struct AcceptRequest {
 pub struct Accepted(AccessClaims);
 
 impl Accepted {
-    pub(crate) const fn claims(&self) -> AccessClaims {
+    /// Who joined what.
+    #[must_use]
+    pub const fn claims(&self) -> AccessClaims {
         self.0
     }
 }
@@ -195,20 +197,17 @@ impl<C: Clock> InvitationService<C> {
     pub async fn accept(&self, request: AcceptRequest, from: Option<IpAddr>) -> Result<Accepted, InvitationFault> {
         let digest = self.digests.of(&request.token);
         let open = self.store.open(digest, self.clock.now()).await?.ok_or(InvitationFault::Token)?;
-        let joiner = match open.person {
-            Some((user, hash)) => {
-                if !self.passwords.check(&open.email, request.password, Some(hash), from).await? {
-                    return Err(AccountFault::Unauthenticated.into());
-                }
-                Joiner::Known(user)
+        let joiner = if let Some((user, hash)) = open.person {
+            if !self.passwords.check(&open.email, request.password, Some(hash), from).await? {
+                return Err(AccountFault::Unauthenticated.into());
             }
-            None => {
-                let password = Password::new(request.password).map_err(|error| FieldErrors::one("password", error))?;
-                Joiner::New {
-                    user: UserId::new(),
-                    password_hash: self.passwords.hash(&password).await,
-                    display_name: request.display_name,
-                }
+            Joiner::Known(user)
+        } else {
+            let password = Password::new(request.password).map_err(|error| FieldErrors::one("password", error))?;
+            Joiner::New {
+                user: UserId::new(),
+                password_hash: self.passwords.hash(&password).await,
+                display_name: request.display_name,
             }
         };
         match self.store.accept(digest, joiner, self.clock.now()).await? {

@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
-use domain::audit::AuditTarget;
 use domain::field::FieldErrors;
 use domain::invitation::InvitationFault;
 use domain::invitation::service::AcceptRequest;
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::login::record;
+use super::login::record_claims;
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
 use crate::client_address;
@@ -73,10 +72,10 @@ pub async fn accept_invitation(
         if let Some(reason) = refused {
             inside.audit.count_anonymous("invitation.accept", reason);
         }
-        let session = inside.accounts.enter(&accepted?).await?;
-        let target = AuditTarget::User(session.member.user.id);
-        record(&inside, id, &session.member, "invitation.accept", target).await?;
-        Ok(session)
+        let accepted = accepted?;
+        // Before the session: the person is a member now, whether or not it can be opened.
+        record_claims(&inside, id, accepted.claims(), "invitation.accept", false).await?;
+        Ok(inside.accounts.enter(&accepted).await?)
     })
     .await?;
     Ok(respond(&services, StatusCode::OK, &session))
