@@ -104,6 +104,7 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::Policy(id) => ("policy", Some(id.to_string())),
             AuditTarget::Group(id) => ("group", Some(id.to_string())),
             AuditTarget::Tenant => ("tenant", None),
+            AuditTarget::Invitation(id) => ("invitation", Some(id.to_string())),
         };
         Self {
             organization: event.organization.unwrap_or(Self::NOBODYS),

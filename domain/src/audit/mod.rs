@@ -12,7 +12,7 @@ pub mod verify;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, GroupId, OrganizationId, PolicyId, ServerId, UserId};
+use crate::id::{EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, UserId};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -49,6 +49,8 @@ pub enum AuditTarget {
     Group(GroupId),
     /// The tenant of the event.
     Tenant,
+    /// An invitation.
+    Invitation(InvitationId),
 }
 
 /// How it ended.

@@ -102,6 +102,15 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Clone> GuardedCache<K, V, S> {
         self.map.remove(key);
     }
 
+    /// Forgets every entry that `stale` picks, like [`GuardedCache::invalidate`] for each of them, and refuses every fill
+    /// under way. Takes time in proportion to the cache's size: for changes that are rare.
+    pub fn invalidate_where(&self, stale: impl Fn(&V) -> bool) {
+        for generation in &self.generations {
+            generation.fetch_add(1, Ordering::SeqCst);
+        }
+        self.map.retain(|_, slot| !stale(&slot.value));
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.map.len()
@@ -156,6 +165,18 @@ mod tests {
         assert!(cache.fill(cache.ticket(&1), 1, "old"));
         cache.invalidate(&1);
         assert_eq!(cache.get(&1), None);
+    }
+
+    #[test]
+    fn a_change_of_many_removes_what_it_picks_and_refuses_every_fill_under_way() {
+        let cache = GuardedCache::new(100);
+        for key in 0..10 {
+            assert!(cache.fill(cache.ticket(&key), key, key % 2));
+        }
+        let ticket = cache.ticket(&10);
+        cache.invalidate_where(|value| *value == 1);
+        assert!(!cache.fill(ticket, 10, 1));
+        assert_eq!((0..11).filter(|key| cache.get(key).is_some()).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod group;
 pub mod group_member;
 pub mod idempotency_key;
 pub mod installation;
+pub mod invitation;
 pub mod membership;
 pub mod organization;
 pub mod policy;
