@@ -192,9 +192,11 @@ fn migrate_and_doctor_say_what_they_found() {
     let fresh = keyrack(data.path()).arg("doctor").output().expect("it runs");
     assert!(fresh.status.success(), "{}", text(&fresh.stdout));
     let migrated = keyrack(data.path()).arg("migrate").output().expect("it runs");
-    assert!(migrated.status.success() && text(&migrated.stdout).contains("6 migrations"), "{}", text(&migrated.stdout));
+    let steps = |out: &str| out.split(' ').next().and_then(|count| count.parse::<usize>().ok());
+    let told = text(&migrated.stdout);
+    assert!(migrated.status.success() && steps(&told).is_some_and(|steps| steps > 0), "{told}");
     let again = keyrack(data.path()).arg("migrate").output().expect("it runs");
-    assert!(text(&again.stdout).contains("0 migrations"));
+    assert_eq!(steps(&text(&again.stdout)), Some(0));
     let sick = keyrack(data.path()).arg("doctor").env("KEYRACK_LISTEM", "x").output().expect("it runs");
     assert!(!sick.status.success());
     let report = text(&sick.stdout);

@@ -22,7 +22,7 @@ use super::Database;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
-use super::people_rows::{locked_membership, organization_ref};
+use super::people_rows::{locked_membership, organization_ref, take_slug};
 use super::scoped::unscoped;
 
 /// Accounts in the database.
@@ -176,6 +176,8 @@ impl AccountStore for SqlAccounts {
             .await
             .map_err(|error| SignUpRefusal::Write(store_fault(error).into()))?;
         let taken = |what| move |error| SignUpRefusal::Write(write_fault(error, what));
+        let scope = SystemScope::new(owner.organization, "an organization begins");
+        take_slug(&transaction, &scope, owner.organization_slug.as_str(), "organization.slug").await?;
         new.insert(organization::ActiveModel {
             id: ActiveValue::Set(owner.organization.as_uuid()),
             slug: ActiveValue::Set(owner.organization_slug.to_string()),

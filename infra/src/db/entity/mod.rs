@@ -11,6 +11,7 @@ pub mod installation;
 pub mod invitation;
 pub mod membership;
 pub mod organization;
+pub mod organization_slug;
 pub mod refresh_token;
 pub mod server;
 pub mod tenant_org;
