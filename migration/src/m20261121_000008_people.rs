@@ -1,4 +1,5 @@
-//! Members beyond the owner: invitations, features of organizations, and one owner at most, kept by the store itself.
+//! Members beyond the owner: invitations, features and slugs of organizations, and one owner at most, kept by the store
+//! itself.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, binary_len, string, uuid};
@@ -40,6 +41,23 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
+        // Every slug that an organization has or had. Slugs stand in assertions, and upstream servers may keep data by them:
+        // nobody else gets one that was in use.
+        manager
+            .create_table(
+                Table::create()
+                    .table("organization_slugs")
+                    .col(string("slug").primary_key())
+                    .col(uuid("organization_id"))
+                    .to_owned(),
+            )
+            .await?;
+        let mut known = Query::insert();
+        known.into_table("organization_slugs").columns(["slug", "organization_id"]);
+        known
+            .select_from(Query::select().columns(["slug", "id"]).from("organizations").to_owned())
+            .map_err(|error| DbErr::Custom(error.to_string()))?;
+        manager.execute(known).await?;
         // A row here is a link that works, or was not used in time: accepting and revoking delete it.
         manager
             .create_table(

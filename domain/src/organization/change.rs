@@ -20,7 +20,7 @@ use crate::time::{Clock, Timestamp};
 pub struct OrganizationChange {
     /// The name.
     pub name: Option<Name>,
-    /// The slug. The one before is free at once.
+    /// The slug. The one before stays the organization's: it may take it again, and nobody else can.
     pub slug: Option<Slug>,
     /// Features to switch on or off.
     pub features: Vec<(Feature, bool)>,

@@ -24,7 +24,7 @@ use super::audit::record;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
-use super::people_rows::{locked_membership, organization_ref};
+use super::people_rows::{locked_membership, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 
@@ -182,6 +182,8 @@ impl AccountStore for SqlAccounts {
             .await
             .map_err(|error| SignUpRefusal::Write(store_fault(error).into()))?;
         let taken = |what| move |error| SignUpRefusal::Write(write_fault(error, what));
+        let scope = SystemScope::new(owner.organization, "an organization begins");
+        take_slug(&transaction, &scope, owner.organization_slug.as_str(), "organization.slug").await?;
         new.insert(organization::ActiveModel {
             id: ActiveValue::Set(owner.organization.as_uuid()),
             slug: ActiveValue::Set(owner.organization_slug.to_string()),
@@ -214,7 +216,6 @@ impl AccountStore for SqlAccounts {
         .exec_without_returning(&transaction)
         .await
         .map_err(taken("email"))?;
-        let scope = SystemScope::new(owner.organization, "an organization begins");
         insert_first(&transaction, &scope, owner.at).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         record(&transaction, [event]).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         transaction.commit().await.map_err(|error| SignUpRefusal::Write(store_fault(error).into()))

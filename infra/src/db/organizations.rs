@@ -14,7 +14,7 @@ use sea_orm::{ActiveValue, QuerySelect, TransactionTrait};
 use super::commit::commit_then;
 use super::entity::{membership, organization};
 use super::fault::{store_fault, write_fault};
-use super::people_rows::{features_from_text, features_to_text, organization_ref};
+use super::people_rows::{features_from_text, features_to_text, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 use super::{Database, DatabaseKind, scoped};
@@ -56,6 +56,7 @@ impl OrganizationStore for SqlOrganizations {
         let features = features_to_text(features);
         let slug = change.slug.map_or(row.slug, |slug| slug.to_string());
         let name = change.name.map_or(row.name, |name| name.to_string());
+        take_slug(&transaction, grant, &slug, "slug").await?;
         scoped::update::<organization::Entity>(grant)
             .col_expr(Column::Slug, slug.clone().into())
             .col_expr(Column::Name, name.clone().into())
@@ -71,6 +72,8 @@ impl OrganizationStore for SqlOrganizations {
     async fn found(&self, grant: &Grant<OrganizationsUse>, new: NewOrganization) -> Result<(), WriteFault> {
         let begins = unscoped("an organization begins");
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let scope = SystemScope::new(new.id, "an organization begins");
+        take_slug(&transaction, &scope, new.slug.as_str(), "slug").await?;
         begins
             .insert(organization::ActiveModel {
                 id: ActiveValue::Set(new.id.as_uuid()),
@@ -93,7 +96,7 @@ impl OrganizationStore for SqlOrganizations {
             .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
-        insert_first(&transaction, &SystemScope::new(new.id, "an organization begins"), new.at).await?;
+        insert_first(&transaction, &scope, new.at).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(())
     }

@@ -6,14 +6,16 @@
 use domain::access::{Role, WithinOrganization};
 use domain::id::{OrganizationId, UserId};
 use domain::organization::{Feature, FeatureSet, OrganizationRef};
-use domain::store::StoreFault;
+use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::{LockType, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::entity::{api_key, api_key_digest, group_member, invitation, membership, policy_subject, refresh_token};
-use super::fault::store_fault;
+use super::entity::{
+    api_key, api_key_digest, group_member, invitation, membership, organization_slug, policy_subject, refresh_token,
+};
+use super::fault::{store_fault, write_fault};
 use super::{Database, DatabaseKind, scoped};
 
 /// An organization as everything names it.
@@ -34,6 +36,35 @@ pub fn features_to_text(features: FeatureSet) -> String {
 /// A name that this version does not know is a feature that it does not have.
 pub fn features_from_text(text: &str) -> FeatureSet {
     text.split_whitespace().filter_map(Feature::named).collect()
+}
+
+/// Takes a slug for an organization, which keeps it for good. One that it had before is its own already.
+///
+/// # Errors
+/// [`WriteFault::Taken`] with `what` when another organization has it, or had.
+pub async fn take_slug(
+    transaction: &DatabaseTransaction,
+    scope: &impl WithinOrganization,
+    slug: &str,
+    what: &'static str,
+) -> Result<(), WriteFault> {
+    let own = scoped::find::<organization_slug::Entity>(scope)
+        .filter(organization_slug::Column::Slug.eq(slug))
+        .one(transaction)
+        .await
+        .map_err(store_fault)?;
+    if own.is_some() {
+        return Ok(());
+    }
+    let row = organization_slug::ActiveModel {
+        slug: ActiveValue::Set(slug.to_owned()),
+        organization_id: ActiveValue::NotSet,
+    };
+    scoped::insert::<organization_slug::Entity, _>(scope, [row])
+        .exec_without_returning(transaction)
+        .await
+        .map_err(|error| write_fault(error, what))?;
+    Ok(())
 }
 
 /// A role as the store has it.

@@ -25,7 +25,7 @@ pub struct ChangeOrganization {
     /// Name for people.
     #[schema(example = "Acme", min_length = 1, max_length = 100)]
     name: Option<String>,
-    /// Name for addresses, unique in the installation. The old one is free at once.
+    /// Name for addresses, unique in the installation. The old one stays yours.
     #[schema(example = "acme", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     slug: Option<String>,
     /// Features to switch on or off.

@@ -15,6 +15,7 @@ pub mod installation;
 pub mod invitation;
 pub mod membership;
 pub mod organization;
+pub mod organization_slug;
 pub mod policy;
 pub mod policy_resource;
 pub mod policy_subject;
