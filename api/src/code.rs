@@ -57,6 +57,7 @@ codes! {
     ForbiddenPermission = 403, "forbidden_permission", "The permission is missing, or only people can have it.", "Create a key with the permission that the message names, or sign in.";
     ServerNotAllowed = 403, "server_not_allowed", "The key does not include that server.", "Use a key that lists the server.";
     SecretArgument = 403, "secret_argument", "An argument of the tool call looks like a secret. On MCP paths the HTTP status is 200, so that the session survives.", "The message names the argument. Give the secret to Keyrack as the server's credential, or let an admin put the field into the server's `allowedSecretFields`.";
+    FeatureDisabled = 403, "feature_disabled", "The organization does not have that feature.", "An admin switches it on with `PATCH /api/v1/org`.";
     OriginNotAllowed = 403, "origin_not_allowed", "The `Host` or `Origin` header is not one of this installation's.", "Use the public URL, or add the name to `KEYRACK_ALLOWED_HOSTS` or `KEYRACK_ALLOWED_ORIGINS`.";
     NotFound = 404, "not_found", "There is no such thing, or it is not yours to see.", "Check the id.";
     ServerNotFound = 404, "server_not_found", "There is no such server, or none that you reach.", "Check the slug or id; archived servers take no calls.";
@@ -64,7 +65,7 @@ codes! {
     Conflict = 409, "conflict", "Something with that name exists, or the thing is in a state that forbids this.", "`details.fieldErrors` names what is taken.";
     IdempotencyConflict = 409, "idempotency_conflict", "The `Idempotency-Key` was used for another request, or its first request is under way or ended in the dark.", "The message says which: use a new key, wait for `Retry-After` seconds, or look whether the thing was made.";
     PayloadTooLarge = 413, "payload_too_large", "The body is over the limit.", "Send less, or raise `KEYRACK_BODY_LIMIT`.";
-    RateLimited = 429, "rate_limited", "The key, or the server, takes no more requests for now.", "Try again after `Retry-After` seconds; the message says whose limit it is, and `RateLimit-*` headers say how it stands.";
+    RateLimited = 429, "rate_limited", "The key, the server, or your address takes no more requests for now.", "Try again after `Retry-After` seconds; the message says whose limit it is, and `RateLimit-*` headers say how a key's or server's stands.";
     UpstreamError = 502, "upstream_error", "The MCP server could not be reached, or refused our credential.", "The message says which; check the server's URL and credential.";
     Unavailable = 503, "unavailable", "Keyrack cannot answer now.", "Try again after `Retry-After` seconds. It says nothing about your credentials.";
     UpstreamTimeout = 504, "upstream_timeout", "The MCP server did not answer in time.", "Try again, or raise `KEYRACK_UPSTREAM_CONNECT_TIMEOUT` or `KEYRACK_UPSTREAM_IDLE_TIMEOUT`.";

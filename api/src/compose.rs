@@ -8,12 +8,17 @@ use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
+use domain::invitation::InvitationService;
 use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
 use domain::key::service::KeyService;
 use domain::key::verify::Verifier;
 use domain::limit::RateLimiter;
+use domain::mail::Mailer;
+use domain::member::MemberService;
 use domain::organization::SessionReader;
+use domain::organization::change::OrganizationService;
+use domain::organization::passwords::Passwords;
 use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
@@ -30,10 +35,12 @@ use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
     Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlIdempotency,
-    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlPolicies, SqlServers, SqlTenants, SqlUsage,
+    SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge,
+    SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
+use infra::mail::SmtpMailer;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 use infra::usage::UsageMeter;
@@ -41,6 +48,7 @@ use infra::usage::UsageMeter;
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
+use crate::system::accept::ACCEPT_PAGE;
 
 /// The verifier of this product: its keys are in a database behind a cache.
 pub type KeyVerifier = Verifier<SqlKeyDirectory, SystemClock>;
@@ -60,6 +68,12 @@ pub struct Services {
     pub sessions: SessionReader,
     /// Sign-up and sign-in.
     pub accounts: AccountService<SystemClock>,
+    /// Members.
+    pub members: MemberService<SystemClock>,
+    /// Invitations.
+    pub invitations: InvitationService<SystemClock>,
+    /// Organizations themselves.
+    pub organizations: OrganizationService<SystemClock>,
     /// Keys.
     pub keys: KeyService<SystemClock>,
     /// Keys of every organization, for instance admins.
@@ -117,6 +131,7 @@ pub struct Background {
     audit: AuditWriter,
     checkpoints: SqlCheckpoints,
     signing: tokio::task::JoinHandle<()>,
+    purge: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
     last_used_store: SqlLastUsed,
@@ -155,6 +170,9 @@ impl Services {
         let access = SqlAccess::new(database.clone(), Arc::clone(&access_cache));
         let access_directory: Arc<dyn AccessDirectory> = Arc::new(access.clone());
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
+        let passwords =
+            Arc::new(Passwords::new(Arc::<SqlAccounts>::clone(&accounts), Arc::new(Argon2Hasher::new()), SystemClock));
+        let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root).with_previous(previous));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
@@ -168,7 +186,7 @@ impl Services {
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
-        let key_directory = SqlKeyDirectory::new(database.clone(), key_cache, &fingerprint);
+        let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache), &fingerprint);
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants.clone(), Arc::clone(&servers), access),
@@ -176,8 +194,8 @@ impl Services {
             sessions: SessionReader::new(Arc::clone(&access_tokens), Arc::clone(&members)),
             accounts: AccountService::new(
                 accounts,
-                members,
-                Arc::new(Argon2Hasher::new()),
+                Arc::clone(&members),
+                Arc::clone(&passwords),
                 access_tokens,
                 root,
                 settings.signup,
@@ -186,6 +204,26 @@ impl Services {
             .with_previous(previous),
             instance_keys: InstanceKeyService::new(
                 Arc::<SqlKeyStore>::clone(&key_store) as Arc<dyn InstanceKeyStore>,
+                SystemClock,
+            ),
+            members: MemberService::new(
+                Arc::new(SqlMembers::new(database.clone(), Arc::clone(&key_cache), Arc::clone(&access_cache))),
+                Arc::clone(&passwords),
+                SystemClock,
+            ),
+            invitations: InvitationService::new(
+                Arc::new(SqlInvitations::new(database.clone(), Arc::clone(&access_cache))),
+                passwords,
+                mailer(&settings),
+                root,
+                page,
+                SystemClock,
+            )
+            .with_previous(previous),
+            organizations: OrganizationService::new(
+                Arc::new(SqlOrganizations::new(database.clone(), Arc::clone(&key_cache))),
+                members,
+                settings.signup,
                 SystemClock,
             ),
             keys: KeyService::new(
@@ -231,6 +269,7 @@ impl Services {
             audit: audit_writer,
             signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
             checkpoints,
+            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()))),
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
@@ -244,10 +283,16 @@ impl Services {
     }
 }
 
+fn mailer(settings: &Settings) -> Option<Arc<dyn Mailer>> {
+    let (url, from) = settings.smtp_url.as_ref().zip(settings.smtp_from.clone())?;
+    Some(Arc::new(SmtpMailer::new(url, from)))
+}
+
 impl Background {
     /// Writes what is still to be written, and closes the database. Call it when no request is left: the audit log is
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {
+        self.purge.abort();
         self.last_used.abort();
         self.signing.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.

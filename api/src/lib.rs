@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod cli;
+pub mod client_address;
 pub mod code;
 pub mod command;
 pub mod compose;

@@ -26,6 +26,7 @@ pub struct TenantQuery {
 #[openapi(tags(
     (name = "auth", description = "Signing up, in and out."),
     (name = "identity", description = "Who is calling."),
+    (name = "organization", description = "Members and invitations. Only people manage people."),
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "admin", description = "The installation as a whole, for instance admins."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),

@@ -11,8 +11,11 @@ use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
 use domain::field::{FieldError, FieldErrors};
+use domain::invitation::InvitationFault;
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
+use domain::member::MemberFault;
+use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
@@ -42,10 +45,10 @@ pub struct Problem {
     code: Code,
     message: String,
     fields: Vec<FieldError>,
-    // Boxed and optional: only faults of our own or of dependencies have one.
-    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
     // Seconds, for codes that do not always have the same.
     retry_after: Option<u64>,
+    // Boxed and optional: only faults of our own or of dependencies have one.
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The body of every error answer.
@@ -95,7 +98,7 @@ impl Problem {
     /// A problem with the code's general meaning as its message.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), cause: None, retry_after: None }
+        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), retry_after: None, cause: None }
     }
 
     /// A problem with a message of its own.
@@ -256,6 +259,7 @@ impl From<Saturated> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let code = match denied {
+            Denied::Feature { .. } => Code::FeatureDisabled,
             Denied::Role { .. } | Denied::InstanceAdmin => Code::ForbiddenRole,
             Denied::Permission { .. } => Code::ForbiddenPermission,
             Denied::ServerNotFound => Code::ServerNotFound,
@@ -315,6 +319,8 @@ impl From<AccountFault> for Problem {
     fn from(fault: AccountFault) -> Self {
         match fault {
             AccountFault::Unauthenticated | AccountFault::Reused(_) => Self::new(Code::Unauthenticated),
+            AccountFault::Throttled(throttled) => Self::because(Code::RateLimited, throttled).after(throttled.wait),
+            AccountFault::NoSuchOrganization => Self::new(Code::NotFound),
             AccountFault::BootstrapToken => Self::field(
                 Code::ValidationFailed,
                 "bootstrapToken",
@@ -322,6 +328,46 @@ impl From<AccountFault> for Problem {
             ),
             AccountFault::Write(fault) => fault.into(),
             AccountFault::NoRandomness(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<OrganizationFault> for Problem {
+    fn from(fault: OrganizationFault) -> Self {
+        match fault {
+            OrganizationFault::Denied(denied) => denied.into(),
+            OrganizationFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<MemberFault> for Problem {
+    fn from(fault: MemberFault) -> Self {
+        match fault {
+            MemberFault::Invalid(errors) => errors.into(),
+            MemberFault::NotFound => Self::new(Code::NotFound),
+            MemberFault::Denied(denied) => denied.into(),
+            MemberFault::Owner | MemberFault::Oneself => Self::because(Code::Conflict, fault),
+            MemberFault::Account(fault) => fault.into(),
+            MemberFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<InvitationFault> for Problem {
+    fn from(fault: InvitationFault) -> Self {
+        match fault {
+            InvitationFault::Invalid(errors) => errors.into(),
+            InvitationFault::NotFound => Self::new(Code::NotFound),
+            InvitationFault::Token => Self::field(
+                Code::ValidationFailed,
+                "token",
+                "must be of an invitation that works: it works once, until it is revoked, replaced or over",
+            ),
+            InvitationFault::Member => Self::because(Code::Conflict, fault),
+            InvitationFault::Account(fault) => fault.into(),
+            InvitationFault::Write(fault) => fault.into(),
+            InvitationFault::NoRandomness(fault) => fault.into(),
         }
     }
 }

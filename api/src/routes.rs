@@ -8,7 +8,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
-    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, mcp_servers, tenants, usage,
+    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, invitations, mcp_servers,
+    members, tenants, usage,
 };
 use crate::{gateway, layer, openapi, system};
 
@@ -19,8 +20,21 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(auth::login::log_in)
         .service(auth::refresh::refresh)
         .service(auth::logout::log_out)
+        .service(auth::accept::accept_invitation)
+        .service(auth::switch::switch_organization)
         .service(identity::me::get_me)
+        .service(identity::organizations::list_my_organizations)
+        .service(identity::create_organization::create_organization)
         .service(identity::org::get_org)
+        .service(identity::change_org::change_org)
+        .service(members::list::list_members)
+        .service(members::get::get_member)
+        .service(members::change::change_member)
+        .service(members::remove::remove_member)
+        .service(members::transfer::transfer_ownership)
+        .service(invitations::create::create_invitation)
+        .service(invitations::list::list_invitations)
+        .service(invitations::revoke::revoke_invitation)
         .service(mcp_servers::create::create_mcp_server)
         .service(mcp_servers::list::list_mcp_servers)
         .service(mcp_servers::get::get_mcp_server)
@@ -85,6 +99,13 @@ pub fn documents(routes: &mut web::ServiceConfig) {
         .service(SwaggerUi::new("/swagger-ui/{path:.*}").config(Config::new(["/api/v1/openapi.json"])));
 }
 
+/// The page that an invitation's link opens.
+pub fn pages(routes: &mut web::ServiceConfig) {
+    routes
+        .service(web::resource(system::accept::ACCEPT_PAGE).route(web::get().to(system::accept::page)))
+        .service(web::resource(system::accept::ACCEPT_SCRIPT).route(web::get().to(system::accept::script)));
+}
+
 /// How paths that do not parse or lead nowhere are answered.
 pub fn parsing(routes: &mut web::ServiceConfig) {
     routes
@@ -94,7 +115,7 @@ pub fn parsing(routes: &mut web::ServiceConfig) {
 
 /// Everything, in the order of matching: `/api/v1` before `/api`, which would match it too.
 pub fn all(routes: &mut web::ServiceConfig) {
-    routes.configure(parsing).configure(gateway).configure(documents);
+    routes.configure(parsing).configure(gateway).configure(documents).configure(pages);
     let mut described = ServiceConfig::new(routes);
     outside(&mut described);
     described.service(scope("/api/v1").configure(rest)).service(scope("/api").configure(rest));

@@ -10,6 +10,7 @@ use domain::key::KeyPrefix;
 use domain::organization::service::SignUpMode;
 use domain::root::RootSecret;
 use infra::db::DatabaseUrl;
+use infra::mail::{Sender, SmtpUrl};
 use ipnet::IpNet;
 use url::Url;
 
@@ -114,6 +115,12 @@ settings! {
     key_prefix: KeyPrefix = "key-prefix", Some("kr"), "", false, |text| text.unwrap_or_default().parse().map_err(|error: domain::text::InvalidText| error.to_string());
     /// Who may create an organization: `bootstrap` (whoever has the token that the first start prints) or `open`.
     signup: SignUpMode = "signup", Some("bootstrap"), "", false, |text| choice(text, &[("bootstrap", SignUpMode::Bootstrap), ("open", SignUpMode::Open)]);
+    /// Mail server that letters are handed to: `smtps://USER:PASSWORD@HOST`, or `smtp://…?tls=required`; without TLS for one that asks no password.
+    smtp_url: Option<SmtpUrl> = "smtp-url", None, "none: nothing is mailed", true, |text| optional(text, |text| text.parse().map_err(|error: infra::mail::InvalidSmtpUrl| error.to_string()));
+    /// Who letters are from, for example `Keyrack <keys@example.com>`.
+    smtp_from: Option<Sender> = "smtp-from", None, "required with a mail server", false, |text| optional(text, |text| text.parse().map_err(|error: infra::mail::InvalidSender| error.to_string()));
+    /// Networks, separated by commas, of proxies whose `X-Forwarded-For` says where a client is. Failed sign-ins are counted per client address.
+    trusted_proxies: Vec<IpNet> = "trusted-proxies", None, "none: clients are where connections come from", false, |text| list(text, "must be networks like 10.0.0.0/8, separated by commas");
     /// Networks, separated by commas, that upstream servers may be in although they are not public, for example `127.0.0.0/8,10.0.0.0/8`.
     egress_allow: Vec<IpNet> = "egress-allow", None, "none: upstream servers must have public addresses", false, |text| list(text, "must be networks like 10.0.0.0/8, separated by commas");
     /// Names, separated by commas, that the Host header may have besides those of the public URL and, on a loopback address, of loopback.
@@ -161,6 +168,12 @@ impl Settings {
             faults.push(Fault {
                 variable: "KEYRACK_PREVIOUS_ROOT_SECRET".to_owned(),
                 message: "is the same as KEYRACK_ROOT_SECRET; leave it out".to_owned(),
+            });
+        }
+        if self.smtp_url.is_some() && self.smtp_from.is_none() {
+            faults.push(Fault {
+                variable: "KEYRACK_SMTP_FROM".to_owned(),
+                message: "is required with KEYRACK_SMTP_URL: who letters are from".to_owned(),
             });
         }
         if faults.is_empty() { Ok(self) } else { Err(faults) }
@@ -278,10 +291,13 @@ mod tests {
             ("body-limit", "1"),
             ("upstream-idle-timeout", "soon"),
             ("log-format", "xml"),
+            ("smtp-url", "mx.example.com"),
+            ("smtp-from", "keys"),
+            ("trusted-proxies", "proxy"),
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 12, "{faults:#?}");
+        assert_eq!(faults.len(), 15, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 
@@ -291,5 +307,12 @@ mod tests {
             read(&[("database-url", "postgres://db/keyrack"), ("listen", "0.0.0.0:80")]).err().expect("faults");
         let names: Vec<_> = faults.iter().map(|fault| fault.variable.as_str()).collect();
         assert_eq!(names, ["KEYRACK_ROOT_SECRET", "KEYRACK_PUBLIC_URL"]);
+    }
+
+    #[test]
+    fn a_mail_server_needs_a_sender() {
+        let faults = read(&[("smtp-url", "smtp://localhost")]).err().expect("faults");
+        assert_eq!(faults[0].variable, "KEYRACK_SMTP_FROM");
+        assert!(read(&[("smtp-url", "smtp://localhost"), ("smtp-from", "keys@example.com")]).is_ok());
     }
 }

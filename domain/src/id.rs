@@ -128,6 +128,8 @@ ids! {
     PolicyId = "pol";
     /// Some members of an organization, under a name.
     GroupId = "grp";
+    /// An invitation into an organization.
+    InvitationId = "inv";
 }
 
 #[cfg(test)]

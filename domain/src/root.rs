@@ -45,7 +45,7 @@ pub enum Purpose {
     AccessTokenSigning,
     /// Ed25519 seed that signs assertions for upstream servers.
     AssertionSigning,
-    /// Keyed digest of refresh and bootstrap tokens at rest.
+    /// Keyed digest of refresh, bootstrap and invitation tokens at rest.
     RefreshDigest,
     /// Cipher key for upstream credentials at rest.
     CredentialSealing,

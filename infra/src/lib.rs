@@ -8,6 +8,8 @@ pub mod db;
 pub mod egress;
 pub mod last_used;
 pub mod limit;
+pub mod mail;
+pub mod purge;
 pub mod seal;
 pub mod token;
 pub mod upstream;

@@ -14,6 +14,7 @@ mod m20261121_000004_tenants;
 mod m20261121_000005_audit;
 mod m20261121_000006_installation;
 mod m20261121_000007_audit_reading;
+mod m20261121_000008_people;
 mod m20261121_000009_key_life;
 mod m20261121_000010_limits;
 mod m20261121_000011_policies;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_audit::Migration),
             Box::new(m20261121_000006_installation::Migration),
             Box::new(m20261121_000007_audit_reading::Migration),
+            Box::new(m20261121_000008_people::Migration),
             Box::new(m20261121_000009_key_life::Migration),
             Box::new(m20261121_000010_limits::Migration),
             Box::new(m20261121_000011_policies::Migration),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Actor, App, Organization};
+use support::{Actor, App, Organization, PASSWORD, Person};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
 
@@ -39,7 +39,29 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         | "list_tenant_orgs"
         | "list_tenant_users"
         | "list_audit_events"
-        | "export_audit_events" => none,
+        | "export_audit_events"
+        | "list_members"
+        | "list_invitations"
+        | "list_my_organizations" => none,
+        "change_org" => (json!({"name": "A name"}), vec![]),
+        "create_organization" => (json!({"name": "New", "slug": format!("another-{number}")}), vec![]),
+        "switch_organization" => (json!({"organization": "acme"}), vec![]),
+        "create_invitation" => (json!({"email": format!("i{number}@example.com"), "role": "viewer"}), vec![]),
+        "revoke_invitation" => {
+            let invited = acme.invite(&format!("i{number}@example.com"), "viewer").await;
+            (Value::Null, vec![("id", invited["invitation"]["id"].as_str().expect("an id").to_owned())])
+        }
+        "accept_invitation" => {
+            let invited = acme.invite(&format!("i{number}@example.com"), "viewer").await;
+            (json!({"token": invited["token"], "password": PASSWORD}), vec![])
+        }
+        "get_member" => (Value::Null, vec![("id", acme.owner_id.clone())]),
+        "change_member" => (json!({"role": "editor"}), vec![("id", fresh_member(acme, number).await)]),
+        "remove_member" => (Value::Null, vec![("id", fresh_member(acme, number).await)]),
+        // A right password would make somebody else the owner of the rest of the table.
+        "transfer_ownership" => {
+            (json!({"userId": fresh_member(acme, number).await, "password": "wrong horse battery"}), vec![])
+        }
         "no_oauth" => (Value::Null, vec![("rest", "protected-resource".to_owned())]),
         "create_mcp_server" => {
             (json!({"name": format!("server {number}"), "url": "https://x.example.com/mcp"}), vec![])
@@ -99,6 +121,10 @@ async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
+async fn fresh_member(acme: &Organization, number: usize) -> String {
+    acme.member(&format!("fresh{number}"), "viewer").await.id
+}
+
 /// The permission that an operation needs, where a key can hold it.
 fn permission(operation: &str) -> Option<&'static str> {
     match operation {
@@ -111,7 +137,12 @@ fn permission(operation: &str) -> Option<&'static str> {
     }
 }
 
-async fn actors(app: &App, acme: &Organization, operation: &str) -> Vec<(&'static str, Actor)> {
+async fn actors(
+    app: &App,
+    acme: &Organization,
+    people: &[(&'static str, Person)],
+    operation: &str,
+) -> Vec<(&'static str, Actor)> {
     let revoked = acme.solo().await;
     acme.revoke(&revoked.id).await;
     let mut actors = vec![
@@ -128,6 +159,7 @@ async fn actors(app: &App, acme: &Organization, operation: &str) -> Vec<(&'stati
     let but: Vec<Value> =
         all.into_iter().filter(|held| Some(held.as_str().unwrap_or_default()) != permission(operation)).collect();
     actors.push(("all_but_needed_key", app.key(&acme.key(json!({"permissions": but})).await.token)));
+    actors.extend(people.iter().map(|(name, person)| (*name, person.actor())));
     actors.push(("owner", acme.owner()));
     actors
 }
@@ -138,13 +170,17 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
     let operators = app.organization("operators").await;
     app.make_instance_admin("owner@operators.example.com").await;
+    let mut people = Vec::new();
+    for role in ["viewer", "editor", "admin"] {
+        people.push((role, acme.member(role, role).await));
+    }
     let document: Value = serde_json::from_str(&api::openapi::text().expect("a document")).expect("JSON");
     let mut rows = Vec::new();
     let mut number = 0;
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("an item") {
             let id = operation["operationId"].as_str().expect("an id");
-            let mut actors = actors(&app, &acme, id).await;
+            let mut actors = actors(&app, &acme, &people, id).await;
             actors.push(("instance_admin", operators.owner()));
             actors.push(("other_owner", globex.owner()));
             actors.push(("other_key", app.key(&globex.solo().await.token)));

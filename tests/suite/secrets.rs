@@ -3,11 +3,17 @@
 
 use reqwest::Method;
 use serde_json::json;
-use support::{App, Upstream, logs};
+use support::{App, AppOptions, MailSink, Upstream, logs};
 
 #[tokio::test]
 async fn no_secret_is_in_the_database_its_wal_or_the_logs() {
-    let (mut app, upstream) = (App::spawn().await, Upstream::start());
+    let (sink, upstream) = (MailSink::start().await, Upstream::start());
+    let settings = vec![
+        ("signup", "open".to_owned()),
+        ("smtp-url", sink.url.clone()),
+        ("smtp-from", "keys@example.com".to_owned()),
+    ];
+    let mut app = App::with(AppOptions { settings, ..AppOptions::default() }).await;
     let acme = app.organization("acme").await;
     let upstream_secret = "upstream-credential-5f2c8a";
     let auth = json!({"kind": "bearer", "secret": upstream_secret});
@@ -37,6 +43,15 @@ async fn no_secret_is_in_the_database_its_wal_or_the_logs() {
     let signed_up = app.sign_up("globex", &json!({})).await;
     let cookie = signed_up.headers["set-cookie"].to_str().expect("text").to_owned();
     secrets.push(cookie.split([';', '=']).nth(1).expect("a value").to_owned());
+    for email in ["ann@example.com", "bob@example.com"] {
+        let invited = acme.invite(email, "viewer").await;
+        assert_eq!(invited["mailed"], true);
+        let token = invited["token"].as_str().expect("a token").to_owned();
+        if email == "ann@example.com" {
+            acme.accept(&token).await.expect(200);
+        }
+        secrets.push(token.trim_start_matches("kri_").to_owned());
+    }
     // Written, but not yet moved out of the write-ahead log: both files must be clean.
     scan(&app, &secrets);
     app.stop().await;

@@ -8,7 +8,7 @@ use domain::access::{PermissionSet, Role};
 use domain::id::{OrganizationId, TenantOrgId, TenantUserId, UserId};
 use domain::key::presented::{NoToken, select};
 use domain::key::{KeyFacts, KeyId, KeyServers, KeyType};
-use domain::organization::{OrganizationRef, UserRef};
+use domain::organization::{FeatureSet, OrganizationRef, UserRef};
 use domain::tenant::resolve::{Admission, claim};
 use domain::tenant::{
     Presence, Standing, Surface, Tenant, TenantClaim, TenantField, TenantParams, TenantRefusal, TenantRule,
@@ -320,7 +320,12 @@ fn world(random: &mut StdRng) -> World {
         name: "a key".into(),
         hint: "kr_…".into(),
         kind,
-        organization: OrganizationRef { id: OrganizationId::new(), slug: "acme".into(), name: "Acme".into() },
+        organization: OrganizationRef {
+            id: OrganizationId::new(),
+            slug: "acme".into(),
+            name: "Acme".into(),
+            features: FeatureSet::default(),
+        },
         owner: UserRef { id: UserId::new(), email: "a@example.com".into(), display_name: "A".into() },
         role: Role::Viewer,
         permissions: PermissionSet::full(Role::Viewer),

@@ -88,6 +88,65 @@ pub struct Key {
     pub view: Value,
 }
 
+/// A member besides the owner, signed in.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// `usr_…`
+    pub id: String,
+    /// The e-mail address.
+    pub email: String,
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token's cookie, as a client sends it.
+    pub cookie: String,
+    base: Actor,
+}
+
+/// What every person of the tests has as password.
+pub const PASSWORD: &str = "correct horse battery";
+
+impl Person {
+    /// Reads a person from an answer with a session.
+    pub fn of(base: &Actor, answer: &Answer, status: u16) -> Self {
+        let session = answer.expect(status);
+        let text = |pointer: &str| session.pointer(pointer).and_then(Value::as_str).expect("a session").to_owned();
+        let cookie = answer.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
+        Self {
+            id: text("/user/id"),
+            email: text("/user/email"),
+            access_token: text("/accessToken"),
+            cookie,
+            base: base.clone(),
+        }
+    }
+
+    /// The person, with their access token.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        self.base.clone().and("authorization", &format!("Bearer {}", self.access_token))
+    }
+
+    /// Refreshes the session that the person began with.
+    pub async fn refresh(&self) -> Answer {
+        self.base.clone().and("cookie", &self.cookie).post("/api/v1/auth/refresh", &json!({})).await
+    }
+
+    /// Creates a key of the person's own.
+    pub async fn key(&self, body: Value) -> Key {
+        create_key(&self.actor(), body).await
+    }
+}
+
+async fn create_key(creator: &Actor, body: Value) -> Key {
+    let mut request = json!({"name": "a key"});
+    if let (Some(request), Some(body)) = (request.as_object_mut(), body.as_object()) {
+        request.extend(body.clone());
+    }
+    let created = creator.post("/api/v1/api-keys", &request).await.expect(201);
+    let text = |pointer: &str| created.pointer(pointer).and_then(Value::as_str).expect("a key").to_owned();
+    Key { id: text("/apiKey/id"), token: text("/token"), view: created["apiKey"].clone() }
+}
+
 /// An organization and its owner.
 #[derive(Debug, Clone)]
 pub struct Organization {
@@ -132,13 +191,25 @@ impl Organization {
 
     /// Creates a key.
     pub async fn key(&self, body: Value) -> Key {
-        let mut request = json!({"name": "a key"});
-        if let (Some(request), Some(body)) = (request.as_object_mut(), body.as_object()) {
-            request.extend(body.clone());
-        }
-        let created = self.owner().post("/api/v1/api-keys", &request).await.expect(201);
-        let text = |pointer: &str| created.pointer(pointer).and_then(Value::as_str).expect("a key").to_owned();
-        Key { id: text("/apiKey/id"), token: text("/token"), view: created["apiKey"].clone() }
+        create_key(&self.owner(), body).await
+    }
+
+    /// Invites somebody; the whole answer's body.
+    pub async fn invite(&self, email: &str, role: &str) -> Value {
+        self.owner().post("/api/v1/org/invitations", &json!({"email": email, "role": role})).await.expect(201)
+    }
+
+    /// Accepts an invitation with the password that everybody has.
+    pub async fn accept(&self, token: &str) -> Answer {
+        let body = json!({"token": token, "password": PASSWORD});
+        self.base.post("/api/v1/auth/invitations/accept", &body).await
+    }
+
+    /// Invites `name@example.com`, who accepts.
+    pub async fn member(&self, name: &str, role: &str) -> Person {
+        let invited = self.invite(&format!("{name}@example.com"), role).await;
+        let answer = self.accept(invited["token"].as_str().expect("a token")).await;
+        Person::of(&self.base, &answer, 200)
     }
 
     /// A solo key.

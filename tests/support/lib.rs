@@ -8,10 +8,12 @@ pub mod actor;
 pub mod app;
 pub mod client;
 pub mod logs;
+pub mod mail;
 pub mod postgres;
 pub mod upstream;
 
-pub use actor::{Actor, Key, Organization};
+pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
 pub use client::Answer;
+pub use mail::MailSink;
 pub use upstream::Upstream;

@@ -49,6 +49,8 @@ pub struct Passport {
     pub credential: Option<(HeaderName, HeaderValue)>,
     // The record that it was made of: a changed server is another record.
     server: SharedServer,
+    // The name that the assertion gives the caller's organization.
+    organization: Arc<str>,
     until: Timestamp,
 }
 
@@ -82,12 +84,13 @@ impl Passports {
         if let Some(passport) = self.made.get(&bearer)
             && passport.until > now
             && Arc::ptr_eq(&passport.server, server.record())
+            && passport.organization == grant.organization().slug
         {
             return Ok(passport);
         }
         let passport = Arc::new(self.make(grant, server, now)?);
         let ticket = self.made.ticket(&bearer);
-        // Nothing invalidates passports: the server's record is compared at every use.
+        // Nothing invalidates passports: the server's record and the organization's slug are compared at every use.
         let _ = self.made.fill(ticket, bearer, Arc::clone(&passport));
         Ok(passport)
     }
@@ -101,6 +104,7 @@ impl Passports {
             assertion: HeaderValue::from_str(&assertion).map_err(|_| unusable())?,
             credential: credential(&record.auth).ok_or_else(unusable)?,
             server: Arc::clone(record),
+            organization: Arc::clone(&grant.organization().slug),
             until: now.after(REUSE),
         })
     }

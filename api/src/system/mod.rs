@@ -1,5 +1,6 @@
 //! Outside the REST surface: probes, keys for upstream servers, and what is deliberately not there.
 
+pub mod accept;
 pub mod health;
 pub mod jwks;
 pub mod oauth;

@@ -8,11 +8,13 @@ pub mod auth;
 pub mod decisions;
 pub mod groups;
 pub mod identity;
+pub mod invitations;
 pub mod mcp_servers;
+pub mod members;
 mod refusals;
 mod shapes;
 pub mod tenants;
 pub mod usage;
 
-pub use refusals::{BodyRefusals, PublicRefusals, Refusals};
+pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals};
 pub use shapes::{AnyOr, Items, PersonShape, time};

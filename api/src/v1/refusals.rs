@@ -13,7 +13,8 @@ pub enum Refusals {
     /// `unauthenticated`
     #[response(status = 401)]
     Unauthenticated(ErrorBody),
-    /// `forbidden_role`, `forbidden_permission`, `tenant_not_allowed`, `tenant_suspended` or `origin_not_allowed`
+    /// `forbidden_role`, `forbidden_permission`, `feature_disabled`, `tenant_not_allowed`, `tenant_suspended` or
+    /// `origin_not_allowed`
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// `not_found` or `server_not_found`
@@ -59,4 +60,20 @@ pub enum PublicRefusals {
     /// `unavailable`, with `Retry-After`
     #[response(status = 503)]
     Unavailable(ErrorBody),
+}
+
+/// What an operation without a body can answer in addition, where the state of things can forbid it.
+#[derive(IntoResponses)]
+pub enum ConflictRefusals {
+    /// `conflict`
+    #[response(status = 409)]
+    Conflict(ErrorBody),
+}
+
+/// What an operation can answer in addition that looks at a password.
+#[derive(IntoResponses)]
+pub enum ThrottleRefusals {
+    /// `rate_limited`, with `Retry-After`
+    #[response(status = 429)]
+    RateLimited(ErrorBody),
 }

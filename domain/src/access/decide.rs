@@ -12,7 +12,7 @@ use crate::access::SystemScope;
 use crate::audit::AuditEvent;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
-use crate::organization::Session;
+use crate::organization::{Feature, Session};
 use crate::policy::AccessIndex;
 use crate::policy::port::AccessDirectory;
 use crate::server::model::SharedServer;
@@ -28,6 +28,12 @@ use crate::tenant::{
 /// Why a proven caller may not do a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
+    /// The organization does not have the feature.
+    #[error("the organization does not have the feature {}; an admin can switch it on", needed.as_str())]
+    Feature {
+        /// The missing feature.
+        needed: Feature,
+    },
     /// The frozen role is too low.
     #[error("this needs the role {} or a higher one", needed.as_str())]
     Role {
@@ -256,6 +262,7 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         };
         let (claim, tenant) = trail.note(Check::Tenant, tenant.await)?;
         if let Some(permission) = question.permission {
+            trail.note(Check::Feature, within_feature(actor, permission))?;
             trail.note(Check::Role, within_role(actor, permission))?;
             trail.note(Check::Permission, holds(actor, permission))?;
         }
@@ -321,6 +328,15 @@ fn rule(actor: &Actor) -> TenantRule {
     match actor {
         Actor::Key(facts) => facts.tenants,
         Actor::Member(_) => TenantRule::Owner,
+    }
+}
+
+/// Whether the organization has the feature that the permission needs, whatever the role: whoever is told that a role is
+/// too low must not find out with the higher one that there is nothing to see.
+pub(super) fn within_feature(actor: &Actor, permission: Permission) -> Result<(), Denied> {
+    match permission.feature() {
+        Some(needed) if !actor.organization().features.contains(needed) => Err(Denied::Feature { needed }),
+        _ => Ok(()),
     }
 }
 

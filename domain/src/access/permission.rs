@@ -4,6 +4,7 @@
 //! [`Permission::ALL`].
 
 use super::Role;
+use crate::organization::Feature;
 
 /// Who can hold a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +111,18 @@ permissions! {
     GroupsAdminister = "groups:administer", Admin, People;
     /// See and revoke the API keys of every organization.
     InstanceKeys = "instance-keys:administer", Viewer, InstanceAdmins;
+    /// See members and invitations.
+    MembersRead = "members:read", Admin, People;
+    /// Invite people, change their roles, disable and remove them.
+    MembersAdminister = "members:administer", Admin, People;
+    /// Leave the organization.
+    MembersLeave = "members:leave", Viewer, People;
+    /// Rename the organization and switch its features.
+    OrganizationAdminister = "organization:administer", Admin, People;
+    /// Hand the organization to another member.
+    OrganizationTransfer = "organization:transfer", Owner, People;
+    /// See one's own organizations, enter another one, create one.
+    OrganizationsUse = "organizations:use", Viewer, People;
 }
 
 impl Permission {
@@ -119,14 +132,25 @@ impl Permission {
         Self::ALL.iter().copied().find(|permission| permission.as_str() == name)
     }
 
-    const fn bit(self) -> u32 {
-        1 << self as u32
+    /// The feature that the organization must have for it.
+    #[must_use]
+    pub const fn feature(self) -> Option<Feature> {
+        match self {
+            Self::InsightsRead | Self::InsightsWrite => Some(Feature::McpAnalytics),
+            _ => None,
+        }
+    }
+
+    const fn bit(self) -> u64 {
+        1 << self as u64
     }
 }
 
-/// A set of permissions, in four bytes.
+const _: () = assert!(Permission::ALL.len() <= u64::BITS as usize, "every permission has a bit of its own");
+
+/// A set of permissions, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct PermissionSet(u32);
+pub struct PermissionSet(u64);
 
 impl PermissionSet {
     /// All that a key of this role can hold: the preset `full`.

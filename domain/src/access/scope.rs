@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decide::{Denied, holds, within_role};
+use super::decide::{Denied, holds, within_feature, within_role};
 use super::grant::{Grant, WithinOrganization};
 use super::{PermissionKind, PermissionSet, Role};
 use crate::id::OrganizationId;
@@ -122,12 +122,13 @@ impl TenantScope {
         &self.tenant
     }
 
-    /// Turns the scope into the proof that it may use permission `P`, by the same two checks as
+    /// Turns the scope into the proof that it may use permission `P`, by the same three checks as
     /// [`super::decide::Gate::decide`].
     ///
     /// # Errors
-    /// [`Denied::Role`], [`Denied::Permission`] or [`Denied::InstanceAdmin`].
+    /// [`Denied::Feature`], [`Denied::Role`], [`Denied::Permission`] or [`Denied::InstanceAdmin`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
+        within_feature(&self.actor, P::PERMISSION)?;
         within_role(&self.actor, P::PERMISSION)?;
         holds(&self.actor, P::PERMISSION)?;
         Ok(Grant::proven(self))
@@ -137,5 +138,41 @@ impl TenantScope {
 impl WithinOrganization for TenantScope {
     fn organization_id(&self) -> OrganizationId {
         self.organization().id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::permission::{InsightsRead, InsightsWrite, ServersRead};
+    use crate::id::UserId;
+    use crate::organization::{Feature, FeatureSet};
+
+    fn member(role: Role, features: FeatureSet) -> TenantScope {
+        let organization =
+            OrganizationRef { id: OrganizationId::new(), slug: "acme".into(), name: "Acme".into(), features };
+        let user = UserRef { id: UserId::new(), email: "a@example.com".into(), display_name: "A".into() };
+        TenantScope {
+            actor: Actor::Member(Arc::new(MemberFacts { organization, user, role, instance_admin: false })),
+            tenant: Tenant::Owner,
+        }
+    }
+
+    #[test]
+    fn a_missing_feature_is_told_before_role_and_permission_and_to_every_role() {
+        for role in Role::ALL {
+            let scope = member(role, FeatureSet::default());
+            let denied = Denied::Feature { needed: Feature::McpAnalytics };
+            assert_eq!(scope.clone().grant::<InsightsWrite>().err(), Some(denied));
+            assert!(scope.grant::<ServersRead>().is_ok(), "what needs no feature is not asked for one");
+        }
+    }
+
+    #[test]
+    fn with_the_feature_the_role_decides() {
+        let features = FeatureSet::default().with(Feature::McpAnalytics, true);
+        assert!(member(Role::Viewer, features).grant::<InsightsRead>().is_ok());
+        let denied = member(Role::Viewer, features).grant::<InsightsWrite>().err();
+        assert_eq!(denied, Some(Denied::Role { needed: Role::Editor }));
     }
 }

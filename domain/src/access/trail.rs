@@ -12,6 +12,8 @@ pub enum Check {
     TenantSyntax,
     /// The key may speak for that tenant.
     Tenant,
+    /// The organization has the feature that the permission needs.
+    Feature,
     /// The role is high enough.
     Role,
     /// The key has the permission.
@@ -26,10 +28,11 @@ pub enum Check {
 
 impl Check {
     /// Every check, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Key,
         Self::TenantSyntax,
         Self::Tenant,
+        Self::Feature,
         Self::Role,
         Self::Permission,
         Self::Resource,
@@ -44,6 +47,7 @@ impl Check {
             Self::Key => "key",
             Self::TenantSyntax => "tenant_syntax",
             Self::Tenant => "tenant",
+            Self::Feature => "feature",
             Self::Role => "role",
             Self::Permission => "permission",
             Self::Resource => "resource",

@@ -12,7 +12,9 @@ pub mod verify;
 use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
-use crate::id::{EventId, GroupId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId};
+use crate::id::{
+    EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId,
+};
 use crate::key::KeyId;
 use crate::tenant::Tenant;
 use crate::time::Timestamp;
@@ -53,6 +55,8 @@ pub enum AuditTarget {
     TenantOrg(TenantOrgId),
     /// A tenant user, as it is managed.
     TenantUser(TenantUserId),
+    /// An invitation.
+    Invitation(InvitationId),
 }
 
 /// How it ended.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::feature::FeatureSet;
 use crate::id::{OrganizationId, UserId};
 use crate::text::InvalidText;
 
@@ -16,6 +17,8 @@ pub struct OrganizationRef {
     pub slug: Arc<str>,
     /// The name for people.
     pub name: Arc<str>,
+    /// What it can use besides what everybody can.
+    pub features: FeatureSet,
 }
 
 /// A person, as everything that belongs to one names them.

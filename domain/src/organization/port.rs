@@ -43,6 +43,12 @@ pub trait Members: Send + Sync {
     /// # Errors
     /// [`StoreFault`]
     async fn active(&self, organization: OrganizationId, user: UserId) -> Result<Option<MemberFacts>, StoreFault>;
+
+    /// The person's active memberships, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn of_person(&self, user: UserId) -> Result<Vec<MemberFacts>, StoreFault>;
 }
 
 /// A new organization and its first owner.
@@ -119,7 +125,7 @@ pub enum Rotation {
     Rotated(AccessClaims),
     /// It had been replaced before: somebody else has a copy. The whole family is ended.
     Reused(AccessClaims),
-    /// Unknown, ended or over.
+    /// Unknown, ended or over, or its person is no active member any more.
     Refused,
 }
 
@@ -169,11 +175,12 @@ pub trait AccountStore: Send + Sync {
     /// [`StoreFault`]
     async fn credentials(&self, email: &Email) -> Result<Option<Credentials>, StoreFault>;
 
-    /// Stores the first refresh token of a new family.
+    /// Stores the first refresh token of a new family; false, and nothing stored, when the person is no active member of
+    /// the organization.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<(), StoreFault>;
+    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<bool, StoreFault>;
 
     /// Replaces a refresh token by its successor. Its event is [`Rotation::event`], since only the store finds out whose
     /// token it is.
@@ -189,13 +196,15 @@ pub trait AccountStore: Send + Sync {
         request_id: Option<Uuid>,
     ) -> Result<Rotation, StoreFault>;
 
-    /// Ends the family of a refresh token, recorded as `session.close`; nothing when it is unknown.
+    /// Ends the family of a refresh token, recorded as `session.close`; nothing when it is unknown, or `whose` names
+    /// somebody else.
     ///
     /// # Errors
     /// [`StoreFault`]
     async fn end_refresh(
         &self,
         presented: Digest,
+        whose: Option<UserId>,
         at: Timestamp,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, StoreFault>;

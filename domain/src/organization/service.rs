@@ -1,28 +1,32 @@
 //! Signing up, signing in, refreshing and signing out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::feature::FeatureSet;
 use super::model::{OrganizationRef, Password, UserRef};
+use super::passwords::Passwords;
 use super::port::{
-    AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, PasswordHasher, Rotation, SignUpProof,
-    SignUpRefusal,
+    AccessTokens, AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal,
 };
 use super::session::AccessClaims;
-use crate::access::{Actor, MemberFacts, Role};
+use super::throttle::Throttled;
+use super::token::{TokenDigests, new_token};
+use crate::access::permission::OrganizationsUse;
+use crate::access::{Actor, Grant, MemberFacts, Role};
 use crate::audit::{AuditActor, AuditEvent, AuditTarget};
 use crate::id::{OrganizationId, UserId};
-use crate::key::Digest;
+use crate::invitation::Accepted;
 use crate::key::token::NoRandomness;
-use crate::root::{Purpose, RootSecret, random_text};
+use crate::root::RootSecret;
 use crate::store::{StoreFault, WriteFault};
 use crate::tenant::Tenant;
 use crate::text::{Email, Name, Slug};
 use crate::time::{Clock, Timestamp};
-use zeroize::Zeroizing;
 
 /// How long an access token lasts.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
@@ -75,6 +79,12 @@ pub enum AccountFault {
     /// A refresh token that was replaced before: its family was ended. The caller is told the same as above.
     #[error("a replaced refresh token was presented again")]
     Reused(AccessClaims),
+    /// Too many failures before; the password was not looked at.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
+    /// The person has no such organization, or may not enter it.
+    #[error("no such organization")]
+    NoSuchOrganization,
     /// The installation takes no sign-up without its bootstrap token.
     #[error("the bootstrap token is missing, wrong or used")]
     BootstrapToken,
@@ -105,10 +115,9 @@ impl From<SignUpRefusal> for AccountFault {
 pub struct AccountService<C> {
     store: Arc<dyn AccountStore>,
     members: Arc<dyn Members>,
-    hasher: Arc<dyn PasswordHasher>,
+    passwords: Arc<Passwords<C>>,
     tokens: Arc<dyn AccessTokens>,
-    digest_key: Zeroizing<[u8; 32]>,
-    previous_digest_key: Option<Zeroizing<[u8; 32]>>,
+    digests: TokenDigests,
     mode: SignUpMode,
     clock: C,
 }
@@ -118,20 +127,19 @@ impl<C: Clock> AccountService<C> {
     pub fn new(
         store: Arc<dyn AccountStore>,
         members: Arc<dyn Members>,
-        hasher: Arc<dyn PasswordHasher>,
+        passwords: Arc<Passwords<C>>,
         tokens: Arc<dyn AccessTokens>,
         root: &RootSecret,
         mode: SignUpMode,
         clock: C,
     ) -> Self {
-        let digest_key = root.derive(Purpose::RefreshDigest);
-        Self { store, members, hasher, tokens, digest_key, previous_digest_key: None, mode, clock }
+        Self { store, members, passwords, tokens, digests: TokenDigests::derive(root), mode, clock }
     }
 
     /// The same, and good for refresh tokens that were issued under an earlier root secret.
     #[must_use]
     pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous_digest_key: root.map(|root| root.derive(Purpose::RefreshDigest)), ..self }
+        Self { digests: self.digests.with_previous(root), ..self }
     }
 
     /// Creates an organization and signs its owner in.
@@ -141,7 +149,7 @@ impl<C: Clock> AccountService<C> {
     pub async fn sign_up(&self, request: SignUp, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
         let proof = match (self.mode, &request.bootstrap_token) {
             (SignUpMode::Open, _) => SignUpProof::None,
-            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digest(token)),
+            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digests.of(token)),
             (SignUpMode::Bootstrap, None) => return Err(AccountFault::BootstrapToken),
         };
         let facts = owner_to_be(&request);
@@ -173,7 +181,7 @@ impl<C: Clock> AccountService<C> {
     ) -> Result<(), AccountFault> {
         let owner = NewOwner {
             user: facts.user.id,
-            password_hash: self.hasher.hash(&request.password).await,
+            password_hash: self.passwords.hash(&request.password).await,
             email: request.email,
             display_name: request.display_name,
             organization: facts.organization.id,
@@ -184,7 +192,8 @@ impl<C: Clock> AccountService<C> {
         Ok(self.store.sign_up(owner, proof, event).await?)
     }
 
-    /// Signs a person in, in the named organization (slug or id) or the one they joined first.
+    /// Signs a person in, in the named organization (slug or id) or the one they joined first. `from` is the address of
+    /// whoever asks.
     ///
     /// # Errors
     /// [`AccountFault::Unauthenticated`] for every wrong part alike.
@@ -193,22 +202,51 @@ impl<C: Clock> AccountService<C> {
         email: &Email,
         password: SecretString,
         organization: Option<&str>,
+        from: Option<IpAddr>,
         request_id: Option<Uuid>,
     ) -> Result<OpenedSession, AccountFault> {
         let credentials = self.store.credentials(email).await?;
         let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-        if !self.hasher.verify(password, hash).await {
+        if !self.passwords.check(email, password, hash, from).await? {
             return Err(AccountFault::Unauthenticated);
         }
         let Some(Credentials { memberships, .. }) = credentials else {
             return Err(AccountFault::Unauthenticated);
         };
-        let chosen = memberships.iter().find(|member| {
-            organization.is_none_or(|name| {
-                member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
-            })
-        });
+        let chosen = memberships.iter().find(|member| organization.is_none_or(|name| is_named(member, name)));
         self.open(chosen.ok_or(AccountFault::Unauthenticated)?, request_id).await
+    }
+
+    /// Signs a person who is signed in into another of their organizations, by slug or id. The session that `presented`
+    /// belongs to ends, if it is the same person's.
+    ///
+    /// # Errors
+    /// [`AccountFault::NoSuchOrganization`] for one that does not exist and one that the person may not enter alike.
+    pub async fn switch(
+        &self,
+        grant: &Grant<OrganizationsUse>,
+        organization: &str,
+        presented: Option<&SecretString>,
+        request_id: Option<Uuid>,
+    ) -> Result<OpenedSession, AccountFault> {
+        let user = grant.user().id;
+        let memberships = self.members.of_person(user).await?;
+        let chosen = memberships.iter().find(|member| is_named(member, organization));
+        let opened = self.open(chosen.ok_or(AccountFault::NoSuchOrganization)?, request_id).await?;
+        if let Some(presented) = presented {
+            self.end(presented, Some(user), request_id).await?;
+        }
+        Ok(opened)
+    }
+
+    /// Signs in whoever has just accepted an invitation.
+    ///
+    /// # Errors
+    /// [`AccountFault`]
+    pub async fn enter(&self, accepted: &Accepted, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
+        let AccessClaims { user, organization } = accepted.claims();
+        let member = self.members.active(organization, user).await?;
+        self.open(&member.ok_or(AccountFault::Unauthenticated)?, request_id).await
     }
 
     /// Replaces a refresh token and gives a new access token.
@@ -222,10 +260,13 @@ impl<C: Clock> AccountService<C> {
     ) -> Result<OpenedSession, AccountFault> {
         let successor = new_token("krr")?;
         let now = self.clock.now();
-        let (new, end) = (self.digest(&successor), now.after(REFRESH_TOKEN_LIFETIME));
-        let mut rotation = self.store.rotate_refresh(self.digest(presented), new, now, end, request_id).await?;
-        if let (Rotation::Refused, Some(previous)) = (rotation, self.previous_digest(presented)) {
-            rotation = self.store.rotate_refresh(previous, new, now, end, request_id).await?;
+        let (new, end) = (self.digests.of(&successor), now.after(REFRESH_TOKEN_LIFETIME));
+        let mut rotation = Rotation::Refused;
+        for digest in self.digests.all(presented) {
+            rotation = self.store.rotate_refresh(digest, new, now, end, request_id).await?;
+            if rotation != Rotation::Refused {
+                break;
+            }
         }
         match rotation {
             Rotation::Rotated(claims) => self.opened(claims, successor).await,
@@ -243,12 +284,7 @@ impl<C: Clock> AccountService<C> {
         presented: &SecretString,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, AccountFault> {
-        let now = self.clock.now();
-        let ended = self.store.end_refresh(self.digest(presented), now, request_id).await?;
-        match (ended, self.previous_digest(presented)) {
-            (None, Some(previous)) => Ok(self.store.end_refresh(previous, now, request_id).await?),
-            (ended, _) => Ok(ended),
-        }
+        self.end(presented, None, request_id).await
     }
 
     /// Makes a person an instance admin, or no longer one, on behalf of an operator on the machine itself; none when nobody
@@ -269,7 +305,7 @@ impl<C: Clock> AccountService<C> {
             return Ok(None);
         }
         let token = new_token("krb")?;
-        let armed = self.store.arm_bootstrap(self.digest(&token), self.clock.now()).await?;
+        let armed = self.store.arm_bootstrap(self.digests.of(&token), self.clock.now()).await?;
         Ok(armed.then_some(token))
     }
 
@@ -278,13 +314,15 @@ impl<C: Clock> AccountService<C> {
         let refresh = new_token("krr")?;
         let event = self.by_person(member, "session.open", AuditTarget::User(claims.user), request_id);
         let token = NewRefresh {
-            digest: self.digest(&refresh),
+            digest: self.digests.of(&refresh),
             user: claims.user,
             organization: claims.organization,
             at: event.at,
             expires_at: event.at.after(REFRESH_TOKEN_LIFETIME),
         };
-        self.store.begin_refresh(token, event).await?;
+        if !self.store.begin_refresh(token, event).await? {
+            return Err(AccountFault::Unauthenticated);
+        }
         self.opened(claims, refresh).await
     }
 
@@ -317,17 +355,21 @@ impl<C: Clock> AccountService<C> {
         self.clock.now().after(ACCESS_TOKEN_LIFETIME)
     }
 
-    fn digest(&self, token: &SecretString) -> Digest {
-        digest_under(&self.digest_key, token)
+    async fn end(
+        &self,
+        presented: &SecretString,
+        whose: Option<UserId>,
+        request_id: Option<Uuid>,
+    ) -> Result<Option<AccessClaims>, AccountFault> {
+        let now = self.clock.now();
+        for digest in self.digests.all(presented) {
+            let ended = self.store.end_refresh(digest, whose, now, request_id).await?;
+            if ended.is_some() {
+                return Ok(ended);
+            }
+        }
+        Ok(None)
     }
-
-    fn previous_digest(&self, token: &SecretString) -> Option<Digest> {
-        self.previous_digest_key.as_ref().map(|key| digest_under(key, token))
-    }
-}
-
-fn digest_under(key: &[u8; 32], token: &SecretString) -> Digest {
-    Digest::from_bytes(*blake3::keyed_hash(key, token.expose_secret().as_bytes()).as_bytes())
 }
 
 /// The owner that a sign-up will make, with ids of their own.
@@ -338,6 +380,7 @@ fn owner_to_be(request: &SignUp) -> MemberFacts {
             id: OrganizationId::new(),
             slug: request.organization_slug.as_str().into(),
             name: request.organization_name.as_str().into(),
+            features: FeatureSet::default(),
         },
         user: UserRef {
             id: UserId::new(),
@@ -349,7 +392,6 @@ fn owner_to_be(request: &SignUp) -> MemberFacts {
     }
 }
 
-/// 256 random bits behind a prefix that tells a reader what leaked where.
-fn new_token(prefix: &str) -> Result<SecretString, NoRandomness> {
-    Ok(format!("{prefix}_{}", random_text()?).into())
+fn is_named(member: &MemberFacts, name: &str) -> bool {
+    member.organization.slug.as_ref() == name || member.organization.id.to_string() == name
 }

@@ -102,13 +102,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Clone> GuardedCache<K, V, S> {
         self.map.remove(key);
     }
 
-    /// Forgets all entries under such keys, with the same promise. It looks at every entry: for changes that are rare.
-    pub fn invalidate_where(&self, such: impl Fn(&K) -> bool) {
+    /// Forgets every entry that `stale` picks, like [`GuardedCache::invalidate`] for each of them, and refuses every fill
+    /// under way. Takes time in proportion to the cache's size: for changes that are rare.
+    pub fn invalidate_where(&self, stale: impl Fn(&K, &V) -> bool) {
         // All stripes first, since the keys of fills under way are not known.
         for generation in &self.generations {
             generation.fetch_add(1, Ordering::SeqCst);
         }
-        self.map.retain(|key, _| !such(key));
+        self.map.retain(|key, slot| !stale(key, &slot.value));
     }
 
     /// How many entries there are.
@@ -168,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_many_removes_them_all_and_stops_fills_under_way() {
+    fn a_change_of_many_removes_what_it_picks_and_refuses_every_fill_under_way() {
         let cache = GuardedCache::new(100);
         for key in 0..10 {
-            assert!(cache.fill(cache.ticket(&key), key, "old"));
+            assert!(cache.fill(cache.ticket(&key), key, key % 2));
         }
-        let under_way = cache.ticket(&11);
-        cache.invalidate_where(|key| key % 2 == 1);
-        assert!(!cache.fill(under_way, 11, "stale"));
-        assert_eq!((0..12).filter(|key| cache.get(key).is_some()).collect::<Vec<_>>(), [0, 2, 4, 6, 8]);
+        let ticket = cache.ticket(&10);
+        cache.invalidate_where(|key, value| *value == 1 || *key == 4);
+        assert!(!cache.fill(ticket, 10, 1));
+        assert_eq!((0..11).filter(|key| cache.get(key).is_some()).collect::<Vec<_>>(), [0, 2, 6, 8]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use domain::id::{OrganizationId, UserId};
 use domain::key::port::LiveKey;
 use domain::key::{Digest, KeyFacts, KeyId};
 use domain::time::{Clock, SystemClock, Timestamp};
@@ -24,15 +25,21 @@ pub struct KeyEnd {
     // Microseconds since the epoch, OPEN or OVER.
     until: AtomicI64,
     bell: Notify,
-}
-
-impl Default for KeyEnd {
-    fn default() -> Self {
-        Self { until: AtomicI64::new(OPEN), bell: Notify::new() }
-    }
+    // Whose key it is: a key ends with its owner's membership.
+    organization: OrganizationId,
+    owner: UserId,
 }
 
 impl KeyEnd {
+    fn of(facts: &KeyFacts) -> Self {
+        Self {
+            until: AtomicI64::new(OPEN),
+            bell: Notify::new(),
+            organization: facts.organization.id,
+            owner: facts.owner.id,
+        }
+    }
+
     /// Whether the key was revoked, or the token ended at once.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -177,8 +184,7 @@ impl KeyCache {
     #[must_use]
     pub fn fill(&self, ticket: Ticket, token: TokenPlace, facts: KeyFacts) -> Option<LiveKeyHandle> {
         let TokenPlace { digest, issue, until, earlier } = token;
-        let live =
-            LiveKeyHandle { end: self.join_end((facts.id, issue)), facts: Arc::new(facts), until, issue, earlier };
+        let live = LiveKeyHandle { end: self.join_end(issue, &facts), facts: Arc::new(facts), until, issue, earlier };
         self.keys.fill(ticket, digest, live.clone()).then_some(live)
     }
 
@@ -206,6 +212,30 @@ impl KeyCache {
         }
     }
 
+    /// Something that all keys of an organization carry changed, such as its name: forget what was read of them. What is
+    /// under way goes on.
+    pub fn organization_changed(&self, organization: OrganizationId) {
+        self.keys.invalidate_where(|_, live| live.facts.organization.id == organization);
+    }
+
+    /// A person is no active member of an organization any more, and the store says so: forget their keys in it, and end
+    /// all that is under way with them, also with keys that the cache has forgotten.
+    ///
+    /// Like in [`KeyCache::revoked`] the generations come first: a fill that passed its check before has joined its end,
+    /// which is found here.
+    pub fn member_ended(&self, organization: OrganizationId, owner: UserId) {
+        self.keys
+            .invalidate_where(|_, live| live.facts.organization.id == organization && live.facts.owner.id == owner);
+        self.ends.retain(|_, end| {
+            let Some(end) = end.upgrade() else { return false };
+            let over = end.organization == organization && end.owner == owner;
+            if over {
+                end.end();
+            }
+            !over
+        });
+    }
+
     /// How many keys are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -218,13 +248,13 @@ impl KeyCache {
         self.keys.is_empty()
     }
 
-    fn join_end(&self, token: (KeyId, i32)) -> Arc<KeyEnd> {
+    fn join_end(&self, issue: i32, facts: &KeyFacts) -> Arc<KeyEnd> {
         if self.ends.len() > 2 * self.keys.len() + 1024 {
             self.ends.retain(|_, end| end.strong_count() > 0);
         }
-        let mut slot = self.ends.entry(token).or_default();
+        let mut slot = self.ends.entry((facts.id, issue)).or_default();
         slot.upgrade().unwrap_or_else(|| {
-            let end = Arc::new(KeyEnd::default());
+            let end = Arc::new(KeyEnd::of(facts));
             *slot = Arc::downgrade(&end);
             end
         })

@@ -60,7 +60,7 @@ impl TenantCache {
 
     /// A tenant org was suspended or resumed, and with it all of its users.
     pub fn org_changed(&self, organization: OrganizationId, org: &TenantText) {
-        self.known.invalidate_where(|(of, named, _)| *of == organization && named.as_ref() == Some(org));
+        self.known.invalidate_where(|(of, named, _), _| *of == organization && named.as_ref() == Some(org));
     }
 
     /// The tenant was suspended or resumed.

@@ -5,14 +5,14 @@ use domain::access::{MemberFacts, Role, SystemScope};
 use domain::audit::AuditEvent;
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
+use domain::organization::AccessClaims;
 use domain::organization::port::{
     AccountStore, Credentials, Members, NewOwner, NewRefresh, Rotation, SignUpProof, SignUpRefusal, session_event,
 };
-use domain::organization::{AccessClaims, OrganizationRef};
 use domain::store::StoreFault;
 use domain::text::Email;
 use domain::time::Timestamp;
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
@@ -24,6 +24,7 @@ use super::audit::record;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
+use super::people_rows::{locked_membership, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 
@@ -39,6 +40,7 @@ struct MemberRow {
     organization_id: Uuid,
     organization_slug: String,
     organization_name: String,
+    organization_features: String,
     user_id: Uuid,
     user_email: String,
     user_display_name: Option<String>,
@@ -64,6 +66,7 @@ impl SqlAccounts {
             .columns([membership::Column::Role, membership::Column::OrganizationId, membership::Column::UserId])
             .column_as(organization::Column::Slug, "organization_slug")
             .column_as(organization::Column::Name, "organization_name")
+            .column_as(organization::Column::Features, "organization_features")
             .column_as(user::Column::Email, "user_email")
             .column_as(user::Column::DisplayName, "user_display_name")
             .column_as(user::Column::InstanceAdmin, "instance_admin")
@@ -77,11 +80,12 @@ impl SqlAccounts {
             .map(|row| {
                 let role = Role::named(&row.role).ok_or_else(|| StoreFault::Corrupt("role of a member".to_owned()))?;
                 Ok(MemberFacts {
-                    organization: OrganizationRef {
-                        id: OrganizationId::from_uuid(row.organization_id),
-                        slug: row.organization_slug.as_str().into(),
-                        name: row.organization_name.as_str().into(),
-                    },
+                    organization: organization_ref(
+                        row.organization_id,
+                        &row.organization_slug,
+                        &row.organization_name,
+                        &row.organization_features,
+                    ),
                     user: user_ref(row.user_id, &row.user_email, row.user_display_name.as_deref()),
                     role,
                     instance_admin: row.instance_admin,
@@ -110,6 +114,13 @@ impl SqlAccounts {
             .await
             .map_err(store_fault)?;
         Ok(())
+    }
+
+    /// Whether a session of these claims may begin or go on. The membership stays as it is until the transaction ends.
+    async fn holds(&self, transaction: &DatabaseTransaction, claims: AccessClaims) -> Result<bool, StoreFault> {
+        let scope = SystemScope::new(claims.organization, "a session needs its membership");
+        let member = locked_membership(&self.db, transaction, &scope, claims.user, LockType::Share).await?;
+        Ok(member.is_some_and(|member| member.disabled_at.is_none()))
     }
 
     async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
@@ -141,6 +152,10 @@ impl Members for SqlAccounts {
             .add(membership::Column::UserId.eq(user.as_uuid()));
         Ok(self.members(which).await?.into_iter().next())
     }
+
+    async fn of_person(&self, user: UserId) -> Result<Vec<MemberFacts>, StoreFault> {
+        self.members(Condition::all().add(membership::Column::UserId.eq(user.as_uuid()))).await
+    }
 }
 
 #[async_trait]
@@ -167,10 +182,13 @@ impl AccountStore for SqlAccounts {
             .await
             .map_err(|error| SignUpRefusal::Write(store_fault(error).into()))?;
         let taken = |what| move |error| SignUpRefusal::Write(write_fault(error, what));
+        let scope = SystemScope::new(owner.organization, "an organization begins");
+        take_slug(&transaction, &scope, owner.organization_slug.as_str(), "organization.slug").await?;
         new.insert(organization::ActiveModel {
             id: ActiveValue::Set(owner.organization.as_uuid()),
             slug: ActiveValue::Set(owner.organization_slug.to_string()),
             name: ActiveValue::Set(owner.organization_name.to_string()),
+            features: ActiveValue::Set(String::new()),
             created_at: ActiveValue::Set(at),
         })
         .exec_without_returning(&transaction)
@@ -198,7 +216,6 @@ impl AccountStore for SqlAccounts {
         .exec_without_returning(&transaction)
         .await
         .map_err(taken("email"))?;
-        let scope = SystemScope::new(owner.organization, "an organization begins");
         insert_first(&transaction, &scope, owner.at).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         record(&transaction, [event]).await.map_err(|fault| SignUpRefusal::Write(fault.into()))?;
         transaction.commit().await.map_err(|error| SignUpRefusal::Write(store_fault(error).into()))
@@ -213,19 +230,25 @@ impl AccountStore for SqlAccounts {
             .await
             .map_err(store_fault)?;
         let Some(row) = row else { return Ok(None) };
-        let memberships = self.members(Condition::all().add(membership::Column::UserId.eq(row.id))).await?;
-        Ok(Some(Credentials { user: UserId::from_uuid(row.id), password_hash: row.password_hash, memberships }))
+        let user = UserId::from_uuid(row.id);
+        let memberships = self.of_person(user).await?;
+        Ok(Some(Credentials { user, password_hash: row.password_hash, memberships }))
     }
 
-    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<(), StoreFault> {
+    async fn begin_refresh(&self, token: NewRefresh, event: AuditEvent) -> Result<bool, StoreFault> {
         let transaction = self.begin().await?;
+        let claims = AccessClaims { user: token.user, organization: token.organization };
+        if !self.holds(&transaction, claims).await? {
+            return Ok(false);
+        }
         unscoped("signing in finds out which organization")
             .insert(refresh_model(token, Uuid::now_v7()))
             .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
         record(&transaction, [event]).await?;
-        transaction.commit().await.map_err(store_fault)
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(true)
     }
 
     async fn rotate_refresh(
@@ -238,7 +261,11 @@ impl AccountStore for SqlAccounts {
     ) -> Result<Rotation, StoreFault> {
         use refresh_token::Column;
         let transaction = self.begin().await?;
-        // Marking it first takes the row's lock: of two rotations at once the second finds it replaced.
+        let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(Rotation::Refused) };
+        let claims = claims_of(&row);
+        // Before the token's own lock, in the order in which whoever ends the membership takes them.
+        let holds = self.holds(&transaction, claims).await?;
+        // Marking it takes the row's lock: of two rotations at once the second finds it replaced.
         let replaced = unscoped("the digest finds out whose")
             .update::<refresh_token::Entity>()
             .filter(Column::Digest.eq(presented.as_bytes().as_slice()))
@@ -247,12 +274,13 @@ impl AccountStore for SqlAccounts {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(Rotation::Refused) };
-        let claims = claims_of(&row);
         let outcome = if replaced.rows_affected == 0 {
+            if Self::refresh_row(&transaction, presented).await?.is_none() {
+                return Ok(Rotation::Refused); // ended since it was read
+            }
             Self::end_family(&transaction, row.family).await?;
             Rotation::Reused(claims)
-        } else if row.expires_at <= at.as_micros() {
+        } else if row.expires_at <= at.as_micros() || !holds {
             Self::end_family(&transaction, row.family).await?;
             Rotation::Refused
         } else {
@@ -273,11 +301,15 @@ impl AccountStore for SqlAccounts {
     async fn end_refresh(
         &self,
         presented: Digest,
+        whose: Option<UserId>,
         at: Timestamp,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, StoreFault> {
         let transaction = self.begin().await?;
         let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(None) };
+        if whose.is_some_and(|whose| whose.as_uuid() != row.user_id) {
+            return Ok(None);
+        }
         Self::end_family(&transaction, row.family).await?;
         let claims = claims_of(&row);
         record(&transaction, [session_event(claims, "session.close", at, request_id)]).await?;

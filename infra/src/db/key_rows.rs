@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::access::{Permission, PermissionSet, Role};
-use domain::id::{OrganizationId, ServerId, UserId};
+use domain::id::{ServerId, UserId};
 use domain::key::token::hint;
 use domain::key::{InvalidRateLimit, KeyFacts, KeyId, KeyRecord, KeyServers, KeyType, RateLimit};
-use domain::organization::{OrganizationRef, UserRef};
+use domain::organization::UserRef;
 use domain::store::StoreFault;
 use domain::tenant::TenantRule;
 use domain::time::Timestamp;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::entity::{api_key, api_key_server, membership, organization, user};
 use super::fault::store_fault;
+use super::people_rows::organization_ref;
 use super::scoped::unscoped;
 
 /// A key with the names of its organization and owner.
@@ -45,6 +46,7 @@ pub struct KeyRow {
     revoked_at: Option<i64>,
     organization_slug: String,
     organization_name: String,
+    organization_features: String,
     owner_email: String,
     owner_display_name: Option<String>,
     owner_role: Option<String>,
@@ -57,6 +59,7 @@ pub fn with_names(keys: Select<api_key::Entity>) -> Select<api_key::Entity> {
         .join(JoinType::LeftJoin, api_key::Relation::Membership.def())
         .column_as(organization::Column::Slug, "organization_slug")
         .column_as(organization::Column::Name, "organization_name")
+        .column_as(organization::Column::Features, "organization_features")
         .column_as(user::Column::Email, "owner_email")
         .column_as(user::Column::DisplayName, "owner_display_name")
         .column_as(active_role(), "owner_role")
@@ -102,11 +105,12 @@ fn record(row: KeyRow, listed: HashSet<ServerId>) -> Result<KeyRecord, StoreFaul
         name: row.name.as_str().into(),
         hint: hint(&row.prefix, id).into(),
         kind,
-        organization: OrganizationRef {
-            id: OrganizationId::from_uuid(row.organization_id),
-            slug: row.organization_slug.as_str().into(),
-            name: row.organization_name.as_str().into(),
-        },
+        organization: organization_ref(
+            row.organization_id,
+            &row.organization_slug,
+            &row.organization_name,
+            &row.organization_features,
+        ),
         owner: user_ref(row.owner_id, &row.owner_email, row.owner_display_name.as_deref()),
         role: Role::named(&row.role).ok_or_else(|| corrupt("role"))?,
         permissions: permissions_from_text(&row.permissions).ok_or_else(|| corrupt("permissions"))?,

@@ -13,11 +13,12 @@ use validator::Validate;
 
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
+use crate::client_address;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
 use crate::to_the_end::to_the_end;
-use crate::v1::{BodyRefusals, PublicRefusals};
+use crate::v1::{BodyRefusals, PublicRefusals, ThrottleRefusals};
 
 /// Who you are.
 #[derive(Deserialize, ToSchema, Validate)]
@@ -34,13 +35,13 @@ pub struct LoginRequest {
     organization: Option<String>,
 }
 
-/// Signs you in.
+/// Signs you in. Failures are counted per e-mail address and per client address; after too many, tries have to wait.
 ///
 /// # Errors
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "log_in", tag = "auth", request_body = LoginRequest,
-    responses((status = 200, description = "You are signed in.", body = SessionShape), PublicRefusals, BodyRefusals)
+    responses((status = 200, description = "You are signed in.", body = SessionShape), PublicRefusals, BodyRefusals, ThrottleRefusals)
 )]
 #[post("/auth/login")]
 pub async fn log_in(
@@ -51,10 +52,15 @@ pub async fn log_in(
     let LoginRequest { email, password, organization } = body.read().await?;
     let email: Email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
     let (id, inside) = (request_id(&request), services.clone());
+    let from = client_address::of(&request, &services.settings.trusted_proxies);
     let session = to_the_end(async move {
-        let opened = inside.accounts.login(&email, password, organization.as_deref(), id).await;
-        if matches!(opened, Err(AccountFault::Unauthenticated)) {
-            inside.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
+        let opened = inside.accounts.login(&email, password, organization.as_deref(), from, id).await;
+        match &opened {
+            Err(AccountFault::Unauthenticated) => {
+                inside.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
+            }
+            Err(AccountFault::Throttled(_)) => inside.audit.count_anonymous("session.open", "too many failures"),
+            _ => {}
         }
         Ok(opened?)
     })

@@ -46,10 +46,10 @@ pub struct SignUpRequest {
 pub struct NewOrganization {
     /// Name for people.
     #[schema(example = "Acme", min_length = 1, max_length = 100)]
-    name: String,
+    pub name: String,
     /// Name for addresses, unique in the installation.
     #[schema(example = "acme", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
-    slug: String,
+    pub slug: String,
 }
 
 impl SignUpRequest {

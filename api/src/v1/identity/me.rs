@@ -1,8 +1,8 @@
 //! `GET /me`
 
 use actix_web::{HttpResponse, get};
-use domain::access::TenantScope;
 use domain::key::KeyFacts;
+use domain::organization::OrganizationRef;
 use domain::tenant::Tenant;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -70,9 +70,8 @@ pub struct TenantPart {
     pub id: String,
 }
 
-impl From<&TenantScope> for OrganizationShape {
-    fn from(scope: &TenantScope) -> Self {
-        let organization = scope.organization();
+impl From<&OrganizationRef> for OrganizationShape {
+    fn from(organization: &OrganizationRef) -> Self {
         Self {
             id: organization.id.to_string(),
             slug: organization.slug.to_string(),
@@ -109,7 +108,7 @@ pub async fn get_me(caller: Caller) -> HttpResponse {
     let scope = caller.0;
     HttpResponse::Ok().json(MeShape {
         user: scope.user().into(),
-        organization: OrganizationShape::from(&scope),
+        organization: OrganizationShape::from(scope.organization()),
         role: scope.role().as_str().to_owned(),
         api_key: scope.key().map(|key| KeyShape::from(&**key)),
         tenant: tenant(scope.tenant()),

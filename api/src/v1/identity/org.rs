@@ -1,6 +1,8 @@
 //! `GET /org`
 
 use actix_web::{HttpResponse, get};
+use domain::access::TenantScope;
+use domain::organization::{Feature, OrganizationRef};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,6 +17,35 @@ pub struct OrgShape {
     organization: OrganizationShape,
     /// Who acts.
     actor: ActorShape,
+    /// What the organization can use besides what every organization can.
+    features: FeaturesShape,
+}
+
+/// Features, on or off.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FeaturesShape {
+    /// Insights from the gateway's traffic.
+    mcp_analytics: bool,
+}
+
+impl OrgShape {
+    /// The organization as it is now, and who acts in it.
+    #[must_use]
+    pub fn of(scope: &TenantScope, organization: &OrganizationRef) -> Self {
+        let key = scope.key();
+        let person = key.is_none().then(|| scope.user());
+        Self {
+            organization: OrganizationShape::from(organization),
+            actor: ActorShape {
+                api_key_id: key.map(|key| key.id.to_string()),
+                api_key_name: key.map(|key| key.name.to_string()),
+                user_profile_id: person.map(|person| person.id.to_string()),
+                role: scope.role().as_str().to_owned(),
+                email: person.map(|person| person.email.to_string()),
+            },
+            features: FeaturesShape { mcp_analytics: organization.features.contains(Feature::McpAnalytics) },
+        }
+    }
 }
 
 /// A key or a person; what does not fit is null.
@@ -44,16 +75,5 @@ pub struct ActorShape {
 #[get("/org")]
 pub async fn get_org(caller: Caller) -> HttpResponse {
     let scope = caller.0;
-    let key = scope.key();
-    let person = key.is_none().then(|| scope.user());
-    HttpResponse::Ok().json(OrgShape {
-        organization: OrganizationShape::from(&scope),
-        actor: ActorShape {
-            api_key_id: key.map(|key| key.id.to_string()),
-            api_key_name: key.map(|key| key.name.to_string()),
-            user_profile_id: person.map(|person| person.id.to_string()),
-            role: scope.role().as_str().to_owned(),
-            email: person.map(|person| person.email.to_string()),
-        },
-    })
+    HttpResponse::Ok().json(OrgShape::of(&scope, scope.organization()))
 }

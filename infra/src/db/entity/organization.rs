@@ -9,6 +9,7 @@ pub struct Model {
     pub id: Uuid,
     pub slug: String,
     pub name: String,
+    pub features: String,
     pub created_at: i64,
 }
 
@@ -16,3 +17,7 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl crate::db::scoped::TenantOwned for Entity {
+    const ORGANIZATION: Column = Column::Id;
+}

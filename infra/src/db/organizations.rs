@@ -1,0 +1,103 @@
+//! Keeping organizations.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::access::permission::{OrganizationAdminister, OrganizationsUse};
+use domain::access::{Grant, Role, SystemScope, WithinOrganization};
+use domain::organization::OrganizationRef;
+use domain::organization::change::{NewOrganization, OrganizationChange, OrganizationStore};
+use domain::store::{StoreFault, WriteFault};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ActiveValue, QuerySelect, TransactionTrait};
+
+use super::commit::commit_then;
+use super::entity::{membership, organization};
+use super::fault::{store_fault, write_fault};
+use super::people_rows::{features_from_text, features_to_text, organization_ref, take_slug};
+use super::policies::insert_first;
+use super::scoped::unscoped;
+use super::{Database, DatabaseKind, scoped};
+use crate::cache::KeyCache;
+
+/// Organizations in the database.
+pub struct SqlOrganizations {
+    db: Database,
+    keys: Arc<KeyCache>,
+}
+
+impl SqlOrganizations {
+    /// Keeps organizations in this database, and these keys' cache true to it.
+    #[must_use]
+    pub const fn new(db: Database, keys: Arc<KeyCache>) -> Self {
+        Self { db, keys }
+    }
+}
+
+#[async_trait]
+impl OrganizationStore for SqlOrganizations {
+    async fn change(
+        &self,
+        grant: &Grant<OrganizationAdminister>,
+        change: OrganizationChange,
+    ) -> Result<OrganizationRef, WriteFault> {
+        use organization::Column;
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let mut found = scoped::find::<organization::Entity>(grant);
+        if self.db.kind() == DatabaseKind::Postgres {
+            found = found.lock(LockType::Update);
+        }
+        let row = found.one(&transaction).await.map_err(store_fault)?;
+        let row = row.ok_or_else(|| StoreFault::Corrupt("a member's organization is not there".to_owned()))?;
+        let features = change
+            .features
+            .iter()
+            .fold(features_from_text(&row.features), |features, (feature, on)| features.with(*feature, *on));
+        let features = features_to_text(features);
+        let slug = change.slug.map_or(row.slug, |slug| slug.to_string());
+        let name = change.name.map_or(row.name, |name| name.to_string());
+        take_slug(&transaction, grant, &slug, "slug").await?;
+        scoped::update::<organization::Entity>(grant)
+            .col_expr(Column::Slug, slug.clone().into())
+            .col_expr(Column::Name, name.clone().into())
+            .col_expr(Column::Features, features.clone().into())
+            .exec(&transaction)
+            .await
+            .map_err(|error| write_fault(error, "slug"))?;
+        let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
+        commit_then(transaction, move || keys.organization_changed(organization)).await?;
+        Ok(organization_ref(row.id, &slug, &name, &features))
+    }
+
+    async fn found(&self, grant: &Grant<OrganizationsUse>, new: NewOrganization) -> Result<(), WriteFault> {
+        let begins = unscoped("an organization begins");
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let scope = SystemScope::new(new.id, "an organization begins");
+        take_slug(&transaction, &scope, new.slug.as_str(), "slug").await?;
+        begins
+            .insert(organization::ActiveModel {
+                id: ActiveValue::Set(new.id.as_uuid()),
+                slug: ActiveValue::Set(new.slug.to_string()),
+                name: ActiveValue::Set(new.name.to_string()),
+                features: ActiveValue::Set(String::new()),
+                created_at: ActiveValue::Set(new.at.as_micros()),
+            })
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(|error| write_fault(error, "slug"))?;
+        begins
+            .insert(membership::ActiveModel {
+                organization_id: ActiveValue::Set(new.id.as_uuid()),
+                user_id: ActiveValue::Set(grant.user().id.as_uuid()),
+                role: ActiveValue::Set(Role::Owner.as_str().to_owned()),
+                disabled_at: ActiveValue::Set(None),
+                created_at: ActiveValue::Set(new.at.as_micros()),
+            })
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(store_fault)?;
+        insert_first(&transaction, &scope, new.at).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(())
+    }
+}
