@@ -144,6 +144,7 @@ pub struct Background {
 
 impl Services {
     /// Puts everything together over an open, migrated database. `public_url` is how clients reach it.
+    #[expect(clippy::too_many_lines, reason = "one place that names every part")]
     #[must_use]
     pub fn compose(
         settings: Settings,

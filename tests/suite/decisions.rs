@@ -2,6 +2,9 @@
 //!
 //! `KEYRACK_TEST_CASES` is the number of generated cases of the comparison; `tests/dry_run` runs a hundred thousand.
 
+use std::time::Duration;
+
+use domain::time::{Clock, SystemClock};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -155,12 +158,9 @@ async fn world() -> World {
     }
     let revoked = acme.client().await;
     acme.revoke(&revoked.id).await;
-    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
-    let soon = domain::time::Timestamp::from_micros(
-        i64::try_from(soon.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros()).expect("in range"),
-    );
+    let soon = SystemClock.now().after(Duration::from_secs(1));
     let expired = acme.key(json!({"type": "client", "expiresAt": soon.to_string()})).await;
-    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     keys.extend([revoked, expired]);
     let service = app.key(&acme.key(json!({"permissions": ["keys:verify"]})).await.token);
     World { app, acme, service, keys, servers, server_ids, _upstream: upstream }

@@ -38,7 +38,7 @@ async fn sees_and_revokes(store: Store) {
     }
     assert_eq!(seen, [c.id.clone(), b.id.clone(), a.id.clone()]);
     let page = admin.get(&format!("/api/v1/admin/api-keys?organization={}&type=solo", acme.id)).await.expect(200);
-    assert_eq!(ids(&page), [a.id.clone()]);
+    assert_eq!(ids(&page), std::slice::from_ref(&a.id));
     let (item, own) = (&page["items"][0], &a.view);
     assert_eq!(item["organization"], json!({"id": acme.id, "slug": "acme", "name": "The acme"}));
     assert_eq!((&item["createdBy"], &item["serverCount"]), (&own["createdBy"], &json!(1)));

@@ -1,5 +1,7 @@
 //! The suite: real servers on real sockets, one file per theme, filed like the product. A test's name is its guarantee.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at the database from outside, and break it")]
+
 mod accounts;
 mod api_keys;
 mod audit_changes;
@@ -22,6 +24,7 @@ mod idempotency;
 mod identity;
 mod instance_admins;
 mod invitations;
+mod isolation;
 mod key_changes;
 mod limits;
 mod lookups;

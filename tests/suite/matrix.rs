@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use domain::time::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::{Actor, App, Organization, PASSWORD, Person};
@@ -14,7 +15,11 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
 
 /// A request that succeeds for whoever may make it. `fresh` ids belong to the caller's own organization and nobody
 /// else has used them.
-async fn request(operation: &str, acme: &Organization, number: usize) -> (Value, Vec<(&'static str, String)>) {
+pub(super) async fn request(
+    operation: &str,
+    acme: &Organization,
+    number: usize,
+) -> (Value, Vec<(&'static str, String)>) {
     let none = (Value::Null, vec![]);
     let fresh_key = async || vec![("id", acme.client().await.id)];
     match operation {
@@ -39,6 +44,7 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         | "list_tenant_orgs"
         | "list_tenant_users"
         | "list_audit_events"
+        | "list_instance_api_keys"
         | "export_audit_events"
         | "list_members"
         | "list_invitations"
@@ -87,9 +93,9 @@ async fn request(operation: &str, acme: &Organization, number: usize) -> (Value,
         "change_api_key" => (json!({"name": "y"}), fresh_key().await),
         "rotate_api_key" => (json!({"graceSeconds": 60}), fresh_key().await),
         "revoke_api_keys" => (json!({"tenant": {"orgId": "nobody"}}), vec![]),
-        "list_instance_api_keys" => none,
-        "get_instance_api_key" | "revoke_instance_api_key" => (Value::Null, fresh_key().await),
-        "get_api_key" | "revoke_api_key" => (Value::Null, fresh_key().await),
+        "get_api_key" | "revoke_api_key" | "get_instance_api_key" | "revoke_instance_api_key" => {
+            (Value::Null, fresh_key().await)
+        }
         "replace_api_key_tenants" => (json!({"users": ["a"]}), fresh_key().await),
         "change_api_key_tenants" => (json!({"add": {"users": ["a"]}}), {
             let key = acme.key(json!({"type": "client", "tenants": {"users": []}})).await;
@@ -141,6 +147,7 @@ async fn actors(
     app: &App,
     acme: &Organization,
     people: &[(&'static str, Person)],
+    expired: &Actor,
     operation: &str,
 ) -> Vec<(&'static str, Actor)> {
     let revoked = acme.solo().await;
@@ -148,6 +155,7 @@ async fn actors(
     let mut actors = vec![
         ("anonymous", app.anonymous()),
         ("bad_key", app.key("kr_0000000000000000_0000000000000000000000000000000000000000000000000")),
+        ("expired_key", expired.clone()),
         ("revoked_key", app.key(&revoked.token)),
     ];
     for (name, role) in
@@ -164,6 +172,29 @@ async fn actors(
     actors
 }
 
+const WORKING_KEYS: [&str; 6] =
+    ["viewer_key", "editor_key", "admin_key", "owner_key", "all_but_needed_key", "other_key"];
+
+/// Keys can never manage keys, members or policies: whatever takes only access tokens refuses every key.
+fn for_people_alone(operation: &Value) -> bool {
+    let schemes = operation["security"].as_array();
+    schemes.is_some_and(|schemes| schemes.iter().all(|scheme| scheme.get("access_token").is_some()))
+}
+
+/// A key whose end has come.
+async fn expired_key(app: &App, acme: &Organization) -> Actor {
+    let key = acme.key(json!({"expiresAt": in_one_second()})).await;
+    let expired = app.key(&key.token);
+    while expired.get("/api/v1/me").await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    expired
+}
+
+fn in_one_second() -> String {
+    SystemClock.now().after(std::time::Duration::from_secs(1)).to_string()
+}
+
 #[tokio::test]
 async fn every_operation_answers_every_actor_as_the_committed_table_says() {
     let app = App::spawn().await;
@@ -174,13 +205,14 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
     for role in ["viewer", "editor", "admin"] {
         people.push((role, acme.member(role, role).await));
     }
+    let expired = expired_key(&app, &acme).await;
     let document: Value = serde_json::from_str(&api::openapi::text().expect("a document")).expect("JSON");
     let mut rows = Vec::new();
     let mut number = 0;
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("an item") {
             let id = operation["operationId"].as_str().expect("an id");
-            let mut actors = actors(&app, &acme, &people, id).await;
+            let mut actors = actors(&app, &acme, &people, &expired, id).await;
             actors.push(("instance_admin", operators.owner()));
             actors.push(("other_owner", globex.owner()));
             actors.push(("other_key", app.key(&globex.solo().await.token)));
@@ -206,6 +238,9 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
                     "{id} answered {} to {name}, which the document does not tell: {}",
                     answer.status, answer.body
                 );
+                if for_people_alone(operation) && WORKING_KEYS.contains(&name) {
+                    assert_eq!(answer.status, 403, "{id} is for people alone, and answered {name}");
+                }
                 cells.push((name, answer.status));
             }
             rows.push((id.to_owned(), cells));

@@ -1,6 +1,7 @@
 //! Support for the tests: real servers on real sockets, actors that say who they are, and upstreams that say what they
 //! saw. Everything stays on loopback.
 
+#![expect(clippy::disallowed_methods, reason = "tests look at the database from outside, and break it")]
 #![expect(clippy::missing_panics_doc, reason = "a test fails by panicking")]
 #![expect(clippy::must_use_candidate, reason = "an expectation is often all that is wanted")]
 

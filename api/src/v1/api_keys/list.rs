@@ -84,11 +84,13 @@ pub enum Scope {
 }
 
 /// A position as a cursor.
+#[must_use]
 pub fn cursor(position: KeyPosition) -> String {
     encode_cursor(&format!("{} {}", position.created_at.as_micros(), position.id))
 }
 
 /// A cursor's position; none when it is not one of ours.
+#[must_use]
 pub fn position(cursor: &str) -> Option<KeyPosition> {
     let (at, id) = cursor.split_once(' ')?;
     Some(KeyPosition { created_at: Timestamp::from_micros(at.parse().ok()?), id: id.parse().ok()? })

@@ -95,6 +95,7 @@ pub struct ApiKeyShape {
 }
 
 /// A token that was rotated away and still works.
+#[expect(clippy::struct_field_names, reason = "the fields' names in JSON")]
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EarlierTokenShape {

@@ -142,12 +142,13 @@ impl Export {
         }
         self.content.update(&text);
         if self.ended {
-            match self.closing() {
-                Some(closing) => text.extend(lines::write(&closing)),
-                None => tracing::error!(
+            if let Some(closing) = self.closing() {
+                text.extend(lines::write(&closing));
+            } else {
+                tracing::error!(
                     organization = %self.grant.organization_id(),
                     "the audit log does not hold; its export was not signed: see `keyrack audit verify`"
-                ),
+                );
             }
         }
         Ok(text.into())
