@@ -54,7 +54,7 @@ pub struct RulingShape {
 /// A check that was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepShape {
-    /// `key`, `tenant_syntax`, `tenant`, `role`, `permission`, `resource` or `server`.
+    /// `key`, `tenant_syntax`, `tenant`, `feature`, `role`, `permission`, `resource` or `server`.
     #[schema(example = "tenant")]
     check: &'static str,
     /// `passed` or `refused`.
