@@ -68,15 +68,6 @@ impl AuditQueue {
             Ok(Err(_)) | Err(_) => Err(Saturated),
         }
     }
-
-    async fn send_and_wait(&self, event: Option<AuditEvent>) -> Result<(), Saturated> {
-        let (written, on_disk) = oneshot::channel();
-        self.send(Entry { event, written: Some(written) }).await?;
-        match tokio::time::timeout(PATIENCE, on_disk).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Saturated),
-        }
-    }
 }
 
 impl AuditWriter {
@@ -104,12 +95,13 @@ impl AuditLog for AuditQueue {
         self.send(Entry { event: Some(event), written: None }).await
     }
 
-    async fn record_durably(&self, event: AuditEvent) -> Result<(), Saturated> {
-        self.send_and_wait(Some(event)).await
-    }
-
     async fn settle(&self) -> Result<(), Saturated> {
-        self.send_and_wait(None).await
+        let (written, on_disk) = oneshot::channel();
+        self.send(Entry { event: None, written: Some(written) }).await?;
+        match tokio::time::timeout(PATIENCE, on_disk).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Saturated),
+        }
     }
 
     fn count_anonymous(&self, action: &'static str, reason: &'static str) {

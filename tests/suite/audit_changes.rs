@@ -106,6 +106,73 @@ async fn no_change_without_its_row_on_postgres() {
     no_change_without_its_row(Store::Postgres).await;
 }
 
+async fn no_change_of_people_without_its_row(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let (ann, bob) = (acme.member("ann", "editor").await, acme.member("bob", "viewer").await);
+    let key = ann.key(json!({"type": "solo"})).await;
+    let invited = acme.invite("eve@example.com", "viewer").await;
+    let id = |view: &Value| view["id"].as_str().expect("an id").to_owned();
+    let seen = async || {
+        let mut seen = Vec::new();
+        for path in ["/org", "/org/members", "/org/invitations", "/me/organizations"] {
+            seen.push(acme.owner().get(&format!("/api/v1{path}")).await.expect(200));
+        }
+        seen
+    };
+    let (before, rows) = (seen().await, actions(&app).await);
+    let member = |person: &support::Person| format!("/api/v1/org/members/{}", person.id);
+    let owner = acme.owner();
+    let patch = async |path: &str, body: Value| owner.with_body(Method::PATCH, path, &body).await;
+    let changes = async || {
+        vec![
+            patch("/api/v1/org", json!({"name": "Another", "features": {"mcp_analytics": true}})).await,
+            patch(&member(&ann), json!({"role": "admin", "disabled": true})).await,
+            patch(&member(&ann), json!({"disabled": false})).await,
+            owner.delete(&member(&bob)).await,
+            owner.post("/api/v1/organizations", &json!({"name": "Labs", "slug": "labs"})).await,
+            acme.accept(invited["token"].as_str().expect("a token")).await,
+            owner.post("/api/v1/org/invitations", &json!({"email": "joe@example.com", "role": "viewer"})).await,
+        ]
+    };
+    let handing_over = json!({"userId": ann.id, "password": support::PASSWORD});
+
+    refuse_changes(&app, store, true).await;
+    let mut answers = changes().await;
+    let enabling = answers.remove(2);
+    assert_eq!(enabling.status, 200, "{} would change nothing", enabling.asked);
+    answers.push(owner.delete(&format!("/api/v1/org/invitations/{}", id(&invited["invitation"]))).await);
+    answers.push(owner.post("/api/v1/org/transfer-ownership", &handing_over).await);
+    answers.push(owner.post("/api/v1/auth/switch", &json!({"organization": "acme"})).await);
+    for answer in &answers {
+        assert!(answer.status >= 500, "{} answered {}", answer.asked, answer.status);
+    }
+    let email = "bob@example.com".parse().expect("an address");
+    assert!(app.services().accounts.set_instance_admin(&email, true).await.is_err());
+    refuse_changes(&app, store, false).await;
+
+    assert_eq!(seen().await, before);
+    let now = actions(&app).await;
+    assert!(now.iter().all(|(action, count)| action.contains(':') || rows.get(action) == Some(count)), "{now:?}");
+    bob.actor().get("/api/v1/admin/api-keys").await.refused(403, "forbidden_role");
+    app.key(&key.token).get("/api/v1/me").await.expect(200);
+    // Nothing was half done, so that all of it can be done now.
+    for answer in changes().await {
+        assert!(answer.status < 300, "{} answered {}", answer.asked, answer.status);
+    }
+    owner.post("/api/v1/org/transfer-ownership", &handing_over).await.expect(200);
+}
+
+#[tokio::test]
+async fn no_change_of_people_without_its_row_on_sqlite() {
+    no_change_of_people_without_its_row(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn no_change_of_people_without_its_row_on_postgres() {
+    no_change_of_people_without_its_row(Store::Postgres).await;
+}
+
 #[tokio::test]
 async fn what_changes_nothing_leaves_no_row() {
     let app = App::spawn().await;

@@ -73,10 +73,12 @@ async fn a_rehearsed_decision_says_which_rule_decided() {
     assert_eq!((&passed["allowed"], &passed["code"]), (&json!(true), &Value::Null));
     let checks: Vec<_> =
         passed["trail"].as_array().expect("a trail").iter().map(|step| step["check"].clone()).collect();
-    assert_eq!(json!(checks), json!(["key", "tenant_syntax", "tenant", "role", "permission", "resource", "server"]));
+    let expected = ["key", "tenant_syntax", "tenant", "feature", "role", "permission", "resource", "server"];
+    assert_eq!(json!(checks), json!(expected));
     for (body, code, check) in [
         (json!({"server": "notes"}), "tenant_required", "tenant"),
         (json!({"userId": "\u{7}", "server": "notes"}), "invalid_tenant", "tenant_syntax"),
+        (json!({"userId": "a", "permission": "insights:write"}), "feature_disabled", "feature"),
         (json!({"userId": "a", "permission": "servers:write"}), "forbidden_role", "role"),
         (json!({"userId": "a", "server": "files"}), "server_not_allowed", "server"),
         (json!({"userId": "a", "server": "gone"}), "server_not_found", "resource"),

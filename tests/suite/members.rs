@@ -329,3 +329,44 @@ async fn removing_a_member_ends_what_is_under_way_with_their_keys() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_was_removed_and_joins_again_is_in_no_group_and_no_policy_of_before() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    let owner = acme.owner();
+    let mut servers = Vec::new();
+    for slug in ["by-group", "by-name"] {
+        servers.push(acme.server(slug, &upstream.url("/echo")).await["id"].clone());
+    }
+    let first = owner.get("/api/v1/access-policies").await.expect(200)["items"][0]["id"].clone();
+    owner.delete(&format!("/api/v1/access-policies/{}", first.as_str().expect("an id"))).await.expect(200);
+    let ann = acme.member("ann", "viewer").await;
+    let group = owner.post("/api/v1/groups", &json!({"name": "Engineers", "members": [ann.id]})).await.expect(201);
+    for (name, subject, server) in [
+        ("group", json!({"type": "group", "id": group["id"]}), &servers[0]),
+        ("member", json!({"type": "member", "id": ann.id}), &servers[1]),
+    ] {
+        let resources = json!([{"type": "server", "id": server}]);
+        let body = json!({"name": name, "subjects": [subject], "resources": resources});
+        owner.post("/api/v1/access-policies", &body).await.expect(201);
+    }
+    let reached = async |token: &str| {
+        let key = app.key(token);
+        (
+            key.mcp("by-group", "", "ping", json!({})).await.status,
+            key.mcp("by-name", "", "ping", json!({})).await.status,
+        )
+    };
+    let before = ann.key(json!({"type": "solo"})).await;
+    assert_eq!(reached(&before.token).await, (200, 200));
+    remove(&owner, &ann.id).await.expect(204);
+    let path = format!("/api/v1/groups/{}", group["id"].as_str().expect("an id"));
+    assert_eq!(owner.get(&path).await.expect(200)["members"], json!([]));
+    let policies = owner.get("/api/v1/access-policies").await.expect(200);
+    assert!(!policies.to_string().contains(&ann.id), "{policies}");
+    let again = acme.member("ann", "viewer").await;
+    assert_eq!(again.id, ann.id);
+    let after = again.key(json!({"type": "solo"})).await;
+    assert_eq!(reached(&after.token).await, (404, 404));
+}

@@ -196,3 +196,16 @@ async fn a_rename_under_load_is_seen_by_every_request_that_starts_after_its_answ
         }
     }
 }
+
+#[tokio::test]
+async fn another_organization_begins_like_the_first_with_everyone_reaching_every_server() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let owner = app.organization("acme").await.owner();
+    owner.post("/api/v1/organizations", &json!({"name": "Labs", "slug": "labs"})).await.expect(201);
+    let labs =
+        Person::of(&app.anonymous(), &owner.post("/api/v1/auth/switch", &json!({"organization": "labs"})).await, 200);
+    let body = json!({"name": "notes", "slug": "notes", "url": upstream.url("/echo")});
+    labs.actor().post("/api/v1/mcp-servers", &body).await.expect(201);
+    let key = app.key(&labs.key(json!({"type": "solo"})).await.token);
+    key.mcp("notes", "", "ping", json!({})).await.expect(200);
+}

@@ -1,7 +1,7 @@
 //! Replacing the root secret: nobody has to notice who comes by while both are given.
 
 use serde_json::json;
-use support::{App, AppOptions, Store, Upstream};
+use support::{App, AppOptions, PASSWORD, Store, Upstream};
 
 const OLD: &str = "the old root secret of the tests, long enough";
 const NEW: &str = "the new root secret of the tests, long enough";
@@ -70,6 +70,7 @@ async fn replaced(store: Store) {
     let cookie = app.anonymous().post("/api/v1/auth/login", &login).await.headers["set-cookie"].clone();
     let cookie = cookie.to_str().expect("text").split(';').next().expect("a pair").to_owned();
     let bearer = format!("Bearer {}", acme.access_token);
+    let invited = acme.invite("ann@example.com", "viewer").await;
 
     assert!(installation.try_again(NEW, None).await.is_err_and(|fault| fault.contains("root secret")));
     assert!(installation.try_again(NEW, Some(NEWEST)).await.is_err_and(|fault| fault.contains("root secret")));
@@ -77,6 +78,8 @@ async fn replaced(store: Store) {
     let app = installation.again(NEW, Some(OLD)).await;
     let keys = app.anonymous().get("/.well-known/jwks.json").await.expect(200)["keys"].as_array().map(Vec::len);
     assert_eq!(keys, Some(2));
+    let body = json!({"token": invited["token"], "password": PASSWORD});
+    app.anonymous().post("/api/v1/auth/invitations/accept", &body).await.expect(200);
     for token in [&used.token, &rotated.token, &second] {
         app.key(token).get("/api/v1/me").await.expect(200);
         app.key(token).get("/api/v1/me").await.expect(200);

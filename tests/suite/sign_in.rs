@@ -132,7 +132,8 @@ async fn every_change_of_people_is_in_the_log() {
     let member = format!("/api/v1/org/members/{}", ann.id);
     patch(&member, json!({"role": "admin", "disabled": true})).await;
     patch(&member, json!({"role": "admin", "disabled": false})).await;
-    patch("/api/v1/org", json!({"name": "Acme"})).await;
+    patch("/api/v1/org", json!({"name": "Acme again", "slug": "acme", "features": {"mcp_analytics": false}})).await;
+    patch("/api/v1/org", json!({"name": "Acme again"})).await;
     let revoked = acme.invite("x@example.com", "viewer").await;
     let path = format!("/api/v1/org/invitations/{}", revoked["invitation"]["id"].as_str().expect("an id"));
     acme.owner().delete(&path).await;
@@ -143,10 +144,13 @@ async fn every_change_of_people_is_in_the_log() {
     let changes: Vec<&str> = seen.iter().map(String::as_str).filter(|action| !action.contains(':')).collect();
     let expected = [
         "organization.create",
+        "session.open",
         "invitation.create",
         "invitation.accept",
+        "session.open",
         "invitation.create",
         "invitation.accept",
+        "session.open",
         "member.change",
         "member.disable",
         "member.enable",

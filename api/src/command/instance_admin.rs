@@ -1,9 +1,7 @@
 //! `keyrack admin grant-instance-admin` and `revoke-instance-admin`
 
 use clap::ArgMatches;
-use domain::audit::{AuditActor, AuditEvent, AuditTarget};
 use domain::text::Email;
-use domain::time::{Clock, SystemClock};
 
 use super::chain;
 use crate::compose::Services;
@@ -30,11 +28,5 @@ pub async fn run(settings: Settings, matches: &ArgMatches, on: bool) -> Result<(
 async fn set(services: &Services, email: &Email, on: bool) -> Result<serde_json::Value, String> {
     let found = services.accounts.set_instance_admin(email, on).await.map_err(|fault| chain(&fault))?;
     let user = found.ok_or_else(|| format!("nobody signs in as {email}"))?;
-    let action = if on { "instance_admin.grant" } else { "instance_admin.revoke" };
-    let event = AuditEvent {
-        target: AuditTarget::User(user),
-        ..AuditEvent::unproven(AuditActor::System, action, SystemClock.now())
-    };
-    services.audit.record_durably(event).await.map_err(|fault| chain(&fault))?;
     Ok(serde_json::json!({"userId": user, "instanceAdmin": on}))
 }

@@ -191,13 +191,6 @@ pub trait AuditLog: Send + Sync {
     /// [`Saturated`] when there is no room in time.
     async fn record(&self, event: AuditEvent) -> Result<(), Saturated>;
 
-    /// Takes an event and returns when it is on disk. For what belongs to no change in the store: a change hands its
-    /// event to the port that makes it.
-    ///
-    /// # Errors
-    /// [`Saturated`] when it was not written in time.
-    async fn record_durably(&self, event: AuditEvent) -> Result<(), Saturated>;
-
     /// Returns when every event that was taken before is on disk, for those who are about to read the log.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::access::permission::{MembersAdminister, MembersRead};
 use crate::access::{Grant, Role};
+use crate::audit::AuditEvent;
 use crate::id::{InvitationId, UserId};
 use crate::key::Digest;
 use crate::organization::{AccessClaims, UserRef};
@@ -83,7 +84,7 @@ pub enum Acceptance {
     Member,
 }
 
-/// Keeps invitations.
+/// Keeps invitations. Every change is stored together with the event that records it, or not at all.
 #[async_trait]
 pub trait InvitationStore: Send + Sync {
     /// Stores an invitation. An earlier one for the same address in the organization ends.
@@ -94,6 +95,7 @@ pub trait InvitationStore: Send + Sync {
         &self,
         grant: &Grant<MembersAdminister>,
         invitation: NewInvitation,
+        event: AuditEvent,
     ) -> Result<InvitationRecord, WriteFault>;
 
     /// A page of invitations that were not accepted or revoked, newest first.
@@ -110,7 +112,12 @@ pub trait InvitationStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn revoke(&self, grant: &Grant<MembersAdminister>, id: InvitationId) -> Result<bool, StoreFault>;
+    async fn revoke(
+        &self,
+        grant: &Grant<MembersAdminister>,
+        id: InvitationId,
+        event: AuditEvent,
+    ) -> Result<bool, StoreFault>;
 
     /// The invitation with this digest, if it works at `at`.
     ///

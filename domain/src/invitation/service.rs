@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::port::{Acceptance, InvitationRecord, InvitationStore, Joiner, NewInvitation, OpenInvitation};
 use crate::access::permission::{MembersAdminister, MembersRead};
 use crate::access::{Grant, Role};
+use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
 use crate::id::{InvitationId, UserId};
 use crate::key::Digest;
@@ -152,6 +153,7 @@ impl<C: Clock> InvitationService<C> {
         &self,
         grant: &Grant<MembersAdminister>,
         request: InvitationRequest,
+        event: AuditEvent,
     ) -> Result<CreatedInvitation, InvitationFault> {
         let mut errors = FieldErrors::default();
         if request.role >= Role::Owner || request.role > grant.role() {
@@ -172,7 +174,9 @@ impl<C: Clock> InvitationService<C> {
             at: now,
             expires_at: now.after(Duration::from_secs(u64::from(hours) * 3600)),
         };
-        let record = self.store.insert(grant, new).await?;
+        let reason = Some(format!("{} as {}", new.email, new.role.as_str()));
+        let event = AuditEvent { reason, ..event.about(AuditTarget::Invitation(new.id)) };
+        let record = self.store.insert(grant, new, event).await?;
         let link = SecretString::from(format!("{}#token={}", self.page, token.expose_secret()));
         let mailed = self.mail(&record, &grant.organization().name, &link).await;
         Ok(CreatedInvitation { record, token, link, mailed })
@@ -194,8 +198,13 @@ impl<C: Clock> InvitationService<C> {
     ///
     /// # Errors
     /// [`InvitationFault`]
-    pub async fn revoke(&self, grant: &Grant<MembersAdminister>, id: InvitationId) -> Result<(), InvitationFault> {
-        if self.store.revoke(grant, id).await? { Ok(()) } else { Err(InvitationFault::NotFound) }
+    pub async fn revoke(
+        &self,
+        grant: &Grant<MembersAdminister>,
+        id: InvitationId,
+        event: AuditEvent,
+    ) -> Result<(), InvitationFault> {
+        if self.store.revoke(grant, id, event).await? { Ok(()) } else { Err(InvitationFault::NotFound) }
     }
 
     /// Accepts an invitation. `from` is the address of whoever does.

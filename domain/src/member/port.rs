@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::access::permission::{MembersAdminister, MembersLeave, MembersRead, OrganizationTransfer};
 use crate::access::{Grant, Role};
+use crate::audit::AuditEvent;
 use crate::id::UserId;
 use crate::organization::UserRef;
 use crate::page::{Page, PageRequest};
@@ -61,11 +62,23 @@ pub struct ChangedMember {
     pub after: MemberRecord,
 }
 
-/// What went with a member who was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemovedMember {
-    /// How many live keys of theirs were revoked.
-    pub revoked_keys: u64,
+impl ChangedMember {
+    /// What is recorded of it: an event like this one for each thing that is another now.
+    #[must_use]
+    pub fn events(&self, event: &AuditEvent) -> Vec<AuditEvent> {
+        let (before, after) = (&self.before, &self.after);
+        let mut events = Vec::new();
+        if before.role != after.role {
+            let reason = Some(format!("role {} to {}", before.role.as_str(), after.role.as_str()));
+            events.push(AuditEvent { reason, ..event.one_of_many("member.change", event.target) });
+        }
+        match (before.disabled_at.is_some(), after.disabled_at.is_some()) {
+            (false, true) => events.push(event.one_of_many("member.disable", event.target)),
+            (true, false) => events.push(event.one_of_many("member.enable", event.target)),
+            _ => {}
+        }
+        events
+    }
 }
 
 /// What came of a change or removal.
@@ -90,7 +103,8 @@ pub enum Transfer {
     NotOwner,
 }
 
-/// Keeps members. What ends somebody's membership for now or for good has ended their keys and sessions when it returns:
+/// Keeps members. Every change takes the event that records it: the store writes both or neither, and no event when
+/// nothing changed. What ends somebody's membership for now or for good has ended their keys and sessions when it returns:
 /// no request that starts later is accepted, and what is under way with their keys is cut.
 #[async_trait]
 pub trait MemberStore: Send + Sync {
@@ -112,7 +126,7 @@ pub trait MemberStore: Send + Sync {
     async fn get(&self, grant: &Grant<MembersRead>, user: UserId) -> Result<Option<MemberRecord>, StoreFault>;
 
     /// Changes a member who is not the owner. Who loses power (disabled, or with a lower role) is signed out; who is no
-    /// longer an active admin takes back the invitations that they made.
+    /// longer an active admin takes back the invitations that they made. What is recorded is [`ChangedMember::events`].
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -122,10 +136,11 @@ pub trait MemberStore: Send + Sync {
         user: UserId,
         change: MemberChange,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<MemberOutcome<ChangedMember>, StoreFault>;
 
     /// Removes a member who is not the owner: keys are revoked, sessions and invitations of theirs are ended, in the same
-    /// transaction.
+    /// transaction. The event is told how many keys that were.
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -134,11 +149,17 @@ pub trait MemberStore: Send + Sync {
         grant: &Grant<MembersLeave>,
         user: UserId,
         at: Timestamp,
-    ) -> Result<MemberOutcome<RemovedMember>, StoreFault>;
+        event: AuditEvent,
+    ) -> Result<MemberOutcome<()>, StoreFault>;
 
     /// Makes another active member the owner and the caller an admin, both or neither.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn transfer(&self, grant: &Grant<OrganizationTransfer>, to: UserId) -> Result<Transfer, StoreFault>;
+    async fn transfer(
+        &self,
+        grant: &Grant<OrganizationTransfer>,
+        to: UserId,
+        event: AuditEvent,
+    ) -> Result<Transfer, StoreFault>;
 }

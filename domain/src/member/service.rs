@@ -9,11 +9,11 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::port::{
-    ChangedMember, MemberChange, MemberFilter, MemberOutcome, MemberPosition, MemberRecord, MemberStore, RemovedMember,
-    Transfer,
+    ChangedMember, MemberChange, MemberFilter, MemberOutcome, MemberPosition, MemberRecord, MemberStore, Transfer,
 };
 use crate::access::permission::{MembersAdminister, MembersLeave, MembersRead, OrganizationTransfer};
 use crate::access::{Denied, Grant, Role};
+use crate::audit::AuditEvent;
 use crate::field::FieldErrors;
 use crate::id::UserId;
 use crate::organization::passwords::Passwords;
@@ -101,6 +101,7 @@ impl<C: Clock> MemberService<C> {
         grant: &Grant<MembersAdminister>,
         user: UserId,
         change: MemberChange,
+        event: AuditEvent,
     ) -> Result<ChangedMember, MemberFault> {
         if change.role == Some(Role::Owner) {
             let how = "must be viewer, editor or admin; POST /org/transfer-ownership makes an owner";
@@ -109,18 +110,23 @@ impl<C: Clock> MemberService<C> {
         if user == grant.user().id {
             return Err(if grant.role() == Role::Owner { MemberFault::Owner } else { MemberFault::Oneself });
         }
-        self.store.change(grant, user, change, self.clock.now()).await?.done()
+        self.store.change(grant, user, change, self.clock.now(), event).await?.done()
     }
 
     /// Removes a member. Everybody may remove themselves; admins remove others.
     ///
     /// # Errors
     /// [`MemberFault`]
-    pub async fn remove(&self, grant: &Grant<MembersLeave>, user: UserId) -> Result<RemovedMember, MemberFault> {
+    pub async fn remove(
+        &self,
+        grant: &Grant<MembersLeave>,
+        user: UserId,
+        event: AuditEvent,
+    ) -> Result<(), MemberFault> {
         if user != grant.user().id {
             (**grant).clone().grant::<MembersAdminister>()?;
         }
-        self.store.remove(grant, user, self.clock.now()).await?.done()
+        self.store.remove(grant, user, self.clock.now(), event).await?.done()
     }
 
     /// Hands the organization to another member, who must be active. It takes the owner's password, so that a stolen
@@ -134,6 +140,7 @@ impl<C: Clock> MemberService<C> {
         to: UserId,
         password: SecretString,
         from: Option<IpAddr>,
+        event: AuditEvent,
     ) -> Result<(), MemberFault> {
         if to == grant.user().id {
             return Err(FieldErrors::one("userId", "must be another member").into());
@@ -141,7 +148,7 @@ impl<C: Clock> MemberService<C> {
         if !self.passwords.prove(grant.user(), password, from).await? {
             return Err(FieldErrors::one("password", "is not your password").into());
         }
-        match self.store.transfer(grant, to).await? {
+        match self.store.transfer(grant, to, event).await? {
             Transfer::Done => Ok(()),
             Transfer::Unknown => Err(MemberFault::NotFound),
             Transfer::NotOwner => Err(Denied::Role { needed: Role::Owner }.into()),

@@ -10,6 +10,7 @@ use super::port::Members;
 use super::service::SignUpMode;
 use crate::access::permission::{OrganizationAdminister, OrganizationsUse};
 use crate::access::{Denied, Grant, MemberFacts, Role};
+use crate::audit::AuditEvent;
 use crate::id::OrganizationId;
 use crate::store::{StoreFault, WriteFault};
 use crate::text::{Name, Slug};
@@ -24,6 +25,19 @@ pub struct OrganizationChange {
     pub slug: Option<Slug>,
     /// Features to switch on or off.
     pub features: Vec<(Feature, bool)>,
+}
+
+/// What of an organization is another now, for the log; empty when nothing is.
+#[must_use]
+pub fn differences(before: &OrganizationRef, after: &OrganizationRef) -> Vec<String> {
+    let name = (before.name != after.name).then(|| "name".to_owned());
+    let slug = (before.slug != after.slug).then(|| format!("slug {}", after.slug));
+    let switched = |feature: &Feature| before.features.contains(*feature) != after.features.contains(*feature);
+    let features = Feature::ALL
+        .into_iter()
+        .filter(switched)
+        .map(|feature| format!("{} {}", feature.as_str(), if after.features.contains(feature) { "on" } else { "off" }));
+    name.into_iter().chain(slug).chain(features).collect()
 }
 
 /// An organization about to be stored, with the person who founds it as its owner.
@@ -56,10 +70,12 @@ impl From<StoreFault> for OrganizationFault {
     }
 }
 
-/// Keeps organizations.
+/// Keeps organizations. Every change takes the event that records it: the store writes both or neither, and no event when
+/// nothing changed.
 #[async_trait]
 pub trait OrganizationStore: Send + Sync {
-    /// Changes the organization; what it is now. When it returns, every request that starts sees the change.
+    /// Changes the organization; what it is now. When it returns, every request that starts sees the change. The event is
+    /// told the [`differences`].
     ///
     /// # Errors
     /// [`WriteFault`]
@@ -67,13 +83,19 @@ pub trait OrganizationStore: Send + Sync {
         &self,
         grant: &Grant<OrganizationAdminister>,
         change: OrganizationChange,
+        event: AuditEvent,
     ) -> Result<OrganizationRef, WriteFault>;
 
     /// Stores a new organization that the caller owns.
     ///
     /// # Errors
     /// [`WriteFault`]
-    async fn found(&self, grant: &Grant<OrganizationsUse>, new: NewOrganization) -> Result<(), WriteFault>;
+    async fn found(
+        &self,
+        grant: &Grant<OrganizationsUse>,
+        new: NewOrganization,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault>;
 }
 
 /// The use cases of organizations.
@@ -98,11 +120,13 @@ impl<C: Clock> OrganizationService<C> {
         &self,
         grant: &Grant<OrganizationAdminister>,
         change: OrganizationChange,
+        event: AuditEvent,
     ) -> Result<OrganizationRef, OrganizationFault> {
-        Ok(self.store.change(grant, change).await?)
+        Ok(self.store.change(grant, change, event).await?)
     }
 
-    /// Founds another organization. Where sign-up is not open, whoever owns the one that they are in may.
+    /// Founds another organization, in whose log the event stands. Where sign-up is not open, whoever owns the one that
+    /// they are in may.
     ///
     /// # Errors
     /// [`OrganizationFault`]
@@ -111,6 +135,7 @@ impl<C: Clock> OrganizationService<C> {
         grant: &Grant<OrganizationsUse>,
         name: Name,
         slug: Slug,
+        event: AuditEvent,
     ) -> Result<MemberFacts, OrganizationFault> {
         if self.mode != SignUpMode::Open && grant.role() < Role::Owner {
             return Err(Denied::Role { needed: Role::Owner }.into());
@@ -122,7 +147,8 @@ impl<C: Clock> OrganizationService<C> {
             name: new.name.as_str().into(),
             features: super::FeatureSet::default(),
         };
-        self.store.found(grant, new).await?;
+        let event = AuditEvent { organization: Some(new.id), ..event };
+        self.store.found(grant, new, event).await?;
         Ok(MemberFacts { organization, user: grant.user().clone(), role: Role::Owner, instance_admin: false })
     }
 

@@ -209,11 +209,17 @@ pub trait AccountStore: Send + Sync {
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, StoreFault>;
 
-    /// Makes the person with this e-mail address an instance admin, or no longer one; none when nobody has it.
+    /// Makes the person with this e-mail address an instance admin, or no longer one; none when nobody has it. The event
+    /// gets the person's id.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, StoreFault>;
+    async fn set_instance_admin(
+        &self,
+        email: &Email,
+        on: bool,
+        event: AuditEvent,
+    ) -> Result<Option<UserId>, StoreFault>;
 
     /// Makes `token` the installation's bootstrap token if nobody has signed up yet; else says false.
     ///

@@ -293,7 +293,9 @@ impl<C: Clock> AccountService<C> {
     /// # Errors
     /// [`AccountFault`] when the store cannot.
     pub async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, AccountFault> {
-        Ok(self.store.set_instance_admin(email, on).await?)
+        let action = if on { "instance_admin.grant" } else { "instance_admin.revoke" };
+        let event = AuditEvent::unproven(AuditActor::System, action, self.clock.now());
+        Ok(self.store.set_instance_admin(email, on, event).await?)
     }
 
     /// Makes a bootstrap token if nobody has signed up yet and the installation asks for one.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::access::{MemberFacts, Role, SystemScope};
-use domain::audit::AuditEvent;
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
 use domain::organization::AccessClaims;
@@ -317,23 +317,32 @@ impl AccountStore for SqlAccounts {
         Ok(Some(claims))
     }
 
-    async fn set_instance_admin(&self, email: &Email, on: bool) -> Result<Option<UserId>, StoreFault> {
+    async fn set_instance_admin(
+        &self,
+        email: &Email,
+        on: bool,
+        event: AuditEvent,
+    ) -> Result<Option<UserId>, StoreFault> {
+        let transaction = self.begin().await?;
         let people = unscoped("instance admins stand above organizations");
         let row = people
             .find::<user::Entity>()
             .filter(user::Column::Email.eq(email.as_str()))
-            .one(self.db.reader())
+            .one(&transaction)
             .await
             .map_err(store_fault)?;
         let Some(row) = row else { return Ok(None) };
+        let user = UserId::from_uuid(row.id);
         people
             .update::<user::Entity>()
             .filter(user::Column::Id.eq(row.id))
             .col_expr(user::Column::InstanceAdmin, on.into())
-            .exec(self.db.writer())
+            .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        Ok(Some(UserId::from_uuid(row.id)))
+        record(&transaction, [event.about(AuditTarget::User(user))]).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Some(user))
     }
 
     async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault> {

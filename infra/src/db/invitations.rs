@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersRead};
 use domain::access::{Grant, Role, SystemScope, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::{InvitationId, OrganizationId, UserId};
 use domain::invitation::InvitationRecord;
 use domain::invitation::port::{Acceptance, InvitationStore, Joiner, NewInvitation, OpenInvitation};
@@ -130,6 +131,7 @@ impl InvitationStore for SqlInvitations {
         &self,
         grant: &Grant<MembersAdminister>,
         invitation: NewInvitation,
+        event: AuditEvent,
     ) -> Result<InvitationRecord, WriteFault> {
         let transaction = self.begin().await?;
         if let Some(person) = Self::person(&transaction, invitation.email.as_str()).await?
@@ -156,6 +158,7 @@ impl InvitationStore for SqlInvitations {
             .exec_without_returning(&transaction)
             .await
             .map_err(|error| write_fault(error, "email"))?;
+        record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(InvitationRecord {
             id: invitation.id,
@@ -187,13 +190,24 @@ impl InvitationStore for SqlInvitations {
         Ok(Page::of_overread(records, page.limit, |record| record.id))
     }
 
-    async fn revoke(&self, grant: &Grant<MembersAdminister>, id: InvitationId) -> Result<bool, StoreFault> {
+    async fn revoke(
+        &self,
+        grant: &Grant<MembersAdminister>,
+        id: InvitationId,
+        event: AuditEvent,
+    ) -> Result<bool, StoreFault> {
+        let transaction = self.begin().await?;
         let deleted = scoped::delete::<invitation::Entity>(grant)
             .filter(invitation::Column::Id.eq(id.as_uuid()))
-            .exec(self.db.writer())
+            .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        Ok(deleted.rows_affected > 0)
+        if deleted.rows_affected == 0 {
+            return Ok(false);
+        }
+        record(&transaction, [event]).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(true)
     }
 
     async fn open(&self, digest: Digest, at: Timestamp) -> Result<Option<OpenInvitation>, StoreFault> {

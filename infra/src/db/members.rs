@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersLeave, MembersRead, OrganizationTransfer};
 use domain::access::{Grant, Role, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::id::UserId;
 use domain::member::port::{
-    ChangedMember, MemberChange, MemberFilter, MemberOutcome, MemberPosition, MemberRecord, MemberStore, RemovedMember,
-    Transfer,
+    ChangedMember, MemberChange, MemberFilter, MemberOutcome, MemberPosition, MemberRecord, MemberStore, Transfer,
 };
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
@@ -20,6 +20,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{membership, user};
 use super::fault::store_fault;
@@ -168,6 +169,7 @@ impl MemberStore for SqlMembers {
         user: UserId,
         change: MemberChange,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<MemberOutcome<ChangedMember>, StoreFault> {
         use membership::Column;
         let transaction = self.begin().await?;
@@ -202,6 +204,8 @@ impl MemberStore for SqlMembers {
         if disables || after.role < Role::Admin {
             end_invitations_by(&transaction, grant, user).await?;
         }
+        let changed = ChangedMember { before, after };
+        record(&transaction, changed.events(&event)).await?;
         let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
         commit_then(transaction, move || {
             if disables {
@@ -209,7 +213,7 @@ impl MemberStore for SqlMembers {
             }
         })
         .await?;
-        Ok(MemberOutcome::Done(ChangedMember { before, after }))
+        Ok(MemberOutcome::Done(changed))
     }
 
     async fn remove(
@@ -217,7 +221,8 @@ impl MemberStore for SqlMembers {
         grant: &Grant<MembersLeave>,
         user: UserId,
         at: Timestamp,
-    ) -> Result<MemberOutcome<RemovedMember>, StoreFault> {
+        event: AuditEvent,
+    ) -> Result<MemberOutcome<()>, StoreFault> {
         let transaction = self.begin().await?;
         let Some(row) = locked_membership(&self.db, &transaction, grant, user, LockType::Update).await? else {
             return Ok(MemberOutcome::Unknown);
@@ -234,6 +239,7 @@ impl MemberStore for SqlMembers {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
+        record(&transaction, [AuditEvent { reason: Some(format!("{revoked_keys} keys revoked")), ..event }]).await?;
         let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
         let access = Arc::clone(&self.access);
         commit_then(transaction, move || {
@@ -241,10 +247,15 @@ impl MemberStore for SqlMembers {
             access.changed(organization);
         })
         .await?;
-        Ok(MemberOutcome::Done(RemovedMember { revoked_keys }))
+        Ok(MemberOutcome::Done(()))
     }
 
-    async fn transfer(&self, grant: &Grant<OrganizationTransfer>, to: UserId) -> Result<Transfer, StoreFault> {
+    async fn transfer(
+        &self,
+        grant: &Grant<OrganizationTransfer>,
+        to: UserId,
+        event: AuditEvent,
+    ) -> Result<Transfer, StoreFault> {
         use membership::Column;
         let transaction = self.begin().await?;
         // Down first: the store takes one owner at most. Of two transfers at once the second waits here for the first,
@@ -277,6 +288,7 @@ impl MemberStore for SqlMembers {
         if active.is_none() || taken.rows_affected == 0 {
             return Ok(Transfer::Unknown);
         }
+        record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(Transfer::Done)
     }

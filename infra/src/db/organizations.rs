@@ -5,16 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{OrganizationAdminister, OrganizationsUse};
 use domain::access::{Grant, Role, SystemScope, WithinOrganization};
+use domain::audit::AuditEvent;
 use domain::organization::OrganizationRef;
-use domain::organization::change::{NewOrganization, OrganizationChange, OrganizationStore};
+use domain::organization::change::{NewOrganization, OrganizationChange, OrganizationStore, differences};
 use domain::store::{StoreFault, WriteFault};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue, QuerySelect, TransactionTrait};
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{membership, organization};
 use super::fault::{store_fault, write_fault};
-use super::people_rows::{features_from_text, features_to_text, organization_ref, take_slug};
+use super::people_rows::{features_to_text, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 use super::{Database, DatabaseKind, scoped};
@@ -40,6 +42,7 @@ impl OrganizationStore for SqlOrganizations {
         &self,
         grant: &Grant<OrganizationAdminister>,
         change: OrganizationChange,
+        event: AuditEvent,
     ) -> Result<OrganizationRef, WriteFault> {
         use organization::Column;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
@@ -49,27 +52,37 @@ impl OrganizationStore for SqlOrganizations {
         }
         let row = found.one(&transaction).await.map_err(store_fault)?;
         let row = row.ok_or_else(|| StoreFault::Corrupt("a member's organization is not there".to_owned()))?;
-        let features = change
-            .features
-            .iter()
-            .fold(features_from_text(&row.features), |features, (feature, on)| features.with(*feature, *on));
+        let before = organization_ref(row.id, &row.slug, &row.name, &row.features);
+        let features =
+            change.features.iter().fold(before.features, |features, (feature, on)| features.with(*feature, *on));
         let features = features_to_text(features);
         let slug = change.slug.map_or(row.slug, |slug| slug.to_string());
         let name = change.name.map_or(row.name, |name| name.to_string());
+        let after = organization_ref(row.id, &slug, &name, &features);
+        let differences = differences(&before, &after);
+        if differences.is_empty() {
+            return Ok(after);
+        }
         take_slug(&transaction, grant, &slug, "slug").await?;
         scoped::update::<organization::Entity>(grant)
-            .col_expr(Column::Slug, slug.clone().into())
-            .col_expr(Column::Name, name.clone().into())
-            .col_expr(Column::Features, features.clone().into())
+            .col_expr(Column::Slug, slug.into())
+            .col_expr(Column::Name, name.into())
+            .col_expr(Column::Features, features.into())
             .exec(&transaction)
             .await
             .map_err(|error| write_fault(error, "slug"))?;
+        record(&transaction, [AuditEvent { reason: Some(differences.join(", ")), ..event }]).await?;
         let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
         commit_then(transaction, move || keys.organization_changed(organization)).await?;
-        Ok(organization_ref(row.id, &slug, &name, &features))
+        Ok(after)
     }
 
-    async fn found(&self, grant: &Grant<OrganizationsUse>, new: NewOrganization) -> Result<(), WriteFault> {
+    async fn found(
+        &self,
+        grant: &Grant<OrganizationsUse>,
+        new: NewOrganization,
+        event: AuditEvent,
+    ) -> Result<(), WriteFault> {
         let begins = unscoped("an organization begins");
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let scope = SystemScope::new(new.id, "an organization begins");
@@ -97,6 +110,7 @@ impl OrganizationStore for SqlOrganizations {
             .await
             .map_err(store_fault)?;
         insert_first(&transaction, &scope, new.at).await?;
+        record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(())
     }

@@ -24,10 +24,6 @@ impl AuditLog for Forgets {
         Ok(())
     }
 
-    async fn record_durably(&self, _: AuditEvent) -> Result<(), Saturated> {
-        Ok(())
-    }
-
     async fn settle(&self) -> Result<(), Saturated> {
         Ok(())
     }

@@ -66,7 +66,7 @@ pub struct RulingShape {
 /// A check that was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepShape {
-    /// `key`, `tenant_syntax`, `tenant`, `role`, `permission`, `resource`, `server` or `arguments`.
+    /// `key`, `tenant_syntax`, `tenant`, `feature`, `role`, `permission`, `resource`, `server` or `arguments`.
     #[schema(example = "tenant")]
     check: &'static str,
     /// `passed` or `refused`.

@@ -53,15 +53,6 @@ impl ChangeOrganization {
     }
 }
 
-/// The names of the fields that a change sets, for the log.
-fn changed(change: &OrganizationChange) -> Vec<String> {
-    let name = change.name.as_ref().map(|_| "name".to_owned());
-    let slug = change.slug.as_ref().map(|slug| format!("slug {slug}"));
-    let features =
-        change.features.iter().map(|(feature, on)| format!("{} {}", feature.as_str(), if *on { "on" } else { "off" }));
-    name.into_iter().chain(slug).chain(features).collect()
-}
-
 /// Renames the organization or switches its features. The next request sees it, of whichever key.
 ///
 /// # Errors
@@ -79,14 +70,9 @@ pub async fn change_org(
 ) -> Result<HttpResponse, Problem> {
     let change = body.read().await?.parse()?;
     let shape = to_the_end(async move {
-        let fields = changed(&change);
-        let organization = services.organizations.change(&allowed, change).await;
+        let event = allowed.event("organization.change", AuditTarget::Organization);
+        let organization = services.organizations.change(&allowed, change, event).await;
         let organization = allowed.noted(&services, AuditTarget::Organization, organization).await?;
-        if !fields.is_empty() {
-            let mut event = allowed.event("organization.change", AuditTarget::Organization);
-            event.reason = Some(fields.join(", "));
-            services.audit.record_durably(event).await?;
-        }
         Ok(OrgShape::of(&allowed, &organization))
     })
     .await?;

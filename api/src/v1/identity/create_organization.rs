@@ -35,12 +35,9 @@ pub async fn create_organization(
     let slug = errors.take("slug", asked.slug.parse());
     let (Some(name), Some(slug)) = (name, slug) else { return Err(errors.into()) };
     let founded = to_the_end(async move {
-        let founded = services.organizations.found(&allowed, name, slug).await;
-        let founded = allowed.noted(&services, AuditTarget::Organization, founded).await?;
-        let mut event = allowed.event("organization.create", AuditTarget::Organization);
-        event.organization = Some(founded.organization.id);
-        services.audit.record_durably(event).await?;
-        Ok(founded)
+        let event = allowed.event("organization.create", AuditTarget::Organization);
+        let founded = services.organizations.found(&allowed, name, slug, event).await;
+        allowed.noted(&services, AuditTarget::Organization, founded).await
     })
     .await?;
     Ok(HttpResponse::Created().json(MembershipShape::from(&founded)))

@@ -55,12 +55,9 @@ pub async fn create_invitation(
     let email = email.parse().map_err(|error: InvalidText| FieldErrors::one("email", error))?;
     let request = InvitationRequest { email, role: role.into(), hours: expires_in_hours };
     let created = to_the_end(async move {
-        let created = services.invitations.invite(&allowed, request).await;
-        let created = allowed.noted(&services, AuditTarget::Organization, created).await?;
-        let mut event = allowed.event("invitation.create", AuditTarget::Invitation(created.record.id));
-        event.reason = Some(format!("{} as {}", created.record.email, created.record.role.as_str()));
-        services.audit.record_durably(event).await?;
-        Ok(created)
+        let event = allowed.event("invitation.create", AuditTarget::Organization);
+        let created = services.invitations.invite(&allowed, request, event).await;
+        allowed.noted(&services, AuditTarget::Organization, created).await
     })
     .await?;
     Ok(HttpResponse::Created().insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store"))).json(

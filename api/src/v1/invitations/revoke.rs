@@ -31,10 +31,9 @@ pub async fn revoke_invitation(
 ) -> Result<HttpResponse, Problem> {
     let id: InvitationId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
     to_the_end(async move {
-        let revoked = services.invitations.revoke(&allowed, id).await;
-        allowed.noted(&services, AuditTarget::Invitation(id), revoked).await?;
         let event = allowed.event("invitation.revoke", AuditTarget::Invitation(id));
-        Ok(services.audit.record_durably(event).await?)
+        let revoked = services.invitations.revoke(&allowed, id, event).await;
+        allowed.noted(&services, AuditTarget::Invitation(id), revoked).await
     })
     .await?;
     Ok(HttpResponse::NoContent().finish())

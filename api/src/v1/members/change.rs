@@ -5,7 +5,6 @@ use actix_web::{HttpResponse, patch};
 use domain::access::permission::MembersAdminister;
 use domain::audit::AuditTarget;
 use domain::member::MemberChange;
-use domain::member::port::ChangedMember;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -49,30 +48,10 @@ pub async fn change_member(
     let ChangeMember { role, disabled } = body.read().await?;
     let change = MemberChange { role: role.map(Into::into), disabled };
     let changed = to_the_end(async move {
-        let changed = services.members.change(&allowed, user, change).await;
-        let changed = allowed.noted(&services, AuditTarget::User(user), changed).await?;
-        for (action, reason) in events(&changed) {
-            let mut event = allowed.event(action, AuditTarget::User(user));
-            event.reason = reason;
-            services.audit.record_durably(event).await?;
-        }
-        Ok(changed)
+        let event = allowed.event("member.change", AuditTarget::User(user));
+        let changed = services.members.change(&allowed, user, change, event).await;
+        allowed.noted(&services, AuditTarget::User(user), changed).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(MemberShape::from(&changed.after)))
-}
-
-/// What is recorded of a change: one event for each thing that is another now.
-fn events(changed: &ChangedMember) -> Vec<(&'static str, Option<String>)> {
-    let (before, after) = (&changed.before, &changed.after);
-    let mut events = Vec::new();
-    if before.role != after.role {
-        events.push(("member.change", Some(format!("role {} to {}", before.role.as_str(), after.role.as_str()))));
-    }
-    match (before.disabled_at.is_some(), after.disabled_at.is_some()) {
-        (false, true) => events.push(("member.disable", None)),
-        (true, false) => events.push(("member.enable", None)),
-        _ => {}
-    }
-    events
 }

@@ -31,11 +31,9 @@ pub async fn remove_member(
 ) -> Result<HttpResponse, Problem> {
     let user = named(&id)?;
     to_the_end(async move {
-        let removed = services.members.remove(&allowed, user).await;
-        let removed = allowed.noted(&services, AuditTarget::User(user), removed).await?;
-        let mut event = allowed.event("member.remove", AuditTarget::User(user));
-        event.reason = Some(format!("{} keys revoked", removed.revoked_keys));
-        Ok(services.audit.record_durably(event).await?)
+        let event = allowed.event("member.remove", AuditTarget::User(user));
+        let removed = services.members.remove(&allowed, user, event).await;
+        allowed.noted(&services, AuditTarget::User(user), removed).await
     })
     .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -51,9 +51,9 @@ pub async fn transfer_ownership(
     let to: UserId = user_id.parse().map_err(|error: InvalidId| FieldErrors::one("userId", error))?;
     let from = client_address::of(&request, &services.settings.trusted_proxies);
     let owner = to_the_end(async move {
-        let transferred = services.members.transfer(&allowed, to, password, from).await;
+        let event = allowed.event("ownership.transfer", AuditTarget::User(to));
+        let transferred = services.members.transfer(&allowed, to, password, from, event).await;
         allowed.noted(&services, AuditTarget::User(to), transferred).await?;
-        services.audit.record_durably(allowed.event("ownership.transfer", AuditTarget::User(to))).await?;
         let read = (**allowed).clone().grant::<MembersRead>()?;
         Ok(services.members.get(&read, to).await?)
     })
