@@ -542,7 +542,9 @@ mod tests {
             .collect();
         let verify = |rows: &[Link], head: Option<StoredHead>| {
             let mut verifier = ChainVerifier::new(None, Good);
-            rows.iter().for_each(|row| verifier.row(row));
+            for row in rows {
+                verifier.row(row);
+            }
             verifier.finish_store(head).faults.first().map(|fault| (fault.seq, fault.finding))
         };
         let last = rows.last().expect("a row").hash;
