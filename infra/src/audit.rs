@@ -150,7 +150,9 @@ async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>) {
     let rows: Vec<AuditEntry> = batch.iter().filter_map(|entry| entry.event.as_ref()).map(AuditEntry::from).collect();
     let mut tries = 0;
     // Those who only wait bring no row.
-    while let Err(error) = if rows.is_empty() { Ok(()) } else { audit.append(&rows).await } {
+    while !rows.is_empty()
+        && let Err(error) = audit.append(&rows).await
+    {
         tries += 1;
         tracing::error!(error = &error as &dyn std::error::Error, rows = rows.len(), "audit rows wait to be written");
         if closing && tries >= CLOSING_TRIES {

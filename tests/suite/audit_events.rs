@@ -1,5 +1,6 @@
 //! Reading the audit log: filters, pages, and nobody else's events.
 
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use support::{Actor, App, Organization, Store, Upstream};
 
@@ -147,4 +148,56 @@ async fn keys_never_read_the_log_and_what_cannot_be_asked_is_refused() {
     ] {
         acme.owner().get(&format!("{LIST}?{wrong}")).await.refused(400, "validation_failed");
     }
+}
+
+/// What no index picks out is looked for in bounded steps: a page can be empty and yet not be the last.
+async fn one_event_among_very_many_is_found_in_bounded_steps(store: Store) {
+    const ROWS: i64 = 210_000;
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    acme.server("up", "https://a.example.com").await;
+    app.settled().await;
+    let columns = "id, at, actor_kind, action, target_kind, outcome, previous_hash, hash";
+    let columns = format!("organization_id, {columns}");
+    let copies = columns.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
+    let db = app.sql().await;
+    for sql in [
+        format!(
+            "WITH RECURSIVE n(seq) AS (SELECT 100 UNION ALL SELECT seq + 1 FROM n WHERE seq < {ROWS}) \
+             INSERT INTO audit_events (seq, {columns}) \
+             SELECT n.seq, {copies} FROM n, audit_events e WHERE e.action = 'session.open' AND e.seq < 100"
+        ),
+        format!("UPDATE audit_heads SET seq = {ROWS}"),
+    ] {
+        db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+    for order in ["desc", "asc"] {
+        let (mut pages, mut found) = (0, Vec::new());
+        let mut path = format!("{LIST}?action=server.create&order={order}");
+        loop {
+            let page = acme.owner().get(&path).await.expect(200);
+            pages += 1;
+            found.extend(numbers(page["items"].as_array().expect("items")));
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            path = format!("{LIST}?action=server.create&order={order}&cursor={cursor}");
+        }
+        assert_eq!((pages, found.len()), (2, 1), "{order}: {found:?}");
+    }
+    // What an index picks out is found at once.
+    for query in
+        ["targetId=nothing", "actorId=nothing", "code=conflict", "requestId=00000000-0000-0000-0000-000000000000"]
+    {
+        let page = acme.owner().get(&format!("{LIST}?{query}")).await.expect(200);
+        assert_eq!((&page["items"], &page["nextCursor"]), (&json!([]), &Value::Null), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn one_event_among_very_many_is_found_in_bounded_steps_on_sqlite() {
+    one_event_among_very_many_is_found_in_bounded_steps(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn one_event_among_very_many_is_found_in_bounded_steps_on_postgres() {
+    one_event_among_very_many_is_found_in_bounded_steps(Store::Postgres).await;
 }

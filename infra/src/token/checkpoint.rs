@@ -23,8 +23,7 @@ impl Ed25519CheckpointSigner {
     /// Never: any 32 bytes are a seed.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        let seed = root.derive(Purpose::AuditCheckpoint);
-        Self { pair: Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).expect("any 32 bytes are an Ed25519 seed") }
+        Self { pair: pair(root) }
     }
 
     /// The public key's 32 bytes.
@@ -47,6 +46,11 @@ impl Ed25519CheckpointSigner {
     pub fn keys(&self) -> PublicKeys {
         PublicKeys::Known(vec![self.pair.public_key().as_ref().to_vec()])
     }
+}
+
+fn pair(root: &RootSecret) -> Ed25519KeyPair {
+    let seed = root.derive(Purpose::AuditCheckpoint);
+    Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).expect("any 32 bytes are an Ed25519 seed")
 }
 
 impl CheckpointSigner for Ed25519CheckpointSigner {
