@@ -105,7 +105,7 @@ impl Services {
             Arc::clone(&sealer),
         ));
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
-        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root).with_previous(previous));
+        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
@@ -136,7 +136,7 @@ impl Services {
             audit: Arc::new(audit),
             last_used: last_used.clone(),
             passports: Passports::new(
-                AssertionSigner::derive(root).with_previous(previous),
+                AssertionSigner::derive(root),
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
             ),

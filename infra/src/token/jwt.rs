@@ -81,7 +81,6 @@ impl Signer {
 /// Signs and verifies access tokens of people.
 pub struct AccessTokenSigner {
     signer: Signer,
-    previous: Option<Signer>,
     validation: Validation,
 }
 
@@ -102,13 +101,7 @@ impl AccessTokenSigner {
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // The token is short-lived and made by this clock, or one close to it.
         validation.leeway = 5;
-        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), previous: None, validation }
-    }
-
-    /// The same, and takes what was signed under an earlier root secret.
-    #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous: root.map(|root| Signer::derive(root, Purpose::AccessTokenSigning)), ..self }
+        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), validation }
     }
 }
 
@@ -124,9 +117,7 @@ impl AccessTokens for AccessTokenSigner {
     }
 
     fn verify(&self, token: &str) -> Option<AccessClaims> {
-        let mut signers = std::iter::once(&self.signer).chain(&self.previous);
-        let claims =
-            signers.find_map(|signer| decode::<AccessToken>(token, &signer.decoding, &self.validation).ok())?.claims;
+        let claims = decode::<AccessToken>(token, &self.signer.decoding, &self.validation).ok()?.claims;
         Some(AccessClaims { user: claims.sub.parse().ok()?, organization: claims.org.parse().ok()? })
     }
 }
@@ -134,20 +125,13 @@ impl AccessTokens for AccessTokenSigner {
 /// Signs assertions for upstream servers.
 pub struct AssertionSigner {
     signer: Signer,
-    previous: Option<Signer>,
 }
 
 impl AssertionSigner {
     /// Derives the key.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self { signer: Signer::derive(root, Purpose::AssertionSigning), previous: None }
-    }
-
-    /// The same, and still publishes the key of an earlier root secret.
-    #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous: root.map(|root| Signer::derive(root, Purpose::AssertionSigning)), ..self }
+        Self { signer: Signer::derive(root, Purpose::AssertionSigning) }
     }
 
     /// The assertion's text: a JWT.
@@ -159,15 +143,16 @@ impl AssertionSigner {
     /// What upstream servers verify assertions with.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        let jwk = |signer: &Signer| Jwk {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x: signer.public.clone(),
-            kid: signer.kid(),
-            alg: "EdDSA".to_owned(),
-            usage: "sig".to_owned(),
-        };
-        JwkSet { keys: std::iter::once(&self.signer).chain(&self.previous).map(jwk).collect() }
+        JwkSet {
+            keys: vec![Jwk {
+                kty: "OKP".to_owned(),
+                crv: "Ed25519".to_owned(),
+                x: self.signer.public.clone(),
+                kid: self.signer.kid(),
+                alg: "EdDSA".to_owned(),
+                usage: "sig".to_owned(),
+            }],
+        }
     }
 }
 
