@@ -174,7 +174,7 @@ impl Services {
         let passwords =
             Arc::new(Passwords::new(Arc::<SqlAccounts>::clone(&accounts), Arc::new(Argon2Hasher::new()), SystemClock));
         let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
-        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root).with_previous(previous));
+        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
@@ -254,7 +254,7 @@ impl Services {
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             passports: Passports::new(
-                AssertionSigner::derive(root).with_previous(previous),
+                AssertionSigner::derive(root),
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
             ),

@@ -47,8 +47,8 @@ async fn filters_pick_exactly_what_fits(store: Store) {
     let text = |event: &Value, pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let middle = text(&everything[everything.len() / 2], "/at").expect("a time");
     let request = text(refused, "/requestId").expect("an id");
-    type Picks = Box<dyn Fn(&Value) -> bool>;
-    let cases: Vec<(String, Picks)> = vec![
+    type Picks<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+    let cases: Vec<(String, Picks<'_>)> = vec![
         ("actorKind=member".into(), Box::new(|event| event["actor"]["kind"] == "member")),
         (format!("actorId={}", key.id), Box::new(|event| event["actor"]["id"] == key.id.as_str())),
         ("action=mcp.connect".into(), Box::new(|event| event["action"] == "mcp.connect")),

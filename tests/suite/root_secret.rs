@@ -76,8 +76,9 @@ async fn replaced(store: Store) {
     assert!(installation.try_again(NEW, Some(NEWEST)).await.is_err_and(|fault| fault.contains("root secret")));
 
     let app = installation.again(NEW, Some(OLD)).await;
+    // The assertions' key, and the checkpoints' keys under both root secrets.
     let keys = app.anonymous().get("/.well-known/jwks.json").await.expect(200)["keys"].as_array().map(Vec::len);
-    assert_eq!(keys, Some(2));
+    assert_eq!(keys, Some(3));
     let body = json!({"token": invited["token"], "password": PASSWORD});
     app.anonymous().post("/api/v1/auth/invitations/accept", &body).await.expect(200);
     for token in [&used.token, &rotated.token, &second] {
@@ -88,9 +89,11 @@ async fn replaced(store: Store) {
     in_session.mcp("up", "", "ping", json!({})).await.expect(200);
     assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
     assert_eq!(upstream.last().header("mcp-session-id"), Some("upstream-session-1"));
-    let owner = app.headers(&[("authorization", &bearer)]);
+    // Whoever has the old root secret could sign an access token; a refresh token nobody can make.
+    app.headers(&[("authorization", &bearer)]).get("/api/v1/me").await.refused(401, "unauthenticated");
     let refreshed = app.anonymous().and("cookie", &cookie).post("/api/v1/auth/refresh", &json!({})).await.expect(200);
     let bearer = format!("Bearer {}", refreshed["accessToken"].as_str().expect("a token"));
+    let owner = app.headers(&[("authorization", &bearer)]);
     let made = owner.post("/api/v1/api-keys", &json!({"name": "made in between"})).await.expect(201);
     let made = made["token"].as_str().expect("a token").to_owned();
     // A token of the old root secret ends like any other, also right after it was moved.
@@ -141,8 +144,10 @@ async fn a_token_that_is_moved_while_its_key_is_revoked_is_revoked() {
         for _ in 0..20 {
             keys.push(acme.solo().await);
         }
-        let bearer = format!("Bearer {}", acme.access_token);
         let app = installation.again(NEW, Some(OLD)).await;
+        let login = json!({"email": "owner@acme.example.com", "password": "correct horse battery"});
+        let session = app.anonymous().post("/api/v1/auth/login", &login).await.expect(200);
+        let bearer = format!("Bearer {}", session["accessToken"].as_str().expect("a token"));
         let owner = app.headers(&[("authorization", &bearer)]);
         for key in keys {
             let calls: Vec<_> = (0..3)

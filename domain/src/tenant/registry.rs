@@ -14,6 +14,7 @@ use super::port::TenantDirectory;
 use super::resolve::{TenantClaim, TenantRefusal};
 use crate::access::permission::ServersWrite;
 use crate::access::{Actor, Grant};
+use crate::audit::AuditEvent;
 use crate::field::FieldErrors;
 use crate::id::{TenantOrgId, TenantUserId};
 use crate::key::KeyId;
@@ -120,6 +121,7 @@ pub trait TenantRegistry: Send + Sync {
         grant: &Grant<ServersWrite>,
         org: &TenantText,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Changed<TenantOrg>, StoreFault>;
 
     /// Makes a tenant user, or finds it. None when there is no such tenant org.
@@ -132,6 +134,7 @@ pub trait TenantRegistry: Send + Sync {
         org: Option<&TenantText>,
         user: &TenantText,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantUser>>, StoreFault>;
 
     /// A page of tenant orgs, in the order of their making.
@@ -169,6 +172,7 @@ pub trait TenantRegistry: Send + Sync {
         managed: Managed,
         id: TenantOrgId,
         suspended_at: Option<Timestamp>,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantOrg>>, SuspendFault>;
 
     /// The same for a tenant user.
@@ -181,6 +185,7 @@ pub trait TenantRegistry: Send + Sync {
         managed: Managed,
         id: TenantUserId,
         suspended_at: Option<Timestamp>,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantUser>>, StoreFault>;
 }
 
@@ -242,9 +247,10 @@ impl<D: TenantDirectory, C: Clock> TenantService<D, C> {
         &self,
         grant: &Grant<ServersWrite>,
         org: TenantText,
+        event: AuditEvent,
     ) -> Result<Changed<TenantOrg>, TenantFault> {
         self.check(grant, Some(&org), None).await?;
-        Ok(self.registry.make_org(grant, &org, self.clock.now()).await?)
+        Ok(self.registry.make_org(grant, &org, self.clock.now(), event).await?)
     }
 
     /// Makes a tenant user before its first use. One that is there already stays as it is.
@@ -256,9 +262,10 @@ impl<D: TenantDirectory, C: Clock> TenantService<D, C> {
         grant: &Grant<ServersWrite>,
         org: Option<TenantText>,
         user: TenantText,
+        event: AuditEvent,
     ) -> Result<Changed<TenantUser>, TenantFault> {
         self.check(grant, org.as_ref(), Some(&user)).await?;
-        let made = self.registry.make_user(grant, org.as_ref(), &user, self.clock.now()).await?;
+        let made = self.registry.make_user(grant, org.as_ref(), &user, self.clock.now(), event).await?;
         made.ok_or_else(|| FieldErrors::one("orgId", "there is no such tenant org; create it first").into())
     }
 
@@ -303,9 +310,10 @@ impl<D: TenantDirectory, C: Clock> TenantService<D, C> {
         grant: &Grant<ServersWrite>,
         id: TenantOrgId,
         suspend: bool,
+        event: AuditEvent,
     ) -> Result<Changed<TenantOrg>, TenantFault> {
         let at = suspend.then(|| self.clock.now());
-        let changed = self.registry.suspend_org(grant, Managed::by(grant), id, at).await?;
+        let changed = self.registry.suspend_org(grant, Managed::by(grant), id, at, event).await?;
         changed.ok_or(TenantFault::NotFound)
     }
 
@@ -318,9 +326,10 @@ impl<D: TenantDirectory, C: Clock> TenantService<D, C> {
         grant: &Grant<ServersWrite>,
         id: TenantUserId,
         suspend: bool,
+        event: AuditEvent,
     ) -> Result<Changed<TenantUser>, TenantFault> {
         let at = suspend.then(|| self.clock.now());
-        let changed = self.registry.suspend_user(grant, Managed::by(grant), id, at).await?;
+        let changed = self.registry.suspend_user(grant, Managed::by(grant), id, at, event).await?;
         changed.ok_or(TenantFault::NotFound)
     }
 

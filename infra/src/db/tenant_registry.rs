@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::ServersWrite;
 use domain::access::{Grant, WithinOrganization};
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{TenantOrgId, TenantUserId};
 use domain::key::KeyId;
 use domain::page::{Page, PageRequest};
@@ -19,6 +20,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key_tenant as listed, tenant_org, tenant_user};
 use super::fault::store_fault;
@@ -149,6 +151,7 @@ impl TenantRegistry for SqlTenants {
         grant: &Grant<ServersWrite>,
         org: &TenantText,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Changed<TenantOrg>, StoreFault> {
         use tenant_org::Column;
         let row = tenant_org::ActiveModel {
@@ -158,19 +161,25 @@ impl TenantRegistry for SqlTenants {
             created_at: ActiveValue::Set(at.as_micros()),
             suspended_at: ActiveValue::Set(None),
         };
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let unique = [Column::OrganizationId, Column::ExternalId];
         let made = scoped::insert::<tenant_org::Entity, _>(grant, [row])
             .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
-            .exec_without_returning(self.db.writer())
+            .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
         let row = scoped::find::<tenant_org::Entity>(grant)
             .filter(Column::ExternalId.eq(org.as_str()))
-            .one(self.db.writer())
+            .one(&transaction)
             .await
             .map_err(store_fault)?;
         let row = row.ok_or_else(|| StoreFault::Corrupt("a tenant that was just made is not there".to_owned()))?;
-        Ok(Changed { now: org_record(&row)?, newly: made == 1 })
+        let now = org_record(&row)?;
+        if made == 1 {
+            record(&transaction, [event.about(AuditTarget::TenantOrg(now.id))]).await?;
+        }
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Changed { now, newly: made == 1 })
     }
 
     async fn make_user(
@@ -179,14 +188,16 @@ impl TenantRegistry for SqlTenants {
         org: Option<&TenantText>,
         user: &TenantText,
         at: Timestamp,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantUser>>, StoreFault> {
         use tenant_user::Column;
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let parent = match org {
             None => Uuid::nil(),
             Some(org) => {
                 let row = scoped::find::<tenant_org::Entity>(grant)
                     .filter(tenant_org::Column::ExternalId.eq(org.as_str()))
-                    .one(self.db.writer())
+                    .one(&transaction)
                     .await
                     .map_err(store_fault)?;
                 let Some(row) = row else { return Ok(None) };
@@ -204,17 +215,21 @@ impl TenantRegistry for SqlTenants {
         let unique = [Column::OrganizationId, Column::TenantOrgId, Column::ExternalId];
         let made = scoped::insert::<tenant_user::Entity, _>(grant, [row])
             .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
-            .exec_without_returning(self.db.writer())
+            .exec_without_returning(&transaction)
             .await
             .map_err(store_fault)?;
         let rows = scoped::find::<tenant_user::Entity>(grant)
             .filter(Column::TenantOrgId.eq(parent))
             .filter(Column::ExternalId.eq(user.as_str()))
-            .all(self.db.writer())
+            .all(&transaction)
             .await
             .map_err(store_fault)?;
-        let record = user_records(self.db.writer(), grant, &rows).await?.pop();
-        let now = record.ok_or_else(|| StoreFault::Corrupt("a tenant that was just made is not there".to_owned()))?;
+        let found = user_records(&transaction, grant, &rows).await?.pop();
+        let now = found.ok_or_else(|| StoreFault::Corrupt("a tenant that was just made is not there".to_owned()))?;
+        if made == 1 {
+            record(&transaction, [event.about(AuditTarget::TenantUser(now.id))]).await?;
+        }
+        transaction.commit().await.map_err(store_fault)?;
         Ok(Some(Changed { now, newly: made == 1 }))
     }
 
@@ -290,6 +305,7 @@ impl TenantRegistry for SqlTenants {
         managed: Managed,
         id: TenantOrgId,
         suspended_at: Option<Timestamp>,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantOrg>>, SuspendFault> {
         use tenant_org::Column;
         let _turn = self.changing.lock().await;
@@ -313,6 +329,9 @@ impl TenantRegistry for SqlTenants {
             .map_err(store_fault)?;
         let now = find(true).one(&transaction).await.map_err(store_fault)?;
         let (cache, organization, org) = (Arc::clone(&self.cache), grant.organization_id(), text(&row.external_id)?);
+        if changed.rows_affected > 0 {
+            record(&transaction, [event]).await?;
+        }
         let suspended = Arc::clone(&self.suspended);
         commit_then(transaction, move || {
             // Whatever comes of the commit, what the store says of later requests is enough.
@@ -333,6 +352,7 @@ impl TenantRegistry for SqlTenants {
         managed: Managed,
         id: TenantUserId,
         suspended_at: Option<Timestamp>,
+        event: AuditEvent,
     ) -> Result<Option<Changed<TenantUser>>, StoreFault> {
         use tenant_user::Column;
         let _turn = self.changing.lock().await;
@@ -357,6 +377,9 @@ impl TenantRegistry for SqlTenants {
         let now = user_records(&transaction, grant, &rows).await?.pop();
         let (cache, organization) = (Arc::clone(&self.cache), grant.organization_id());
         let place = now.as_ref().map(|user| (user.org.clone(), user.external.clone()));
+        if changed.rows_affected > 0 {
+            record(&transaction, [event]).await?;
+        }
         let suspended = Arc::clone(&self.suspended);
         commit_then(transaction, move || {
             suspended.resumed(id.as_uuid());

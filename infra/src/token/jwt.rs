@@ -97,7 +97,6 @@ impl Signer {
 /// Signs and verifies access tokens of people.
 pub struct AccessTokenSigner {
     signer: Signer,
-    previous: Option<Signer>,
     validation: Validation,
 }
 
@@ -118,13 +117,7 @@ impl AccessTokenSigner {
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // The token is short-lived and made by this clock, or one close to it.
         validation.leeway = 5;
-        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), previous: None, validation }
-    }
-
-    /// The same, and takes what was signed under an earlier root secret.
-    #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous: root.map(|root| Signer::derive(root, Purpose::AccessTokenSigning)), ..self }
+        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), validation }
     }
 }
 
@@ -140,9 +133,7 @@ impl AccessTokens for AccessTokenSigner {
     }
 
     fn verify(&self, token: &str) -> Option<AccessClaims> {
-        let mut signers = std::iter::once(&self.signer).chain(&self.previous);
-        let claims =
-            signers.find_map(|signer| decode::<AccessToken>(token, &signer.decoding, &self.validation).ok())?.claims;
+        let claims = decode::<AccessToken>(token, &self.signer.decoding, &self.validation).ok()?.claims;
         Some(AccessClaims { user: claims.sub.parse().ok()?, organization: claims.org.parse().ok()? })
     }
 }
@@ -150,20 +141,13 @@ impl AccessTokens for AccessTokenSigner {
 /// Signs assertions for upstream servers.
 pub struct AssertionSigner {
     signer: Signer,
-    previous: Option<Signer>,
 }
 
 impl AssertionSigner {
     /// Derives the key.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self { signer: Signer::derive(root, Purpose::AssertionSigning), previous: None }
-    }
-
-    /// The same, and still publishes the key of an earlier root secret.
-    #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous: root.map(|root| Signer::derive(root, Purpose::AssertionSigning)), ..self }
+        Self { signer: Signer::derive(root, Purpose::AssertionSigning) }
     }
 
     /// The assertion's text: a JWT.
@@ -175,8 +159,7 @@ impl AssertionSigner {
     /// What upstream servers verify assertions with.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        let signers = std::iter::once(&self.signer).chain(&self.previous);
-        JwkSet { keys: signers.map(|signer| Jwk::ed25519(&signer.public)).collect() }
+        JwkSet { keys: vec![Jwk::ed25519(&self.signer.public)] }
     }
 }
 

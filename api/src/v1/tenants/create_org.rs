@@ -55,12 +55,9 @@ pub async fn create_tenant_org(
     let org = org.ok_or_else(|| Problem::new(Code::Internal))?;
     let scope = (**allowed).clone();
     once.make(&services.clone(), &scope, &bytes, async move {
-        let made = services.tenants.make_org(&allowed, org).await;
+        let event = allowed.event("tenant.provision", AuditTarget::Tenant);
+        let made = services.tenants.make_org(&allowed, org, event).await;
         let made = allowed.noted(&services, AuditTarget::Tenant, made).await?;
-        if made.newly {
-            let event = allowed.event("tenant.provision", AuditTarget::TenantOrg(made.now.id));
-            services.audit.record_durably(event).await?;
-        }
         let status = if made.newly { StatusCode::CREATED } else { StatusCode::OK };
         Made::new(status, &TenantOrgShape::from(&made.now))
     })

@@ -61,12 +61,10 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let id: TenantOrgId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let now = to_the_end(async move {
-        let changed = services.tenants.suspend_org(&allowed, id, suspend).await;
+        let action = if suspend { "tenant.suspend" } else { "tenant.resume" };
+        let event = allowed.event(action, AuditTarget::TenantOrg(id));
+        let changed = services.tenants.suspend_org(&allowed, id, suspend, event).await;
         let changed = allowed.noted(&services, AuditTarget::TenantOrg(id), changed).await?;
-        if changed.newly {
-            let action = if suspend { "tenant.suspend" } else { "tenant.resume" };
-            services.audit.record_durably(allowed.event(action, AuditTarget::TenantOrg(id))).await?;
-        }
         Ok(changed.now)
     })
     .await?;

@@ -61,12 +61,10 @@ async fn change(
 ) -> Result<HttpResponse, Problem> {
     let id: TenantUserId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
     let now = to_the_end(async move {
-        let changed = services.tenants.suspend_user(&allowed, id, suspend).await;
+        let action = if suspend { "tenant.suspend" } else { "tenant.resume" };
+        let event = allowed.event(action, AuditTarget::TenantUser(id));
+        let changed = services.tenants.suspend_user(&allowed, id, suspend, event).await;
         let changed = allowed.noted(&services, AuditTarget::TenantUser(id), changed).await?;
-        if changed.newly {
-            let action = if suspend { "tenant.suspend" } else { "tenant.resume" };
-            services.audit.record_durably(allowed.event(action, AuditTarget::TenantUser(id))).await?;
-        }
         Ok(changed.now)
     })
     .await?;
