@@ -1,5 +1,6 @@
 //! `POST /access-policies`
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::AccessAdminister;
@@ -13,8 +14,8 @@ use validator::Validate;
 use super::shapes::{PolicyShape, ResourceShape, SubjectShape, parse_resources, parse_subjects};
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
+use crate::once::{Made, Once, OnceHeader};
 use crate::problem::Problem;
-use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, Refusals};
 
 /// A policy to make.
@@ -51,6 +52,7 @@ impl NewPolicy {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "create_access_policy", tag = "access", request_body = NewPolicy,
+    params(OnceHeader),
     responses((status = 201, description = "The policy.", body = PolicyShape), Refusals, BodyRefusals),
     security(("access_token" = []))
 )]
@@ -58,13 +60,16 @@ impl NewPolicy {
 pub async fn create_access_policy(
     allowed: Allowed<AccessAdminister>,
     services: Data<Services>,
+    once: Once,
     body: Body<NewPolicy>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.read().await?.parse()?;
-    let policy = to_the_end(async move {
+    let (body, bytes) = body.read_both().await?;
+    let request = body.parse()?;
+    let scope = (**allowed).clone();
+    once.make(&services.clone(), &scope, &bytes, async move {
         let event = allowed.event("policy.create", AuditTarget::Organization);
-        Ok(services.policies.create(&allowed, request, event).await?)
+        let policy = services.policies.create(&allowed, request, event).await?;
+        Made::new(StatusCode::CREATED, &PolicyShape::from(&policy))
     })
-    .await?;
-    Ok(HttpResponse::Created().json(PolicyShape::from(&policy)))
+    .await
 }

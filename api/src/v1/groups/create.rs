@@ -1,5 +1,6 @@
 //! `POST /groups`
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::GroupsAdminister;
@@ -13,8 +14,8 @@ use validator::Validate;
 use super::shapes::{GroupShape, parse_members};
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
+use crate::once::{Made, Once, OnceHeader};
 use crate::problem::Problem;
-use crate::to_the_end::to_the_end;
 use crate::v1::{BodyRefusals, Refusals};
 
 /// A group to make.
@@ -51,6 +52,7 @@ impl NewGroup {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "create_group", tag = "access", request_body = NewGroup,
+    params(OnceHeader),
     responses((status = 201, description = "The group.", body = GroupShape), Refusals, BodyRefusals),
     security(("access_token" = []))
 )]
@@ -58,13 +60,16 @@ impl NewGroup {
 pub async fn create_group(
     allowed: Allowed<GroupsAdminister>,
     services: Data<Services>,
+    once: Once,
     body: Body<NewGroup>,
 ) -> Result<HttpResponse, Problem> {
-    let request = body.read().await?.parse()?;
-    let group = to_the_end(async move {
+    let (body, bytes) = body.read_both().await?;
+    let request = body.parse()?;
+    let scope = (**allowed).clone();
+    once.make(&services.clone(), &scope, &bytes, async move {
         let event = allowed.event("group.create", AuditTarget::Organization);
-        Ok(services.policies.create_group(&allowed, request, event).await?)
+        let group = services.policies.create_group(&allowed, request, event).await?;
+        Made::new(StatusCode::CREATED, &GroupShape::from(&group))
     })
-    .await?;
-    Ok(HttpResponse::Created().json(GroupShape::from(&group)))
+    .await
 }
