@@ -15,6 +15,7 @@ mod identity;
 mod instance_admins;
 mod key_changes;
 mod lookups;
+mod many_keys;
 mod matrix;
 mod mcp_servers;
 mod revocation;

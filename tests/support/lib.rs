@@ -8,6 +8,7 @@ pub mod actor;
 pub mod app;
 pub mod client;
 pub mod logs;
+pub mod many_keys;
 pub mod postgres;
 pub mod upstream;
 

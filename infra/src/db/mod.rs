@@ -6,6 +6,7 @@ mod audit;
 mod commit;
 mod connect;
 mod entity;
+mod explain;
 mod fault;
 mod installation;
 mod key_bulk;
