@@ -36,7 +36,7 @@ const PAGES: usize = 40;
 
 #[tokio::main]
 async fn main() {
-    let many = std::env::var("KEYRACK_TEST_KEYS").ok().and_then(|many| many.parse().ok()).unwrap_or(1_000_000);
+    let many: usize = std::env::var("KEYRACK_TEST_KEYS").ok().and_then(|many| many.parse().ok()).unwrap_or(1_000_000);
     let settings = vec![
         ("signup", "open".to_owned()),
         ("root-secret", ROOT.to_owned()),

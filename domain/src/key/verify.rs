@@ -134,13 +134,11 @@ impl<K: KeyDirectory, T: TenantDirectory, C: Clock> Verifier<K, T, C> {
     pub fn verify_cached(&self, token: &str) -> Result<Recalled<K::Live>, Unauthenticated> {
         let presented = PresentedToken::parse(token, &self.token_keys)?;
         let digest = presented.digest(&self.token_keys);
-        match self.keys.cached(&digest) {
-            Some(live) => self.still_valid(live).map(Recalled::Verified),
-            None => {
-                let previous = presented.previous_digest(&self.token_keys);
-                Ok(Recalled::AskStore { claimed: presented.key(), digest, previous })
-            }
+        if let Some(live) = self.keys.cached(&digest) {
+            return self.still_valid(live).map(Recalled::Verified);
         }
+        let previous = presented.previous_digest(&self.token_keys);
+        Ok(Recalled::AskStore { claimed: presented.key(), digest, previous })
     }
 
     /// Verifies a token.
