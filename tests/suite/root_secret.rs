@@ -77,7 +77,8 @@ async fn replaced(store: Store) {
 
     let app = installation.again(NEW, Some(OLD)).await;
     let keys = app.anonymous().get("/.well-known/jwks.json").await.expect(200)["keys"].as_array().map(Vec::len);
-    assert_eq!(keys, Some(2));
+    // Of assertions and of checkpoints, each under both root secrets.
+    assert_eq!(keys, Some(4));
     let body = json!({"token": invited["token"], "password": PASSWORD});
     app.anonymous().post("/api/v1/auth/invitations/accept", &body).await.expect(200);
     for token in [&used.token, &rotated.token, &second] {
