@@ -28,6 +28,7 @@ mod isolation;
 mod key_changes;
 mod limits;
 mod lookups;
+mod many_keys;
 mod matrix;
 mod mcp_servers;
 mod members;

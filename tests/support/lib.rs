@@ -10,6 +10,7 @@ pub mod app;
 pub mod client;
 pub mod logs;
 pub mod mail;
+pub mod many_keys;
 pub mod postgres;
 pub mod upstream;
 

@@ -5,6 +5,7 @@ pub mod instance;
 pub mod model;
 pub mod port;
 pub mod presented;
+mod rules;
 pub mod service;
 pub mod token;
 pub mod verify;

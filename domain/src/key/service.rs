@@ -9,17 +9,18 @@ use super::port::{
     KeyFilter, KeyOwners, KeyPosition, KeyStore, KeysOf, ListedServer, Revoked, RevokedMany, RotateFault, Rotation,
     TenantsChange, TenantsFault,
 };
+use super::rules::{above_role, check, check_change, check_expiry};
 use super::token::{IssuedToken, KeyId, KeyPrefix, NoRandomness};
 use crate::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
 use crate::access::rehearse::KeyStanding;
-use crate::access::{Denied, Grant, Permission, PermissionSet, Role};
+use crate::access::{Denied, Grant, PermissionSet, Role};
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
 use crate::id::ServerId;
 use crate::page::{Page, PageRequest};
 use crate::policy::port::AccessDirectory;
 use crate::store::{StoreFault, WriteFault};
-use crate::tenant::{AllowedTenants, Allowing};
+use crate::tenant::AllowedTenants;
 use crate::text::{Description, Name};
 use crate::time::{Clock, Timestamp};
 
@@ -429,93 +430,5 @@ impl<C: Clock> KeyService<C> {
     async fn owned(&self, grant: &Grant<ApiKeysWrite>, id: KeyId) -> Result<KeyRecord, KeyFault> {
         let read = (**grant).clone().grant::<ApiKeysRead>()?;
         self.get(&read, id).await
-    }
-}
-
-fn check(
-    request: &KeyRequest,
-    creator: Role,
-    now: Timestamp,
-) -> Result<(Role, PermissionSet, AllowedTenants), FieldErrors> {
-    let mut errors = FieldErrors::default();
-    let role = request.role.unwrap_or(creator);
-    if role > creator {
-        errors.add("role", format!("must not be above your own role, {}", creator.as_str()));
-    }
-    let full = PermissionSet::full(role);
-    let permissions = request.permissions.unwrap_or(full);
-    for permission in permissions.iter().filter(|permission| !full.contains(*permission)) {
-        errors.add("permissions", above_role(permission, role));
-    }
-    check_expiry(request.expires_at, now, &mut errors);
-    let tenants = match (request.kind, request.tenants.clone()) {
-        (KeyType::Solo, None | Some(AllowedTenants::Owner)) => Some(AllowedTenants::Owner),
-        (KeyType::Client, None) => Some(AllowedTenants::Users(Allowing::Any)),
-        (KeyType::Client, Some(tenants @ AllowedTenants::Users(_)))
-        | (KeyType::Platform, Some(tenants @ AllowedTenants::Orgs(_))) => Some(tenants),
-        (KeyType::Platform, None) => {
-            errors.add(
-                "tenants",
-                r#"is required for a platform key: {"orgs": "*"} or {"orgs": [{"id": "…", "users": "*"}]}"#,
-            );
-            None
-        }
-        (kind, Some(_)) => {
-            errors.add("tenants", wrong_tenants(kind));
-            None
-        }
-    };
-    match tenants {
-        Some(tenants) if errors.0.is_empty() => Ok((role, permissions, tenants)),
-        _ => Err(errors),
-    }
-}
-
-fn check_expiry(end: Option<Timestamp>, now: Timestamp, errors: &mut FieldErrors) {
-    if end.is_some_and(|end| end <= now) {
-        errors.add("expiresAt", "must be in the future");
-    }
-}
-
-fn above_role(permission: Permission, role: Role) -> String {
-    format!("{} is more than the role {} allows", permission.as_str(), role.as_str())
-}
-
-const fn wrong_tenants(kind: KeyType) -> &'static str {
-    match kind {
-        KeyType::Solo => "a solo key speaks for its owner alone; leave tenants out",
-        KeyType::Client => r#"a client key takes {"users": "*" | [..]}"#,
-        KeyType::Platform => r#"a platform key takes {"orgs": "*" | [{"id": "…", "users": "*" | [..]}]}"#,
-    }
-}
-
-fn check_change(key: &KeyFacts, change: &TenantsChange) -> Result<(), FieldErrors> {
-    let kind = key.kind;
-    let fits = |tenants: &AllowedTenants| {
-        matches!(
-            (kind, tenants),
-            (KeyType::Client, AllowedTenants::Users(_)) | (KeyType::Platform, AllowedTenants::Orgs(_))
-        )
-    };
-    match change {
-        TenantsChange::Replace(tenants) if fits(tenants) => Ok(()),
-        TenantsChange::Replace(_) => Err(FieldErrors::one("tenants", wrong_tenants(kind))),
-        // Removing from "everybody" would change nothing and look as if it had.
-        TenantsChange::Patch { .. } if !key.tenants.needs_list() => Err(FieldErrors::one(
-            "tenants",
-            "the key has no list of tenants to change; replace its tenants with a list",
-        )),
-        TenantsChange::Patch { add, remove } => {
-            let mut errors = FieldErrors::default();
-            for (field, tenants) in [("add", add), ("remove", remove)] {
-                if !fits(tenants) {
-                    errors.add(field, wrong_tenants(kind));
-                } else if matches!(tenants, AllowedTenants::Users(Allowing::Any) | AllowedTenants::Orgs(Allowing::Any))
-                {
-                    errors.add(field, r#"cannot be "*"; replace the tenants instead"#);
-                }
-            }
-            errors.check()
-        }
     }
 }

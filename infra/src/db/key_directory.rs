@@ -10,7 +10,8 @@ use domain::key::{Digest, KeyFacts, KeyId, KeyRecord};
 use domain::store::StoreFault;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, TransactionTrait,
+    ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
+    TransactionTrait,
 };
 
 use super::Database;
@@ -40,6 +41,12 @@ impl SqlKeyDirectory {
         Self { db, cache, lookups: Arc::default(), root: root.into() }
     }
 
+    /// How many keys memory holds.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.cache.len()
+    }
+
     /// How many look-ups the database has answered or failed.
     #[must_use]
     pub fn lookups(&self) -> u64 {
@@ -48,25 +55,7 @@ impl SqlKeyDirectory {
 
     async fn read(&self, digest: &Digest) -> Result<Option<(KeyFacts, TokenPlace)>, StoreFault> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
-        let keys = unscoped("the digest finds out which organization").find::<api_key::Entity>();
-        let of_digest = api_key_digest::Relation::Key.def().rev();
-        let row = with_names(keys)
-            .join(JoinType::InnerJoin, of_digest)
-            .filter(
-                Condition::all()
-                    .add(api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice()))
-                    .add(api_key::Column::RevokedAt.is_null())
-                    // A key lives no longer than its owner's place in the organization.
-                    .add(membership::Column::UserId.is_not_null())
-                    .add(membership::Column::DisabledAt.is_null())
-                    .add(user::Column::DisabledAt.is_null()),
-            )
-            .column_as(api_key_digest::Column::Issue, "token_issue")
-            .column_as(api_key_digest::Column::ExpiresAt, "token_expires_at")
-            .into_model::<FoundRow>()
-            .one(self.db.reader())
-            .await
-            .map_err(store_fault)?;
+        let row = by_digest(digest).into_model::<FoundRow>().one(self.db.reader()).await.map_err(store_fault)?;
         let Some(FoundRow { key, token_issue, token_expires_at }) = row else { return Ok(None) };
         let records = records(self.db.reader(), vec![key]).await?;
         Ok(records.into_iter().next().map(|KeyRecord { facts, .. }| {
@@ -109,6 +98,25 @@ impl SqlKeyDirectory {
         transaction.commit().await.map_err(store_fault)?;
         Ok(true)
     }
+}
+
+/// The key that has this digest, and which of its tokens it is: what a [`FoundRow`] needs.
+pub fn by_digest(digest: &Digest) -> Select<api_key::Entity> {
+    let keys = unscoped("the digest finds out which organization").find::<api_key::Entity>();
+    let of_digest = api_key_digest::Relation::Key.def().rev();
+    with_names(keys)
+        .join(JoinType::InnerJoin, of_digest)
+        .filter(
+            Condition::all()
+                .add(api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice()))
+                .add(api_key::Column::RevokedAt.is_null())
+                // A key lives no longer than its owner's place in the organization.
+                .add(membership::Column::UserId.is_not_null())
+                .add(membership::Column::DisabledAt.is_null())
+                .add(user::Column::DisabledAt.is_null()),
+        )
+        .column_as(api_key_digest::Column::Issue, "token_issue")
+        .column_as(api_key_digest::Column::ExpiresAt, "token_expires_at")
 }
 
 /// A key, and which of its tokens it was found by.

@@ -34,6 +34,20 @@ pub async fn key_page(
     filter: &KeyFilter,
     page: PageRequest<KeyPosition>,
 ) -> Result<Page<KeyRecord, KeyPosition>, StoreFault> {
+    let limit = page.limit;
+    let rows = page_rows(keys, filter, page).into_model::<KeyRow>().all(db).await.map_err(store_fault)?;
+    Ok(Page::of_overread(records(db, rows).await?, limit, |record| KeyPosition {
+        created_at: record.created_at,
+        id: record.facts.id,
+    }))
+}
+
+/// The rows of a page and one more: what a [`KeyRow`] needs.
+pub fn page_rows(
+    keys: Select<api_key::Entity>,
+    filter: &KeyFilter,
+    page: PageRequest<KeyPosition>,
+) -> Select<api_key::Entity> {
     use api_key::Column;
     let mut keys = with_names(keys).filter(condition(filter));
     if let Some(after) = page.after {
@@ -43,19 +57,9 @@ pub async fn key_page(
             .filter(Column::CreatedAt.lte(at))
             .filter(Condition::any().add(Column::CreatedAt.lt(at)).add(Column::Id.lt(after.id.as_token_part())));
     }
-    let rows = keys
-        .order_by(Column::CreatedAt, Order::Desc)
+    keys.order_by(Column::CreatedAt, Order::Desc)
         .order_by(Column::Id, Order::Desc)
         .limit(u64::from(page.limit.get()) + 1)
-        .into_model::<KeyRow>()
-        .all(db)
-        .await
-        .map_err(store_fault)?;
-    let records = records(db, rows).await?;
-    Ok(Page::of_overread(records, page.limit, |record| KeyPosition {
-        created_at: record.created_at,
-        id: record.facts.id,
-    }))
 }
 
 fn condition(filter: &KeyFilter) -> Condition {

@@ -10,6 +10,7 @@ mod audit_verify;
 mod commit;
 mod connect;
 mod entity;
+mod explain;
 mod fault;
 mod groups;
 mod idempotency;
