@@ -103,7 +103,7 @@ async fn key(services: &Services, request: &HttpRequest, token: &str) -> Result<
     let verified = match services.verifier.verify(token).await {
         Ok(verified) => verified,
         Err(VerifyFault::Unauthenticated(reason)) => {
-            refused_key(services, request, reason).await?;
+            refused_key(services, request_id(request), reason).await?;
             return Err(Problem::new(Code::Unauthenticated));
         }
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
@@ -204,7 +204,14 @@ async fn refused(
 }
 
 /// Records a refused key. One that was never ours is counted; one that was is named in its organization's log.
-async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthenticated) -> Result<(), Problem> {
+///
+/// # Errors
+/// 503 when the store or the log cannot.
+pub async fn refused_key(
+    services: &Services,
+    request_id: Option<uuid::Uuid>,
+    reason: Unauthenticated,
+) -> Result<(), Problem> {
     let key: KeyId = match reason {
         Unauthenticated::NotAToken(not) => {
             services.audit.count_anonymous(
@@ -223,7 +230,7 @@ async fn refused_key(services: &Services, request: &HttpRequest, reason: Unauthe
         organization: services.verifier.organization_of(key).await?,
         target: AuditTarget::Key(key),
         reason: Some(reason.to_string()),
-        request_id: request_id(request),
+        request_id,
         ..AuditEvent::unproven(AuditActor::Key(key), "key.verify", SystemClock.now())
     };
     let event = event.refused(Code::Unauthenticated.as_str());

@@ -11,6 +11,7 @@ use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
 use domain::field::{FieldError, FieldErrors};
+use domain::guard::Refused;
 use domain::invitation::InvitationFault;
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
@@ -382,6 +383,15 @@ impl From<KeyFault> for Problem {
             KeyFault::Expired | KeyFault::TooManyTokens(_) => Self::because(Code::Conflict, fault),
             KeyFault::NoRandomness(fault) => fault.into(),
             KeyFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Secret(argument) => Self::because(Code::SecretArgument, argument),
+            Refused::Unreadable => Self::because(Code::InvalidRequest, refused),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What is wrong with a request's fields, all at once, in words for the person who sent it.
 
+/// Most wrong fields that are told at once: a list of a million wrong entries must not become a million answers.
+pub const FIELDS_MAX: usize = 100;
+
 /// One field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
@@ -21,9 +24,11 @@ impl FieldErrors {
         Self(vec![FieldError { field: field.into(), message: message.to_string() }])
     }
 
-    /// Notes a wrong field.
+    /// Notes a wrong field; of very many, the first [`FIELDS_MAX`].
     pub fn add(&mut self, field: impl Into<String>, message: impl ToString) {
-        self.0.push(FieldError { field: field.into(), message: message.to_string() });
+        if self.0.len() < FIELDS_MAX {
+            self.0.push(FieldError { field: field.into(), message: message.to_string() });
+        }
     }
 
     /// Takes a field's value, or notes what is wrong with it.

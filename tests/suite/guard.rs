@@ -64,3 +64,21 @@ async fn the_dry_run_looks_at_arguments_as_the_gateway_does() {
         assert!(!ruled.to_string().contains(&key.token));
     }
 }
+
+#[tokio::test]
+async fn what_the_guard_cannot_read_is_not_sent_on() {
+    let (app, upstream, _, token) = scene(json!([])).await;
+    let message = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"a":1e999,"password":"x"}}}"#;
+    for (headers, body) in [
+        (vec![("content-type", "application/json")], message.as_bytes().to_vec()),
+        (vec![("content-type", "application/json"), ("content-encoding", "gzip")], b"{}".to_vec()),
+        (vec![("content-type", "application/json; charset=utf-16le")], b"{}".to_vec()),
+        (vec![("content-type", "application/json")], b"{\"x\":\"\xff\"}".to_vec()),
+        (vec![("content-type", "application/json")], b"no json".to_vec()),
+    ] {
+        let caller = headers.iter().fold(app.key(&token), |caller, (name, value)| caller.and(name, value));
+        let request = caller.request(reqwest::Method::POST, "/mcp-connect/up/mcp").body(body.clone());
+        caller.send(format!("POST {headers:?} {body:?}"), request).await.refused(400, "invalid_request");
+    }
+    assert_eq!(upstream.seen().len(), 0, "nothing was sent");
+}

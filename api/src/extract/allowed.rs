@@ -27,6 +27,12 @@ pub struct Allowed<P> {
 }
 
 impl<P: PermissionKind> Allowed<P> {
+    /// The request's id as audit rows have it.
+    #[must_use]
+    pub const fn request_id(&self) -> Option<uuid::Uuid> {
+        self.request_id
+    }
+
     /// An event about what is done under this permission.
     #[must_use]
     pub fn event(&self, action: &'static str, target: AuditTarget) -> AuditEvent {

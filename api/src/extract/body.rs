@@ -14,6 +14,9 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
 
+/// How long a body may take to arrive.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// A JSON body of this shape, not read yet: actix runs all extractors of a handler side by side, and a wrong body must
 /// not overtake a refused caller. [`Body::read`] comes after the caller is proven.
 pub struct Body<T> {
@@ -98,9 +101,14 @@ impl<T: DeserializeOwned> Asked<T> {
 /// Reads a body up to a limit.
 ///
 /// # Errors
-/// 413 over the limit, 400 when the client stops in the middle.
+/// 413 over the limit, 400 when the client stops in the middle or takes too long.
 pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
-    match payload.to_bytes_limited(limit).await {
+    // Whoever sends was let through before: a body that is held back must not act on an old decision much later.
+    let Ok(read) = tokio::time::timeout(PATIENCE, payload.to_bytes_limited(limit)).await else {
+        let why = format!("the body must arrive within {} seconds", PATIENCE.as_secs());
+        return Err(Problem::because(Code::InvalidRequest, why));
+    };
+    match read {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(Problem::because(Code::InvalidRequest, "the body ended before it was complete")),
         Err(_) => Err(Problem::because(Code::PayloadTooLarge, format!("the body must be at most {limit} bytes"))),

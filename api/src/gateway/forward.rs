@@ -14,7 +14,7 @@ use domain::tenant::TenantRefusal;
 use infra::upstream::UpstreamFault;
 use url::Url;
 
-use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
+use super::headers::{self, ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::stream::{Relayed, Speaker};
 use super::{Admitted, Line, session};
@@ -37,8 +37,18 @@ pub(super) async fn forward(
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
     let Admitted { grant, live, server } = admitted;
-    inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)
-        .map_err(|refused| Problem::because(Code::SecretArgument, refused))?;
+    // The message may have taken its time to arrive.
+    if live.has_ended() {
+        return Err(Problem::new(Code::Unauthenticated));
+    }
+    if services.suspended.covers(grant.tenant()) {
+        return Err(TenantRefusal::Suspended.into());
+    }
+    if !body.is_empty() && !headers::says_utf8(request.headers()) {
+        let why = "the message must be JSON in UTF-8, without a Content-Encoding";
+        return Err(Problem::because(Code::InvalidRequest, why));
+    }
+    inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)?;
     let passport = services.passports.issue(&grant, &server)?;
     let session = match request.headers().get(MCP_SESSION_ID) {
         Some(presented) => Some(session::open(&services.sealer, &grant, &server, presented)?),

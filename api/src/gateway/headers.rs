@@ -1,9 +1,9 @@
 //! Which headers cross the gateway. The one place that says so, in both directions.
 
 use actix_web::http::header::{
-    ACCEPT_CHARSET, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED,
-    HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER,
-    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    ACCEPT_CHARSET, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+    EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 
 /// The session id of legacy protocol versions.
@@ -51,6 +51,18 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect()
+}
+
+/// Whether a body is what the guard takes it for: UTF-8 and not encoded. Else a server could read another one.
+pub fn says_utf8(headers: &HeaderMap) -> bool {
+    let plain = headers.get_all(CONTENT_ENCODING).all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let charsets = headers.get_all(CONTENT_TYPE).filter_map(|value| value.to_str().ok()).flat_map(|value| {
+        value.split(';').skip(1).filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
+        })
+    });
+    plain && charsets.into_iter().all(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 /// Copies what goes upstream.

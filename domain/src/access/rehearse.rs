@@ -8,7 +8,7 @@ use super::Actor;
 use super::decide::{DecisionFault, Gate, Question, Refusal, Verdict};
 use super::permission::Permission;
 use super::trail::{Check, Step, WrittenTrail};
-use crate::guard::{AllowedFields, SecretArgument, inspect};
+use crate::guard::{AllowedFields, Refused, inspect};
 use crate::key::verify::expired;
 use crate::key::{KeyFacts, TokenKeys};
 use crate::policy::port::AccessDirectory;
@@ -47,8 +47,8 @@ pub enum Ruling {
     Unauthenticated,
     /// A rule says no.
     Refused(Refusal),
-    /// An argument is a secret.
-    SecretArgument(SecretArgument),
+    /// The arguments would not be sent on.
+    Message(Refused),
 }
 
 /// The arguments of a tool call, and what our own keys are recognized by.
@@ -66,7 +66,7 @@ impl Arguments<'_> {
         let allowed = verdict.server.as_ref().map_or(&none, |server| &server.record().allowed_secret_fields);
         let refused = inspect(self.json, allowed, self.keys).err();
         trail.0.push(Step { check: Check::Arguments, refused: refused.as_ref().map(ToString::to_string) });
-        refused.map_or(Ruling::Allowed, Ruling::SecretArgument)
+        refused.map_or(Ruling::Allowed, Ruling::Message)
     }
 }
 

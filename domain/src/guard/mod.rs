@@ -1,15 +1,15 @@
 //! The guard of arguments: secrets do not belong into tool calls, where models, servers and logs would see them. What is
 //! refused is named by its place and never by its value.
 
+mod message;
 mod names;
 mod walk;
 
 pub use names::{AllowedField, AllowedFields, InvalidAllowedField, normalized};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
+use self::message::Message;
 use crate::key::TokenKeys;
 
 /// Why an argument was refused.
@@ -34,56 +34,62 @@ pub struct SecretArgument {
     pub why: Secret,
 }
 
+/// Why a message was not let through.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// An argument is a secret.
+    #[error(transparent)]
+    Secret(#[from] SecretArgument),
+    /// It cannot be read to its end, so that nobody knows what is in it: no JSON, not UTF-8, a number out of range, half of
+    /// a surrogate pair, or nested too deep. A server that reads on would see what we did not.
+    #[error("the message is no JSON text in UTF-8 that can be read to its end")]
+    Unreadable,
+}
+
 /// Looks at the arguments of a tool call.
 ///
 /// # Errors
-/// [`SecretArgument`] for the first one that is refused.
-pub fn inspect(arguments: &RawValue, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), SecretArgument> {
+/// [`Refused`] for the first argument that is refused.
+pub fn inspect(arguments: &RawValue, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
     walk::walk(arguments.get(), allowed, keys)
 }
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    method: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    params: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-}
-
-/// Looks at a JSON-RPC message, or a batch of them, on its way to a server: the arguments of `tools/call`.
+/// Looks at a JSON-RPC message, or a batch of them, on its way to a server: at what `tools/call` is given.
 ///
-/// What cannot be read as such a message but is JSON, as with a name given twice, is looked at as a whole, since the
-/// server may read it otherwise than we do. What is no JSON is no call either and is the server's to refuse.
+/// What could be read in two ways is looked at as a whole, since the server may read it otherwise than we do: a name given
+/// twice, or one that is `method` or `params` but for its case, as lenient servers take it.
 ///
 /// # Errors
-/// [`SecretArgument`] for the first argument that is refused.
-pub fn inspect_message(body: &[u8], allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), SecretArgument> {
-    let Ok(text) = std::str::from_utf8(body) else { return Ok(()) };
+/// [`Refused`] for the first argument that is refused, and for what cannot be read. An empty body passes.
+pub fn inspect_message(body: &[u8], allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(body).map_err(|_| Refused::Unreadable)?;
     if text.trim_start().starts_with('[') {
         return match serde_json::from_str::<Vec<Message<'_>>>(text) {
-            Ok(batch) => batch.iter().try_for_each(|message| inspect_call(message, allowed, keys)),
-            Err(_) => walk::walk(text, allowed, keys),
+            Ok(batch) if batch.iter().all(Message::is_plain) => {
+                batch.iter().try_for_each(|message| inspect_call(message, allowed, keys))
+            }
+            _ => walk::walk(text, allowed, keys),
         };
     }
     match serde_json::from_str::<Message<'_>>(text) {
-        Ok(message) => inspect_call(&message, allowed, keys),
-        Err(_) => walk::walk(text, allowed, keys),
+        Ok(message) if message.is_plain() => inspect_call(&message, allowed, keys),
+        _ => walk::walk(text, allowed, keys),
     }
 }
 
-fn inspect_call(message: &Message<'_>, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), SecretArgument> {
+fn inspect_call(message: &Message<'_>, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
     let (Some("tools/call"), Some(params)) = (message.method.as_deref(), message.params) else { return Ok(()) };
-    match serde_json::from_str::<Call<'_>>(params.get()) {
-        Ok(Call { arguments: Some(arguments) }) => inspect(arguments, allowed, keys),
-        Ok(Call { arguments: None }) => Ok(()),
-        Err(_) => walk::walk(params.get(), allowed, keys),
-    }
+    // All of them: `arguments` could stand there twice, or in another case.
+    walk::walk(params.get(), allowed, keys).map_err(|refused| match refused {
+        Refused::Secret(SecretArgument { path, why }) => {
+            let within = path.strip_prefix("/arguments").map(str::to_owned);
+            SecretArgument { path: within.unwrap_or(path), why }.into()
+        }
+        Refused::Unreadable => Refused::Unreadable,
+    })
 }
 
 #[cfg(test)]
@@ -100,7 +106,11 @@ mod tests {
 
     fn found(arguments: &serde_json::Value) -> Option<(String, Secret)> {
         let raw = serde_json::value::to_raw_value(arguments).expect("JSON");
-        inspect(&raw, &AllowedFields::default(), &keys()).err().map(|refused| (refused.path, refused.why))
+        match inspect(&raw, &AllowedFields::default(), &keys()) {
+            Ok(()) => None,
+            Err(Refused::Secret(refused)) => Some((refused.path, refused.why)),
+            Err(Refused::Unreadable) => panic!("{arguments} can be read"),
+        }
     }
 
     #[test]
@@ -159,7 +169,7 @@ mod tests {
             ["password", "db.token"].iter().map(|name| name.parse().expect("a name")).collect();
         let check = |arguments: serde_json::Value| {
             let raw = serde_json::value::to_raw_value(&arguments).expect("JSON");
-            inspect(&raw, &allowed, &keys()).err().map(|refused| refused.path)
+            inspect(&raw, &allowed, &keys()).err().map(path)
         };
         assert_eq!(check(json!({"pass_word": "x"})), None);
         assert_eq!(check(json!({"user": {"password": "x"}})), None);
@@ -168,33 +178,70 @@ mod tests {
         assert_eq!(check(json!({"password": {"secret": "x"}})), Some("/password/secret".to_owned()));
     }
 
+    fn path(refused: Refused) -> String {
+        match refused {
+            Refused::Secret(refused) => refused.path,
+            Refused::Unreadable => "unreadable".to_owned(),
+        }
+    }
+
+    fn check(body: impl AsRef<[u8]>) -> Option<String> {
+        inspect_message(body.as_ref(), &AllowedFields::default(), &keys()).err().map(path)
+    }
+
     #[test]
-    fn of_a_message_only_the_arguments_of_a_tool_call_are_looked_at() {
-        let check = |body: &str| {
-            inspect_message(body.as_bytes(), &AllowedFields::default(), &keys()).err().map(|refused| refused.path)
-        };
-        assert_eq!(
-            check(r#"{"method":"tools/call","params":{"name":"x","arguments":{"token":1}}}"#),
-            Some("/token".into())
-        );
-        assert_eq!(check(r#"{"params":{"arguments":{"token":1}},"method":"tools\/call"}"#), Some("/token".into()));
-        assert_eq!(
-            check(r#"[{"method":"ping"},{"method":"tools/call","params":{"arguments":{"token":1}}}]"#),
-            Some("/token".into())
-        );
+    fn of_a_message_only_what_a_tool_call_is_given_is_looked_at() {
+        let refused = Some("/token".to_owned());
+        assert_eq!(check(r#"{"method":"tools/call","params":{"name":"x","arguments":{"token":1}}}"#), refused);
+        assert_eq!(check(r#"{"params":{"arguments":{"token":1}},"method":"tools\/call"}"#), refused);
+        assert_eq!(check(r#"[{"method":"ping"},{"method":"tools/call","params":{"arguments":{"token":1}}}]"#), refused);
         for other in [
             r#"{"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"x"}}"#,
             r#"{"method":"prompts/get","params":{"arguments":{"token":1}}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{"token":"x"}}"#,
-            "no json",
             "",
         ] {
             assert_eq!(check(other), None, "{other}");
         }
-        // Which of two the server would take is not ours to guess.
-        let twice = r#"{"method":"ping","method":"tools/call","params":{"arguments":{"token":1}}}"#;
-        assert_eq!(check(twice), Some("/params/arguments/token".into()));
-        let twice = r#"{"method":"tools/call","params":{"arguments":{},"arguments":{"token":1}}}"#;
-        assert_eq!(check(twice), Some("/arguments/token".into()));
+    }
+
+    #[test]
+    fn what_a_server_could_read_otherwise_is_looked_at_as_a_whole() {
+        for (message, path) in [
+            (
+                r#"{"method":"ping","method":"tools/call","params":{"arguments":{"token":1}}}"#,
+                "/params/arguments/token",
+            ),
+            (
+                r#"{"method":"ping","Method":"tools/call","params":{"arguments":{"token":1}}}"#,
+                "/params/arguments/token",
+            ),
+            (r#"{"method":"tools/call","Paramſ":{"arguments":{"token":1}}}"#, "/Paramſ/arguments/token"),
+            (r#"[{"method":"ping"},{"METHOD":"tools/call","params":{"token":1}}]"#, "/1/params/token"),
+            (r#"{"method":"tools/call","params":{"arguments":{},"arguments":{"token":1}}}"#, "/token"),
+            (r#"{"method":"tools/call","params":{"Arguments":{"token":1}}}"#, "/Arguments/token"),
+            (r#"{"method":"tools/call","params":["x",{"token":1}]}"#, "/1/token"),
+        ] {
+            assert_eq!(check(message), Some(path.to_owned()), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_to_its_end_does_not_pass() {
+        let call = |arguments: &str| format!(r#"{{"method":"tools/call","params":{{"arguments":{arguments}}}}}"#);
+        let deep = format!(r#"{{"a":{}{},"password":1}}"#, "[".repeat(200), "]".repeat(200));
+        for message in [
+            call(r#"{"a":1e999,"password":"x"}"#),
+            call(r#"{"a":"\ud800","password":"x"}"#),
+            call(&deep),
+            call(r#"{"a":NaN,"password":"x"}"#),
+            format!("{}{}", call("{}"), call(r#"{"password":"x"}"#)),
+            format!("\u{feff}{}", call(r#"{"password":"x"}"#)),
+            "no json".to_owned(),
+        ] {
+            assert_eq!(check(&message), Some("unreadable".to_owned()), "{message}");
+        }
+        assert_eq!(check(b"{\"x\":\"\xff\"}"), Some("unreadable".to_owned()));
+        assert_eq!(check([0x1f, 0x8b, 8, 0]), Some("unreadable".to_owned()));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use super::names::{AllowedFields, Verdict, judge};
-use super::{Secret, SecretArgument};
+use super::{Refused, Secret, SecretArgument};
 use crate::key::TokenKeys;
 use crate::key::token::holds_token;
 
@@ -15,13 +15,17 @@ use crate::key::token::holds_token;
 const FOUND: &str = "found";
 
 /// Looks at every name and text.
-pub fn walk(json: &str, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), SecretArgument> {
+pub fn walk(json: &str, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
     let mut found = None;
     let mut reader = serde_json::Deserializer::from_str(json);
     let seed = Value { allowed, keys, place: &Place::Root, must_be_object: false, found: &mut found };
-    // An error is either what was found, or JSON that is none: that is the server's to refuse.
-    let _ = seed.deserialize(&mut reader);
-    found.map_or(Ok(()), Err)
+    // Also after its end: what stands there would be read by nobody here, and perhaps by the server.
+    let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
+    match (found, read) {
+        (Some(found), _) => Err(found.into()),
+        (None, Err(_)) => Err(Refused::Unreadable),
+        (None, Ok(())) => Ok(()),
+    }
 }
 
 /// Where a value stands: a chain on the stack, made into a text only when something was found.

@@ -239,6 +239,15 @@ impl GroupStore for SqlGroups {
     ) -> Result<Option<Group>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(found) = read(&transaction, grant, id).await? else { return Ok(None) };
+        // The group first, like a change: its lock keeps both in one order.
+        let deleted = scoped::delete::<group::Entity>(grant)
+            .filter(group::Column::Id.eq(id.as_uuid()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        if deleted.rows_affected == 0 {
+            return Ok(None);
+        }
         scoped::delete::<group_member::Entity>(grant)
             .filter(group_member::Column::GroupId.eq(id.as_uuid()))
             .exec(&transaction)
@@ -247,11 +256,6 @@ impl GroupStore for SqlGroups {
         scoped::delete::<policy_subject::Entity>(grant)
             .filter(policy_subject::Column::Kind.eq("group"))
             .filter(policy_subject::Column::SubjectId.eq(id.as_uuid()))
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
-        scoped::delete::<group::Entity>(grant)
-            .filter(group::Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
             .await
             .map_err(store_fault)?;

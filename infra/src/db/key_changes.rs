@@ -74,12 +74,6 @@ impl SqlKeyStore {
         }
         if let Some(servers) = &change.servers {
             row.all_servers = ActiveValue::Set(*servers == KeyServers::All);
-            scoped::delete::<api_key_server::Entity>(grant)
-                .filter(api_key_server::Column::KeyId.eq(id.as_token_part()))
-                .exec(&transaction)
-                .await
-                .map_err(store_fault)?;
-            insert_servers(&transaction, grant, id, servers).await?;
         }
         let found = scoped::update::<api_key::Entity>(grant)
             .filter(Column::Id.eq(id.as_token_part()))
@@ -89,7 +83,16 @@ impl SqlKeyStore {
             .await
             .map_err(store_fault)?;
         if found.rows_affected == 0 {
-            return Ok(None); // and nothing above is kept
+            return Ok(None);
+        }
+        // After the key's row, whose lock makes two changes at once come one after the other.
+        if let Some(servers) = &change.servers {
+            scoped::delete::<api_key_server::Entity>(grant)
+                .filter(api_key_server::Column::KeyId.eq(id.as_token_part()))
+                .exec(&transaction)
+                .await
+                .map_err(store_fault)?;
+            insert_servers(&transaction, grant, id, servers).await?;
         }
         let changed = self.record(&transaction, grant, id).await?;
         let end = changed.as_ref().and_then(|record| record.facts.expires_at);

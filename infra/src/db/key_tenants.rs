@@ -97,15 +97,20 @@ pub(super) async fn remove_tenants(
     match tenants {
         AllowedTenants::Users(Allowing::Listed(users)) => conditions.extend(users_of("", users)),
         AllowedTenants::Orgs(Allowing::Listed(orgs)) => {
+            let mut whole: Vec<&str> = Vec::new();
             for AllowedOrg { id, users } in orgs {
                 match users {
                     Allowing::Listed(users) if !users.is_empty() => {
                         narrowed.push(id);
                         conditions.extend(users_of(id.as_str(), users));
                     }
-                    _ => conditions.push(in_org(id.as_str())),
+                    _ => whole.push(id.as_str()),
                 }
             }
+            // Few statements however many there are: each holds the writer.
+            conditions.extend(
+                whole.chunks(CHUNK).map(|orgs| Condition::all().add(Column::TenantOrg.is_in(orgs.iter().copied()))),
+            );
         }
         AllowedTenants::Owner | AllowedTenants::Users(Allowing::Any) | AllowedTenants::Orgs(Allowing::Any) => {}
     }

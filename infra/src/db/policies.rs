@@ -314,15 +314,15 @@ impl PolicyStore for SqlPolicies {
         event: AuditEvent,
     ) -> Result<Option<Policy>, WriteFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // Also without a new name: the row's lock makes two changes at once come one after the other, and none comes after
+        // a deletion.
+        let mut update = scoped::update::<policy::Entity>(grant)
+            .filter(policy::Column::Id.eq(id.as_uuid()))
+            .col_expr(policy::Column::Id, id.as_uuid().into());
         if let Some(name) = &change.name {
-            scoped::update::<policy::Entity>(grant)
-                .filter(policy::Column::Id.eq(id.as_uuid()))
-                .col_expr(policy::Column::Name, name.as_str().into())
-                .exec(&transaction)
-                .await
-                .map_err(|error| write_fault(error, "name"))?;
+            update = update.col_expr(policy::Column::Name, name.as_str().into());
         }
-        if self.read(&transaction, grant, id).await?.is_none() {
+        if update.exec(&transaction).await.map_err(|error| write_fault(error, "name"))?.rows_affected == 0 {
             return Ok(None);
         }
         if let Some(subjects) = &change.subjects {
@@ -346,13 +346,17 @@ impl PolicyStore for SqlPolicies {
     ) -> Result<Option<Policy>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(policy) = self.read(&transaction, grant, id).await? else { return Ok(None) };
-        delete_subjects(&transaction, grant, id).await?;
-        delete_resources(&transaction, grant, id).await?;
-        scoped::delete::<policy::Entity>(grant)
+        // The policy first, like a change: its lock keeps both in one order.
+        let deleted = scoped::delete::<policy::Entity>(grant)
             .filter(policy::Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
+        if deleted.rows_affected == 0 {
+            return Ok(None);
+        }
+        delete_subjects(&transaction, grant, id).await?;
+        delete_resources(&transaction, grant, id).await?;
         self.commit(transaction, grant.organization_id(), event).await?;
         Ok(Some(policy))
     }

@@ -32,7 +32,8 @@ pub async fn delete_access_policy(
     let id = named(&id)?;
     let policy = to_the_end(async move {
         let event = allowed.event("policy.delete", AuditTarget::Policy(id));
-        Ok(services.policies.delete(&allowed, id, event).await?)
+        let done = services.policies.delete(&allowed, id, event).await;
+        allowed.noted(&services, AuditTarget::Policy(id), done).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(PolicyShape::from(&policy)))

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use domain::access::permission::AccessAdminister;
+use domain::audit::AuditTarget;
 use domain::id::PolicyId;
 
 use super::shapes::PolicyShape;
@@ -33,6 +34,8 @@ pub async fn get_access_policy(
     services: Data<Services>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let policy = services.policies.get(&allowed, named(&id)?).await?;
+    let id = named(&id)?;
+    let found = services.policies.get(&allowed, id).await;
+    let policy = allowed.noted(&services, AuditTarget::Policy(id), found).await?;
     Ok(HttpResponse::Ok().json(PolicyShape::from(&policy)))
 }

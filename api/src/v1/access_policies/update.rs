@@ -65,7 +65,8 @@ pub async fn update_access_policy(
     let change = body.read().await?.parse()?;
     let policy = to_the_end(async move {
         let event = allowed.event("policy.change", AuditTarget::Policy(id));
-        Ok(services.policies.change(&allowed, id, change, event).await?)
+        let done = services.policies.change(&allowed, id, change, event).await;
+        allowed.noted(&services, AuditTarget::Policy(id), done).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(PolicyShape::from(&policy)))

@@ -92,7 +92,7 @@ fn code_of(ruling: &Ruling) -> Option<Code> {
         Ruling::Allowed => None,
         Ruling::Unauthenticated => Some(Code::Unauthenticated),
         Ruling::Refused(refusal) => Some(Problem::from(*refusal).code()),
-        Ruling::SecretArgument(_) => Some(Code::SecretArgument),
+        Ruling::Message(refused) => Some(Problem::from(refused.clone()).code()),
     }
 }
 

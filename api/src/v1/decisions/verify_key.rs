@@ -4,11 +4,12 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::Actor;
-use domain::access::decide::DecisionFault;
+use domain::access::decide::{DecisionFault, Verdict};
 use domain::access::permission::KeysVerify;
 use domain::audit::{AuditActor, AuditEvent, AuditTarget};
-use domain::key::KeyFacts;
 use domain::key::verify::VerifyFault;
+use domain::key::{KeyFacts, KeyType};
+use domain::tenant::resolve::Admission;
 use domain::time::{Clock, SystemClock};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -17,12 +18,12 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::question::Parts;
-use crate::authenticate::{ended, record};
+use crate::authenticate::{ended, record, refused_key};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
-use crate::v1::identity::me::{KeyShape, TenantPart, TenantShape};
+use crate::v1::identity::me::{KeyShape, TenantPart, TenantShape, tenant as tenant_shape};
 use crate::v1::{BodyRefusals, Refusals};
 
 /// A token that somebody showed to your service.
@@ -87,7 +88,10 @@ pub async fn verify_key(
     let asking = Parts { org_id: org_id.clone(), user_id: user_id.clone(), server, permission }.read()?;
     let verified = match services.verifier.verify(token.expose_secret()).await {
         Ok(verified) => Some(verified),
-        Err(VerifyFault::Unauthenticated(_)) => None,
+        Err(VerifyFault::Unauthenticated(reason)) => {
+            refused_key(&services, allowed.request_id(), reason).await?;
+            None
+        }
         Err(VerifyFault::Store(fault)) => return Err(fault.into()),
     };
     // Another organization's key looks like none: a service learns nothing about keys that are not its own.
@@ -98,19 +102,23 @@ pub async fn verify_key(
             let facts = Arc::clone(verified.facts());
             services.last_used.note(verified.live());
             let actor = Actor::Key(Arc::clone(&facts));
-            let code = match services.gate.decide(&actor, asking.question(), &mut ()).await {
-                Ok(_) => None,
-                Err(DecisionFault::Refused(refusal)) => Some(Problem::from(refusal)),
+            let (code, tenant) = match services.gate.decide(&actor, asking.question(), &mut ()).await {
+                Ok(Verdict { tenant: Admission::Known(tenant), .. }) => (None, tenant_shape(&tenant)),
+                // Allowed and never seen: as it was asked for, but for a client key's own organization.
+                Ok(Verdict { tenant: Admission::FirstUse, .. }) => {
+                    let org = org_id.filter(|_| facts.kind == KeyType::Platform);
+                    let part = |id: String| TenantPart { id };
+                    (None, Some(TenantShape { org: org.map(part), user: user_id.map(part) }))
+                }
+                Err(DecisionFault::Refused(refusal)) => (Some(Problem::from(refusal)), None),
                 Err(DecisionFault::Store(fault)) => return Err(fault.into()),
             };
             note(&allowed, &services, actor, &facts, code.as_ref()).await?;
-            let part = |id: String| TenantPart { id };
-            let tenant = TenantShape { org: org_id.map(part), user: user_id.map(part) };
             VerifiedShape {
                 valid: code.is_none(),
                 code: code.as_ref().map(Problem::code),
                 api_key: Some(KeyShape::from(&*facts)),
-                tenant: (code.is_none() && (tenant.org.is_some() || tenant.user.is_some())).then_some(tenant),
+                tenant,
             }
         }
     };
@@ -128,7 +136,7 @@ async fn note(
     let mut event = AuditEvent {
         organization: Some(facts.organization.id),
         target: AuditTarget::Key(facts.id),
-        request_id: allowed.event("key.verify", AuditTarget::Key(facts.id)).request_id,
+        request_id: allowed.request_id(),
         ..AuditEvent::unproven(AuditActor::Proven(actor), "key.verify", SystemClock.now())
     };
     if let Some(problem) = problem {

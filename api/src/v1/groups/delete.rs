@@ -32,7 +32,8 @@ pub async fn delete_group(
     let id = named(&id)?;
     let group = to_the_end(async move {
         let event = allowed.event("group.delete", AuditTarget::Group(id));
-        Ok(services.policies.delete_group(&allowed, id, event).await?)
+        let done = services.policies.delete_group(&allowed, id, event).await;
+        allowed.noted(&services, AuditTarget::Group(id), done).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(GroupShape::from(&group)))

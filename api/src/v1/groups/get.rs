@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use domain::access::permission::GroupsAdminister;
+use domain::audit::AuditTarget;
 use domain::id::GroupId;
 
 use super::shapes::GroupShape;
@@ -33,6 +34,8 @@ pub async fn get_group(
     services: Data<Services>,
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let group = services.policies.get_group(&allowed, named(&id)?).await?;
+    let id = named(&id)?;
+    let found = services.policies.get_group(&allowed, id).await;
+    let group = allowed.noted(&services, AuditTarget::Group(id), found).await?;
     Ok(HttpResponse::Ok().json(GroupShape::from(&group)))
 }

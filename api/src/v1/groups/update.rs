@@ -73,7 +73,8 @@ pub async fn update_group(
     let change = body.read().await?.parse()?;
     let group = to_the_end(async move {
         let event = allowed.event("group.change", AuditTarget::Group(id));
-        Ok(services.policies.change_group(&allowed, id, change, event).await?)
+        let done = services.policies.change_group(&allowed, id, change, event).await;
+        allowed.noted(&services, AuditTarget::Group(id), done).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(GroupShape::from(&group)))

@@ -86,7 +86,9 @@ impl From<&KeyFacts> for KeyShape {
     }
 }
 
-fn tenant(tenant: &Tenant) -> Option<TenantShape> {
+/// A resolved tenant; none for the owner and for the organization as a whole.
+#[must_use]
+pub fn tenant(tenant: &Tenant) -> Option<TenantShape> {
     match tenant {
         Tenant::Owner | Tenant::Organization => None,
         Tenant::Below { .. } => Some(TenantShape {
