@@ -49,3 +49,16 @@ impl FieldErrors {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_wrong_fields_are_not_a_million_answers() {
+        let mut errors = FieldErrors::default();
+        (0..1_000_000).for_each(|index| errors.add(format!("users[{index}]"), "must not be empty"));
+        assert_eq!(errors.0.len(), FIELDS_MAX);
+        assert_eq!(errors.0[0].field, "users[0]");
+    }
+}

@@ -58,6 +58,42 @@ async fn a_token_that_is_no_key_of_the_organization_is_just_not_valid() {
 }
 
 #[tokio::test]
+async fn what_verify_refuses_stands_in_the_audit_log_with_its_reason() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let service = app.key(&acme.key(json!({"permissions": ["keys:verify"]})).await.token);
+    let revoked = acme.solo().await;
+    acme.revoke(&revoked.id).await;
+    service.post("/api/v1/keys/verify", &json!({"token": revoked.token})).await.expect(200);
+    app.settled().await;
+    let path = format!("/api/v1/audit-events?action=key.verify&targetId={}", revoked.id);
+    let events = acme.owner().get(&path).await.expect(200);
+    assert_eq!(events["items"].as_array().map(Vec::len), Some(1), "{events}");
+    assert_eq!(
+        (&events["items"][0]["outcome"], &events["items"][0]["code"]),
+        (&json!("refused"), &json!("unauthenticated"))
+    );
+    assert_eq!(events["items"][0]["reason"], json!("no such key"));
+}
+
+#[tokio::test]
+async fn verify_tells_the_resolved_tenant_and_not_the_parameters() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let (service, solo) = (app.key(&acme.key(json!({"permissions": ["keys:verify"]})).await.token), acme.solo().await);
+    let own = json!({"token": solo.token, "orgId": "acme", "userId": acme.owner_id});
+    let answer = service.post("/api/v1/keys/verify", &own).await.expect(200);
+    assert_eq!((&answer["valid"], &answer["tenant"]), (&json!(true), &Value::Null), "a solo key speaks for its owner");
+    let client = json!({"token": acme.client().await.token, "orgId": "acme", "userId": "marina"});
+    let answer = service.post("/api/v1/keys/verify", &client).await.expect(200);
+    assert_eq!(
+        answer["tenant"],
+        json!({"org": null, "user": {"id": "marina"}}),
+        "one's own organization is no tenant org"
+    );
+}
+
+#[tokio::test]
 async fn a_rehearsed_decision_says_which_rule_decided() {
     let app = App::spawn().await;
     let acme = app.organization("acme").await;

@@ -38,7 +38,7 @@ const NAMES: [&str; 29] = [
 ];
 /// Ends of names, normalized, that are refused.
 const ENDS: [&str; 5] = ["password", "secret", "apikey", "accesstoken", "privatekey"];
-/// Longest name that is looked at as a whole; of a longer one only the end counts.
+/// Longest name that is looked at without an allocation, in bytes, and longest allowed field, in characters.
 const LONGEST: usize = 128;
 
 /// What is done about a name.
