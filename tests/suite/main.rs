@@ -32,6 +32,7 @@ mod many_keys;
 mod matrix;
 mod mcp_servers;
 mod members;
+mod no_writes;
 mod organizations;
 mod policies;
 mod revocation;
