@@ -32,8 +32,8 @@ const CLOSING_TRIES: usize = 10;
 /// How often refusals of the unknown are written.
 const ANONYMOUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Refusals of the unknown since they were last written, by action and reason.
-type Anonymous = HashMap<(&'static str, &'static str), u64>;
+/// Refusals of the unknown since they were last written, by action, code and reason.
+type Anonymous = HashMap<(&'static str, &'static str, &'static str), u64>;
 
 /// An event, or none from somebody who only waits for those before it.
 struct Entry {
@@ -60,6 +60,11 @@ impl AuditQueue {
         let anonymous = Arc::default();
         let task = tokio::spawn(write(receiver, rows, Arc::clone(&anonymous)));
         (Self { sender, anonymous }, AuditWriter(task))
+    }
+
+    fn count(&self, action: &'static str, code: &'static str, reason: &'static str) {
+        let mut counts = self.anonymous.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *counts.entry((action, code, reason)).or_default() += 1;
     }
 
     async fn send(&self, entry: Entry) -> Result<(), Saturated> {
@@ -105,8 +110,11 @@ impl AuditLog for AuditQueue {
     }
 
     fn count_anonymous(&self, action: &'static str, reason: &'static str) {
-        let mut counts = self.anonymous.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *counts.entry((action, reason)).or_default() += 1;
+        self.count(action, "unauthenticated", reason);
+    }
+
+    fn count_throttled(&self, action: &'static str) {
+        self.count(action, "rate_limited", "too many failures");
     }
 }
 
@@ -177,9 +185,9 @@ fn counted(anonymous: &Mutex<Anonymous>) -> Vec<Entry> {
     let at = SystemClock.now();
     counts
         .into_iter()
-        .map(|((action, reason), count)| AuditEvent {
+        .map(|((action, code, reason), count)| AuditEvent {
             reason: Some(format!("{reason} ({count} times)")),
-            ..AuditEvent::unproven(AuditActor::Anonymous, action, at).refused("unauthenticated")
+            ..AuditEvent::unproven(AuditActor::Anonymous, action, at).refused(code)
         })
         .map(|event| Entry { event: Some(event), written: None })
         .collect()
