@@ -12,6 +12,7 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::extract::patience::within;
 use crate::problem::Problem;
 
 /// How long a body may take to arrive.
@@ -104,7 +105,7 @@ impl<T: DeserializeOwned> Asked<T> {
 /// 413 over the limit, 400 when the client stops in the middle or takes too long.
 pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
     // Whoever sends was let through before: a body that is held back must not act on an old decision much later.
-    let Ok(read) = tokio::time::timeout(PATIENCE, payload.to_bytes_limited(limit)).await else {
+    let Some(read) = within(PATIENCE, payload.to_bytes_limited(limit)).await else {
         let why = format!("the body must arrive within {} seconds", PATIENCE.as_secs());
         return Err(Problem::because(Code::InvalidRequest, why));
     };
