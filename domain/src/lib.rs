@@ -16,6 +16,7 @@ pub mod invitation;
 pub mod key;
 pub mod limit;
 pub mod mail;
+pub mod mcp;
 pub mod member;
 pub mod organization;
 pub mod page;
