@@ -21,6 +21,7 @@ pub mod member;
 pub mod organization;
 pub mod page;
 pub mod policy;
+pub mod redact;
 pub mod root;
 pub mod server;
 pub mod store;

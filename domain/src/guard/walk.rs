@@ -6,9 +6,10 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use super::names::{AllowedFields, Verdict, judge};
+use super::own_key::holds_token;
+use super::place::Place;
 use super::{Refused, Secret, SecretArgument};
 use crate::key::TokenKeys;
-use crate::key::token::holds_token;
 use crate::mcp::Key;
 
 /// What ends the pass when something was found; the place is kept beside it.
@@ -25,38 +26,6 @@ pub fn walk(json: &str, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(),
         (Some(found), _) => Err(found.into()),
         (None, Err(_)) => Err(Refused::Unreadable),
         (None, Ok(())) => Ok(()),
-    }
-}
-
-/// Where a value stands: a chain on the stack, made into a text only when something was found.
-enum Place<'a> {
-    Root,
-    Name(&'a Place<'a>, &'a str),
-    Index(&'a Place<'a>, usize),
-}
-
-impl Place<'_> {
-    fn pointer(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Name(parent, name) => {
-                format!("{}/{}", parent.pointer(), name.replace('~', "~0").replace('/', "~1"))
-            }
-            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
-        }
-    }
-
-    /// The names on the way, outermost first.
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Root => vec![],
-            Self::Name(parent, name) => {
-                let mut names = parent.names();
-                names.push(name);
-                names
-            }
-            Self::Index(parent, _) => parent.names(),
-        }
     }
 }
 
