@@ -21,8 +21,9 @@ use crate::db::SqlAuditRows;
 const QUEUE: usize = 16_384;
 /// Most events of one batch.
 const BATCH: usize = 1_000;
-/// How long an event waits for company.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long an event waits for company. A batch costs about as much as sixty of its rows: its commit, and the pages at the
+/// end of every index, which it writes again.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long a caller waits for room, or for its event to be on disk, before it gets [`Saturated`].
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a failed batch is tried again.

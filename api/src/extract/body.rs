@@ -13,6 +13,7 @@ use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::extract::patience::within;
 use crate::problem::Problem;
 
 /// How long a body may take to arrive.
@@ -109,7 +110,7 @@ pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, P
 
 async fn read_within(patience: Duration, payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
     // Whoever sends was let through before: a body that is held back must not act on an old decision much later.
-    let Ok(read) = tokio::time::timeout(patience, payload.to_bytes_limited(limit)).await else {
+    let Some(read) = within(patience, payload.to_bytes_limited(limit)).await else {
         let why = format!("the body must arrive within {} seconds", patience.as_secs());
         return Err(Problem::because(Code::InvalidRequest, why));
     };
