@@ -2,6 +2,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests look at the database from outside, and break it")]
 
+/// Each contract becomes two tests.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        mod sqlite { $( #[tokio::test] async fn $name() { super::$name(support::Store::Sqlite).await; } )+ }
+        mod postgres { $( #[tokio::test] async fn $name() { super::$name(support::Store::Postgres).await; } )+ }
+    };
+}
+
 mod accounts;
 mod api_keys;
 mod audit_changes;
@@ -35,6 +43,7 @@ mod members;
 mod no_writes;
 mod organizations;
 mod overtaken;
+mod people_stores;
 mod policies;
 mod revocation;
 mod root_secret;
