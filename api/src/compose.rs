@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::decide::Gate;
+use domain::assertion::keys::KeySchedule;
 use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::egress::EgressPolicy;
@@ -28,15 +29,16 @@ use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::tenant::registry::TenantService;
 use domain::time::{Clock, SystemClock, Timestamp};
+use infra::assertion_keys::AssertionKeys;
 use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::servers::ServerCache;
 use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlIdempotency,
-    SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge,
-    SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups,
+    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
+    SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -108,6 +110,8 @@ pub struct Services {
     pub usage_store: SqlUsage,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
+    /// The keys that sign assertions, and their change.
+    pub assertion_keys: AssertionKeys,
     /// Assertions and credentials, ready to send.
     pub passports: Passports,
     /// Seals session ids.
@@ -136,6 +140,7 @@ pub struct Background {
     uses: LastUsed,
     last_used_store: SqlLastUsed,
     forgetter: tokio::task::JoinHandle<()>,
+    assertion_keys: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -181,6 +186,13 @@ impl Services {
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
+        // Whoever serves takes over the database's keys first (`server`).
+        let assertions = Arc::new(AssertionSigner::new(root, KeySchedule::new(vec![]), SystemClock.now()));
+        let assertion_keys = AssertionKeys::new(
+            Arc::new(SqlAssertionKeys::new(database.clone())),
+            Arc::clone(&assertions),
+            settings.assertion_key_lifetime,
+        );
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
@@ -253,8 +265,9 @@ impl Services {
             usage: usage.clone(),
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
+            assertion_keys: assertion_keys.clone(),
             passports: Passports::new(
-                AssertionSigner::derive(root),
+                assertions,
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
             ),
@@ -275,6 +288,7 @@ impl Services {
             uses: last_used,
             last_used_store,
             forgetter: tokio::spawn(forget_claims(idempotency)),
+            assertion_keys: tokio::spawn(assertion_keys.run()),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -303,6 +317,7 @@ impl Background {
             }
         }
         self.forgetter.abort();
+        self.assertion_keys.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {

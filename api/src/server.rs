@@ -9,6 +9,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use domain::audit::AuditLog;
 use domain::store::StoreFault;
+use domain::time::{Clock, SystemClock};
 use infra::db::{ConnectFault, Held};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -99,6 +100,7 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
     new.audit = recording(Arc::clone(&new.audit));
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
+    services.assertion_keys.refresh(SystemClock.now()).await?;
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();
     let task = tokio::spawn(server);

@@ -111,6 +111,8 @@ settings! {
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// The root secret before the present one, while it is being replaced; see root-secret.md.
     previous_root_secret: Option<RootSecret> = "previous-root-secret", None, "none", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
+    /// Days after which assertions are signed with another key; 0 leaves that to `keyrack admin rotate-assertion-key`.
+    assertion_key_lifetime: Option<Duration> = "assertion-key-days", Some("90"), "", false, |text| within(text, 0, 3650).map(|days: u64| (days > 0).then(|| Duration::from_hours(24 * days)));
     /// What new keys begin with. Keys issued under an earlier prefix keep working.
     key_prefix: KeyPrefix = "key-prefix", Some("kr"), "", false, |text| text.unwrap_or_default().parse().map_err(|error: domain::text::InvalidText| error.to_string());
     /// Who may create an organization: `bootstrap` (whoever has the token that the first start prints) or `open`.
@@ -294,10 +296,11 @@ mod tests {
             ("smtp-url", "mx.example.com"),
             ("smtp-from", "keys"),
             ("trusted-proxies", "proxy"),
+            ("assertion-key-days", "never"),
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 15, "{faults:#?}");
+        assert_eq!(faults.len(), 16, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 

@@ -1,6 +1,7 @@
 //! Adapters: everything with a socket, a clock or a file. Each implements a port of `domain` and returns records; none
 //! can make a scope or take a decision.
 
+pub mod assertion_keys;
 pub mod audit;
 pub mod cache;
 pub mod checkpoints;

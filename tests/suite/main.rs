@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api_keys;
+mod assertion_keys;
 mod audit_changes;
 mod audit_events;
 mod audit_export;

@@ -56,7 +56,7 @@ pub struct Passport {
 
 /// Makes passports, and remembers them for as long as they may be reused.
 pub struct Passports {
-    signer: AssertionSigner,
+    signer: Arc<AssertionSigner>,
     issuer: String,
     made: GuardedCache<Bearer, Arc<Passport>>,
 }
@@ -64,14 +64,14 @@ pub struct Passports {
 impl Passports {
     /// Passports of this installation, which upstream servers know as `issuer`.
     #[must_use]
-    pub fn new(signer: AssertionSigner, issuer: String, capacity: usize) -> Self {
+    pub fn new(signer: Arc<AssertionSigner>, issuer: String, capacity: usize) -> Self {
         Self { signer, issuer, made: GuardedCache::new(capacity) }
     }
 
-    /// What upstream servers verify assertions with.
+    /// What upstream servers verify assertions with now.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
-        self.signer.jwks()
+        self.signer.jwks(SystemClock.now())
     }
 
     /// The passport of this caller for this server.
@@ -97,7 +97,7 @@ impl Passports {
 
     fn make(&self, grant: &Grant<McpConnect>, server: &ReachableServer, now: Timestamp) -> Result<Passport, Problem> {
         let record = server.record();
-        let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now));
+        let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now), now);
         let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
         Ok(Passport {
             target: record.url.as_url().as_str().parse().map_err(|_| unusable())?,

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod advisory;
+mod assertion_keys;
 mod audit;
 mod audit_checkpoints;
 mod audit_read;
@@ -41,6 +42,7 @@ mod usage;
 pub use access::SqlAccess;
 pub use accounts::SqlAccounts;
 pub use advisory::Held;
+pub use assertion_keys::SqlAssertionKeys;
 pub use audit::SqlAuditRows;
 pub use audit_checkpoints::SqlCheckpoints;
 pub use audit_read::SqlAuditReader;
