@@ -14,6 +14,7 @@ mod bad_input;
 mod bulk_revocation;
 mod clients;
 mod command_line;
+mod corpus;
 mod decisions;
 mod dependencies;
 mod documents;
