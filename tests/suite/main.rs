@@ -47,3 +47,4 @@ mod tenancy;
 mod tenancy_model;
 mod tenants;
 mod usage;
+mod verifiers;
