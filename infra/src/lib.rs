@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod cache;
+pub mod calls;
 pub mod checkpoints;
 pub mod db;
 pub mod egress;

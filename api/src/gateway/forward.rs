@@ -10,12 +10,14 @@ use awc::error::SendRequestError;
 use bytes::Bytes;
 use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
+use domain::mcp::Envelope;
 use domain::tenant::TenantRefusal;
 use infra::upstream::UpstreamFault;
 use url::Url;
 
 use super::headers::{self, ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
+use super::recorder::CallUnderWay;
 use super::stream::{Relayed, Speaker};
 use super::{Admitted, Line, session};
 use crate::authenticate::request_id;
@@ -23,7 +25,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
 
-type Answer = ClientResponse<actix_http::BoxedPayloadStream>;
+pub(super) type Answer = ClientResponse<actix_http::BoxedPayloadStream>;
 
 /// Forwards one message.
 ///
@@ -35,7 +37,8 @@ pub(super) async fn forward(
     request: &HttpRequest,
     admitted: Admitted,
     body: Bytes,
-) -> Result<HttpResponse, Problem> {
+    call: &mut CallUnderWay,
+) -> Result<HttpResponse<Relayed<Answer>>, Problem> {
     let Admitted { grant, live, server } = admitted;
     // The message may have taken its time to arrive.
     if live.has_ended() {
@@ -48,12 +51,18 @@ pub(super) async fn forward(
         let why = "the message must be JSON in UTF-8, without a Content-Encoding";
         return Err(Problem::because(Code::InvalidRequest, why));
     }
+    if let Ok(envelope) = Envelope::read(&body) {
+        call.understood(&envelope, &services.token_keys);
+    }
     inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)?;
     let passport = services.passports.issue(&grant, &server)?;
     let session = match request.headers().get(MCP_SESSION_ID) {
         Some(presented) => Some(session::open(&services.sealer, &grant, &server, presented)?),
         None => None,
     };
+    if let Some(session) = &session {
+        call.belongs_to(services, grant.tenant(), session.as_bytes());
+    }
     let idle = services.settings.upstream_idle_timeout;
     let answer = async {
         let mut target = passport.target.clone();
@@ -87,7 +96,7 @@ pub(super) async fn forward(
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, line, answer, &grant, &server, live)
+    relay(services, line, answer, &grant, &server, live, call)
 }
 
 fn dress(
@@ -141,7 +150,8 @@ fn relay(
     grant: &domain::access::Grant<domain::access::permission::McpConnect>,
     server: &domain::access::decide::ReachableServer,
     live: infra::cache::LiveKeyHandle,
-) -> Result<HttpResponse, Problem> {
+    call: &mut CallUnderWay,
+) -> Result<HttpResponse<Relayed<Answer>>, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
         return Err(Problem::because(
@@ -158,13 +168,14 @@ fn relay(
     let mut response = HttpResponse::build(answer.status()).finish();
     copy_response(answer.headers(), response.headers_mut());
     if let Some(upstream) = answer.headers().get(MCP_SESSION_ID) {
+        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
         let sealed = session::seal(&services.sealer, grant, server, upstream)?;
         response.headers_mut().insert(MCP_SESSION_ID, sealed);
     }
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let speaker = Speaker { live, tenant: grant.tenant().clone(), suspended: Arc::clone(&services.suspended) };
     let body = Relayed::new(answer, length, speaker, services.settings.upstream_idle_timeout, line.clock.clone());
-    Ok(response.set_body(body).map_into_boxed_body())
+    Ok(response.set_body(body))
 }
 
 /// Whether the end of the body can be told. One that ends with its connection cannot be told from half of one, and the

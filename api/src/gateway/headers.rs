@@ -8,6 +8,8 @@ use actix_web::http::header::{
 
 /// The session id of legacy protocol versions.
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The protocol version, in all versions but the first.
+pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// The signed statement of who calls.
 pub const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
