@@ -153,6 +153,7 @@ impl Running {
 
     /// Stops taking requests, waits for those under way, writes what is to be written, and closes the database.
     pub async fn stop(self) {
+        self.services.calls.stopping();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod audit_blocks;
 pub mod cache;
+pub mod calls;
 pub mod checkpoints;
 pub mod db;
 pub mod egress;

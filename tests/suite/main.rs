@@ -11,6 +11,8 @@ mod audit_store;
 mod authentication;
 mod bad_input;
 mod bulk_revocation;
+mod call_records;
+mod calls_store;
 mod clients;
 mod command_line;
 mod decisions;

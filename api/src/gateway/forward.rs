@@ -10,15 +10,17 @@ use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
 use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
+use domain::mcp::Envelope;
 use domain::tenant::TenantRefusal;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use infra::cache::LiveKeyHandle;
-use infra::upstream::{Answer, Target, UpstreamFault};
+use infra::upstream::{Answer, AnswerBody, Target, UpstreamFault};
 
 use super::bridge;
 use super::headers::{self, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
+use super::recorder::CallUnderWay;
 use super::stream::{Relayed, Speaker};
 use super::{Admitted, Line, session};
 use crate::authenticate::request_id;
@@ -42,7 +44,8 @@ pub(super) async fn forward(
     request: &HttpRequest,
     admitted: Admitted,
     body: Bytes,
-) -> Result<HttpResponse, Problem> {
+    call: &mut CallUnderWay,
+) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
     let Admitted { grant, live, server } = admitted;
     // The message may have taken its time to arrive.
     if live.has_ended() {
@@ -55,12 +58,18 @@ pub(super) async fn forward(
         let why = "the message must be JSON in UTF-8, without a Content-Encoding";
         return Err(Problem::because(Code::InvalidRequest, why));
     }
+    if let Ok(envelope) = Envelope::read(&body) {
+        call.understood(&envelope, &services.token_keys);
+    }
     inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)?;
     let passport = services.passports.issue(&grant, &server)?;
     let session = match request.headers().get(MCP_SESSION_ID) {
         Some(presented) => bridge::value_up(&session::open(&services.sealer, &grant, &server, presented)?),
         None => None,
     };
+    if let Some(session) = &session {
+        call.belongs_to(services, grant.tenant(), session.as_bytes());
+    }
     let idle = services.settings.upstream_idle_timeout;
     let method = bridge::method_up(request.method()).ok_or_else(|| Problem::new(Code::InvalidRequest))?;
     let answer = async {
@@ -96,7 +105,7 @@ pub(super) async fn forward(
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, line, request, answer, &grant, &server, live)
+    relay(services, line, request, answer, &grant, &server, live, call)
 }
 
 fn outgoing(request: &HttpRequest, passport: &Passport, session: Option<&HeaderValue>) -> HeaderMap {
@@ -149,7 +158,8 @@ fn relay(
     grant: &Grant<McpConnect>,
     server: &ReachableServer,
     live: LiveKeyHandle,
-) -> Result<HttpResponse, Problem> {
+    call: &mut CallUnderWay,
+) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
         return Err(Problem::because(
@@ -161,6 +171,7 @@ fn relay(
     let mut response = HttpResponse::build(bridge::status_down(answer.status()).ok_or_else(broken)?).finish();
     copy_response(answer.headers(), response.headers_mut());
     if let Some(upstream) = answer.headers().get(SESSION_UP) {
+        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
         let upstream = bridge::value_down(upstream).ok_or_else(broken)?;
         response.headers_mut().insert(MCP_SESSION_ID, session::seal(&services.sealer, grant, server, &upstream)?);
     }
@@ -172,7 +183,7 @@ fn relay(
     let speaker = Speaker { live, tenant: grant.tenant().clone(), suspended: Arc::clone(&services.suspended) };
     let body =
         Relayed::new(answer.into_body(), length, speaker, services.settings.upstream_idle_timeout, line.clock.clone());
-    Ok(response.set_body(body).map_into_boxed_body())
+    Ok(response.set_body(body))
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

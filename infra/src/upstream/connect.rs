@@ -38,11 +38,7 @@ impl Connector {
     }
 
     /// A new connection. All of it, name, address and TLS, takes at most `limit`.
-    pub(super) async fn connect(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        limit: Duration,
-    ) -> Result<Connection, UpstreamFault> {
+    pub(super) async fn connect(&self, endpoint: &Arc<Endpoint>, limit: Duration) -> Result<Connection, UpstreamFault> {
         // A timer costs little beside a connection, and ends with it.
         in_time(timeout(limit, self.open(endpoint, Instant::now() + limit))).await
     }

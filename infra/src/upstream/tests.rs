@@ -206,7 +206,8 @@ async fn a_request_that_a_closed_connection_did_not_take_is_given_back_whole() {
             }
             let before = server.counts();
             let kept = connection::Connection::H1(single);
-            let sent = kept.send(&upstream.pool, &target, Request::new(Full::new("body".into()))).await.expect("no fault");
+            let sent =
+                kept.send(&upstream.pool, &target, Request::new(Full::new("body".into()))).await.expect("no fault");
             assert!(matches!(sent, Sent::Untouched(_, _)));
             assert_eq!(server.counts(), before);
         })
