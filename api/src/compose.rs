@@ -34,9 +34,9 @@ use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups, SqlIdempotency,
-    SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge,
-    SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAuditBlocks, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups,
+    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
+    SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -122,6 +122,8 @@ pub struct Services {
     pub key_lookups: SqlKeyDirectory,
     /// The audit log's rows, for those who check them.
     pub audit_rows: SqlAuditRows,
+    /// Arranges the audit log; tests do not wait for it.
+    pub audit_blocks: SqlAuditBlocks,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -131,6 +133,7 @@ pub struct Background {
     audit: AuditWriter,
     checkpoints: SqlCheckpoints,
     signing: tokio::task::JoinHandle<()>,
+    arranging: tokio::task::JoinHandle<()>,
     purge: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
@@ -177,6 +180,7 @@ impl Services {
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
+        let audit_blocks = SqlAuditBlocks::new(database.clone());
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
@@ -264,11 +268,13 @@ impl Services {
             database: database.clone(),
             key_lookups: key_directory,
             audit_rows,
+            audit_blocks: audit_blocks.clone(),
             settings,
         });
         let background = Background {
             audit: audit_writer,
             signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
+            arranging: tokio::spawn(infra::audit_blocks::run(audit_blocks)),
             checkpoints,
             purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()))),
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
@@ -296,6 +302,7 @@ impl Background {
         self.purge.abort();
         self.last_used.abort();
         self.signing.abort();
+        self.arranging.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {

@@ -440,7 +440,11 @@ impl From<UpstreamFault> for Problem {
             UpstreamFault::ConnectTimeout => {
                 Self::because(Code::UpstreamTimeout, "connecting to the server took too long")
             }
-            UpstreamFault::Broken(_) => {
+            UpstreamFault::Tls(_) => Self::because(
+                Code::UpstreamError,
+                "TLS with the server failed; check that its certificate is good for its name and publicly trusted",
+            ),
+            UpstreamFault::Broken(_) | UpstreamFault::Switched => {
                 Self::because(Code::UpstreamError, "the server closed the connection or did not answer in HTTP")
             }
         }

@@ -2,6 +2,7 @@
 //! can make a scope or take a decision.
 
 pub mod audit;
+pub mod audit_blocks;
 pub mod cache;
 pub mod checkpoints;
 pub mod db;

@@ -5,11 +5,12 @@ use actix_web::http::header::{
     EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
+use http::HeaderMap as UpstreamHeaders;
+
+use super::bridge;
 
 /// The session id of legacy protocol versions.
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// The signed statement of who calls.
-pub const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -44,10 +45,9 @@ fn is_callers_own(name: &HeaderName) -> bool {
         || *name == ACCEPT_CHARSET
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .filter_map(|value| value.to_str().ok())
+fn named_by_connection<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
+    lines
+        .filter_map(|line| std::str::from_utf8(line).ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect()
@@ -66,29 +66,34 @@ pub fn says_utf8(headers: &HeaderMap) -> bool {
 }
 
 /// Copies what goes upstream.
-pub fn copy_request(from: &HeaderMap, to: &mut HeaderMap) {
-    let dropped = named_by_connection(from);
+pub fn copy_request(from: &HeaderMap, to: &mut UpstreamHeaders) {
+    let dropped = named_by_connection(from.get_all(CONNECTION).map(HeaderValue::as_bytes));
     for (name, value) in from {
-        if !is_hop_by_hop(name) && !is_callers_own(name) && !dropped.contains(name) {
-            to.append(name.clone(), value.clone());
+        if !is_hop_by_hop(name)
+            && !is_callers_own(name)
+            && !dropped.contains(name)
+            && let Some((name, value)) = bridge::name_up(name).zip(bridge::value_up(value))
+        {
+            to.append(name, value);
         }
     }
 }
 
 /// Copies what goes back. Length and session id are the forwarder's to write.
-pub fn copy_response(from: &HeaderMap, to: &mut HeaderMap) {
+pub fn copy_response(from: &UpstreamHeaders, to: &mut HeaderMap) {
     const DROPPED: [HeaderName; 5] = [SET_COOKIE, WWW_AUTHENTICATE, LOCATION, CONTENT_LENGTH, MCP_SESSION_ID];
-    let dropped = named_by_connection(from);
+    let dropped = named_by_connection(from.get_all(http::header::CONNECTION).iter().map(http::HeaderValue::as_bytes));
     for (name, value) in from {
+        let Some((name, value)) = bridge::name_down(name).zip(bridge::value_down(value)) else { continue };
         // Which pages may read an answer is this installation's to say, not the server's.
         let cors = name.as_str().starts_with("access-control-");
         // Ours have these names, and mean another limit.
         let limits = name.as_str().starts_with("ratelimit");
-        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) && !cors && !limits {
-            to.append(name.clone(), value.clone());
+        if !is_hop_by_hop(&name) && !DROPPED.contains(&name) && !dropped.contains(&name) && !cors && !limits {
+            to.append(name, value);
         }
     }
-    if is_event_stream(from) {
+    if is_event_stream(to) {
         // A proxy in front must not hold events back.
         if !to.contains_key(X_ACCEL_BUFFERING) {
             to.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -109,6 +114,17 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn upstream(headers: &[(&str, &str)]) -> UpstreamHeaders {
+        let mut map = UpstreamHeaders::new();
+        for (name, value) in headers {
+            map.append(
+                name.parse::<http::HeaderName>().expect("a name"),
+                http::HeaderValue::from_str(value).expect("a value"),
+            );
+        }
+        map
+    }
 
     fn map(headers: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -141,7 +157,7 @@ mod tests {
             ("referer", "r"),
             ("mcp-session-id", "s"),
         ]);
-        let mut to = HeaderMap::new();
+        let mut to = UpstreamHeaders::new();
         copy_request(&from, &mut to);
         assert_eq!(to.len(), 0, "{to:?}");
     }
@@ -163,16 +179,16 @@ mod tests {
             "user-agent",
         ];
         let from = map(&names.map(|name| (name, "v")));
-        let mut to = HeaderMap::new();
+        let mut to = UpstreamHeaders::new();
         copy_request(&from, &mut to);
         for name in names {
-            assert_eq!(to.get(name).map(HeaderValue::as_bytes), Some(b"v".as_slice()), "{name}");
+            assert_eq!(to.get(name).map(http::HeaderValue::as_bytes), Some(b"v".as_slice()), "{name}");
         }
     }
 
     #[test]
     fn what_would_mislead_the_caller_does_not_come_back() {
-        let from = map(&[
+        let from = upstream(&[
             ("set-cookie", "c"),
             ("www-authenticate", "Bearer resource_metadata=x"),
             ("location", "/"),

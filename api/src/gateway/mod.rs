@@ -3,6 +3,7 @@
 //! The order of checks is the contract's: key, tenant, permission, server, then the body. Nothing of the caller's own
 //! credentials goes upstream, and what comes back is streamed as it comes.
 
+mod bridge;
 mod forward;
 mod headers;
 mod idle;
@@ -46,8 +47,7 @@ impl Line {
     /// Opens it on this worker.
     #[must_use]
     pub fn open(services: &Services) -> Self {
-        let upstream = Upstream::new(&services.egress, services.settings.upstream_connect_timeout);
-        Self { upstream, clock: IdleClock::start() }
+        Self { upstream: Upstream::new(&services.egress), clock: IdleClock::start() }
     }
 }
 

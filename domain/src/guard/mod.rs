@@ -2,10 +2,13 @@
 //! refused is named by its place and never by its value.
 
 mod message;
-mod names;
+pub(crate) mod names;
+pub(crate) mod own_key;
+mod place;
 mod walk;
 
 pub use names::{AllowedField, AllowedFields, InvalidAllowedField, normalized};
+pub use own_key::holds_token;
 
 use serde_json::value::RawValue;
 
@@ -28,7 +31,7 @@ pub enum Secret {
     Secret::OwnKey => "holds an API key; keys never go into arguments",
 })]
 pub struct SecretArgument {
-    /// A JSON Pointer (RFC 6901) into the arguments.
+    /// A JSON Pointer (RFC 6901) into the arguments; of a very long one, beginning and end.
     pub path: String,
     /// Why.
     pub why: Secret,

@@ -38,6 +38,11 @@ const NAMES: [&str; 29] = [
 ];
 /// Ends of names, normalized, that are refused.
 const ENDS: [&str; 5] = ["password", "secret", "apikey", "accesstoken", "privatekey"];
+/// The last two letters of all of them.
+const LAST_TWO: [[u8; 2]; 16] = [
+    *b"rd", *b"wd", *b"et", *b"ey", *b"en", *b"er", *b"on", *b"th", *b"al", *b"ls", *b"ie", *b"es", *b"ng", *b"rl",
+    *b"sn", *b"se",
+];
 /// Longest name that is looked at without an allocation, in bytes, and longest allowed field, in characters.
 const LONGEST: usize = 128;
 
@@ -60,7 +65,10 @@ pub fn normalized(name: &str) -> String {
 
 /// Judges a name.
 pub fn judge(name: &str) -> Verdict {
-    // The common case without an allocation: ASCII, and no longer than any name that we know.
+    if ends_harmlessly(name) {
+        return Verdict::Harmless;
+    }
+    // Without an allocation: ASCII, and no longer than any name that we know.
     let mut buffer = [0_u8; LONGEST];
     let mut length = 0;
     for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
@@ -71,6 +79,15 @@ pub fn judge(name: &str) -> Verdict {
         length += 1;
     }
     std::str::from_utf8(&buffer[..length]).map_or(Verdict::Harmless, judge_normalized)
+}
+
+/// Whether the last two letters are enough to see that a name is none of a secret; most names of tools are seen so.
+fn ends_harmlessly(name: &str) -> bool {
+    let mut letters =
+        name.bytes().rev().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase());
+    let (Some(last), Some(before)) = (letters.next(), letters.next()) else { return true };
+    // Some letters beyond ASCII are ASCII in lower case.
+    last.is_ascii() && before.is_ascii() && !LAST_TWO.contains(&[before, last])
 }
 
 fn judge_normalized(name: &str) -> Verdict {
@@ -150,5 +167,34 @@ impl FromIterator<AllowedField> for AllowedFields {
         let whole = |field: &AllowedField| field.0.split('.').map(normalized).collect::<Vec<_>>().join(".");
         let names = fields.iter().map(whole).collect();
         Self { fields, names }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_and_end_of_a_secret_is_refused_in_every_spelling() {
+        for name in NAMES.iter().chain(&ENDS) {
+            let spread: String = name.chars().flat_map(|c| ['_', c, '-']).collect();
+            for spelling in [(*name).to_owned(), name.to_uppercase(), spread.clone(), format!("_{name}__--")] {
+                assert_ne!(judge(&spelling), Verdict::Harmless, "{spelling}");
+            }
+            // The Kelvin sign is a k in lower case.
+            assert_ne!(judge(&name.replace('k', "\u{212a}")), Verdict::Harmless, "{name}");
+        }
+        for end in ENDS {
+            for name in [format!("my{end}"), format!("{}_{end}", "x".repeat(300)), format!("мой_{end}")] {
+                assert_eq!(judge(&name), Verdict::Secret, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_without_letters_are_harmless() {
+        for name in ["", "_", "-_-", "a", "é", "-k"] {
+            assert_eq!(judge(name), Verdict::Harmless, "{name}");
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! One pass over a JSON text, without building it: names and texts are looked at as they go by.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
 use super::names::{AllowedFields, Verdict, judge};
+use super::own_key::holds_token;
+use super::place::Place;
 use super::{Refused, Secret, SecretArgument};
 use crate::key::TokenKeys;
-use crate::key::token::holds_token;
+use crate::mcp::Key;
 
 /// What ends the pass when something was found; the place is kept beside it.
 const FOUND: &str = "found";
@@ -25,38 +26,6 @@ pub fn walk(json: &str, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(),
         (Some(found), _) => Err(found.into()),
         (None, Err(_)) => Err(Refused::Unreadable),
         (None, Ok(())) => Ok(()),
-    }
-}
-
-/// Where a value stands: a chain on the stack, made into a text only when something was found.
-enum Place<'a> {
-    Root,
-    Name(&'a Place<'a>, &'a str),
-    Index(&'a Place<'a>, usize),
-}
-
-impl Place<'_> {
-    fn pointer(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Name(parent, name) => {
-                format!("{}/{}", parent.pointer(), name.replace('~', "~0").replace('/', "~1"))
-            }
-            Self::Index(parent, index) => format!("{}/{index}", parent.pointer()),
-        }
-    }
-
-    /// The names on the way, outermost first.
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Root => vec![],
-            Self::Name(parent, name) => {
-                let mut names = parent.names();
-                names.push(name);
-                names
-            }
-            Self::Index(parent, _) => parent.names(),
-        }
     }
 }
 
@@ -142,7 +111,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while let Some(name) = fields.next_key::<Name<'de>>()? {
+        while let Some(name) = fields.next_key::<Key<'de>>()? {
             let Self { allowed, keys, .. } = self;
             if holds_token(&name.0, keys) {
                 // The name itself is the secret: it is not repeated.
@@ -164,32 +133,5 @@ impl<'de> Visitor<'de> for Value<'_> {
             fields.next_value_seed(value)?;
         }
         Ok(())
-    }
-}
-
-/// A field's name, borrowed where it has no escapes.
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> serde::Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        input.deserialize_str(Text)
     }
 }

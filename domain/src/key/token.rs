@@ -23,10 +23,12 @@ pub const KEY_ID_LENGTH: usize = 16;
 pub const RANDOM_LENGTH: usize = 43;
 /// Checksum characters at the secret's end.
 pub const CHECKSUM_LENGTH: usize = 6;
-const PREFIX_MIN: usize = 2;
-const PREFIX_MAX: usize = 16;
+/// Characters of the secret with its checksum.
+pub(crate) const SECRET_LENGTH: usize = RANDOM_LENGTH + CHECKSUM_LENGTH;
+pub(crate) const PREFIX_MIN: usize = 2;
+pub(crate) const PREFIX_MAX: usize = 16;
 /// Characters after the prefix.
-const TAIL_LENGTH: usize = 1 + KEY_ID_LENGTH + 1 + RANDOM_LENGTH + CHECKSUM_LENGTH;
+pub(crate) const TAIL_LENGTH: usize = 1 + KEY_ID_LENGTH + 1 + SECRET_LENGTH;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -270,16 +272,6 @@ impl<'a> PresentedToken<'a> {
     pub fn previous_digest(&self, keys: &TokenKeys) -> Option<Digest> {
         keys.previous_digest(self.text.as_bytes())
     }
-}
-
-/// Whether a text is one of our tokens, or has one among its words. Costs one pass, and a keyed hash for each look-alike.
-#[must_use]
-pub fn holds_token(text: &str, keys: &TokenKeys) -> bool {
-    if text.len() < PREFIX_MIN + TAIL_LENGTH {
-        return false;
-    }
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .any(|word| word.len() >= PREFIX_MIN + TAIL_LENGTH && PresentedToken::parse(word, keys).is_ok())
 }
 
 /// What lists show instead of the token: `kr_<key-id>_…`.

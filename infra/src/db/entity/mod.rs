@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod api_key_digest;
 pub mod api_key_server;
 pub mod api_key_tenant;
+pub mod audit_block;
 pub mod audit_checkpoint;
 pub mod audit_event;
 pub mod audit_head;
