@@ -7,6 +7,8 @@ use domain::access::decide::Gate;
 use domain::assertion::keys::KeySchedule;
 use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
+use domain::call::SessionTags;
+use domain::call::port::CallRecords;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
 use domain::invitation::InvitationService;
@@ -35,14 +37,16 @@ use infra::cache::servers::ServerCache;
 use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
+use infra::calls::{self, CallQueue};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups,
-    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
-    SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows, SqlCalls,
+    SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers,
+    SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
+use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 use infra::usage::UsageMeter;
@@ -94,6 +98,12 @@ pub struct Services {
     pub retired_signers: Vec<[u8; 32]>,
     /// Signs checkpoints of the audit log.
     pub checkpoint_signer: Arc<Ed25519CheckpointSigner>,
+    /// Takes the records of finished calls.
+    pub calls: CallQueue,
+    /// The records of calls, for those who read them.
+    pub call_records: Arc<dyn CallRecords>,
+    /// Tells the calls of one session from those of another.
+    pub session_tags: SessionTags,
     /// When keys were last used.
     pub last_used: LastUsed,
     /// Tenants, for management.
@@ -126,6 +136,8 @@ pub struct Services {
     pub key_lookups: SqlKeyDirectory,
     /// The audit log's rows, for those who check them.
     pub audit_rows: SqlAuditRows,
+    /// Arranges the audit log; tests do not wait for it.
+    pub audit_blocks: SqlAuditBlocks,
     /// What the operator set.
     pub settings: Settings,
 }
@@ -135,6 +147,7 @@ pub struct Background {
     audit: AuditWriter,
     checkpoints: SqlCheckpoints,
     signing: tokio::task::JoinHandle<()>,
+    arranging: tokio::task::JoinHandle<()>,
     purge: tokio::task::JoinHandle<()>,
     last_used: tokio::task::JoinHandle<()>,
     uses: LastUsed,
@@ -157,6 +170,7 @@ impl Services {
         database: Database,
         public_url: &url::Url,
     ) -> (Arc<Self>, Background) {
+        let retention = Retention { calls: settings.call_retention_days, usage: settings.usage_retention_days };
         let (root, previous) = (&roots.current, roots.previous.as_ref());
         let fingerprint = root.fingerprint();
         let token_keys = TokenKeys::of(roots);
@@ -182,7 +196,9 @@ impl Services {
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
-        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
+        let audit_blocks = SqlAuditBlocks::new(database.clone());
+        let (call_queue, finished_calls) = calls::queue();
+        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone(), finished_calls);
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
@@ -257,6 +273,9 @@ impl Services {
             checkpoints: checkpoints.clone(),
             checkpoint_signer,
             retired_signers: roots.retired_signers.clone(),
+            calls: call_queue,
+            call_records: Arc::new(SqlCalls::new(database.clone())),
+            session_tags: SessionTags::derive(root),
             last_used: last_used.clone(),
             suspended: Arc::clone(tenants.suspended()),
             tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
@@ -277,13 +296,15 @@ impl Services {
             database: database.clone(),
             key_lookups: key_directory,
             audit_rows,
+            audit_blocks: audit_blocks.clone(),
             settings,
         });
         let background = Background {
             audit: audit_writer,
             signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
+            arranging: tokio::spawn(infra::audit_blocks::run(audit_blocks)),
             checkpoints,
-            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()))),
+            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()), retention)),
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
@@ -310,6 +331,7 @@ impl Background {
         self.purge.abort();
         self.last_used.abort();
         self.signing.abort();
+        self.arranging.abort();
         // A pooled connection may have ended with the worker that opened it; the next one is new.
         for _ in 0..3 {
             if self.uses.flush(&self.last_used_store).await {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 use tracing_actix_web::RequestId;
@@ -48,8 +49,8 @@ impl Names {
     /// Whether a Host header, with or without a port, names this installation.
     #[must_use]
     pub fn allows_host(&self, header: &str) -> bool {
-        let host = without_port(header).to_ascii_lowercase();
-        self.hosts.contains(&host) || (self.loopback && is_loopback(&host))
+        let host = without_port(header);
+        self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host)) || (self.loopback && is_loopback(host))
     }
 
     /// Whether an Origin header is of a page that may call.
@@ -69,14 +70,14 @@ impl Names {
     }
 
     fn check(&self, request: &ServiceRequest) -> Result<(), Problem> {
-        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+        let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
         // HTTP/2 has the host in the request's target, where actix puts it into the uri.
-        let host = request.headers().get(HOST).map(text).or_else(|| request.uri().authority().map(ToString::to_string));
-        if !host.is_some_and(|host| self.allows_host(&host)) {
+        let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
+        if !host.is_some_and(|host| self.allows_host(host)) {
             return Err(Problem::because(Code::OriginNotAllowed, "the Host header does not name this installation"));
         }
-        match request.headers().get(ORIGIN).map(text) {
-            Some(origin) if !self.allows_origin(&origin) => {
+        match text(ORIGIN) {
+            Some(origin) if !self.allows_origin(origin) => {
                 Err(Problem::because(Code::OriginNotAllowed, "pages of that origin may not call this installation"))
             }
             _ => Ok(()),
@@ -92,9 +93,8 @@ fn without_port(authority: &str) -> &str {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let name = host.rsplit('.').next().unwrap_or(host);
+    name.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Checks names, and gives every answer its request id; a [`Problem`] is logged and written here, once.
@@ -191,10 +191,13 @@ mod tests {
     #[test]
     fn a_loopback_installation_answers_to_loopback_names() {
         let local = names("127.0.0.1:8080", "http://127.0.0.1:8080");
-        for good in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
+        for good in ["localhost:8080", "127.0.0.1", "[::1]:8080", "LocalHost", "app.LOCALHOST:80"] {
             assert!(local.allows_host(good), "{good}");
         }
         assert!(local.allows_origin("http://localhost:6274"));
-        assert!(!local.allows_host("evil.example.com") && !local.allows_origin("http://evil.example.com"));
+        for bad in ["evil.example.com", "localhost.evil.com", "notlocalhost", "localhost."] {
+            assert!(!local.allows_host(bad), "{bad}");
+        }
+        assert!(!local.allows_origin("http://evil.example.com"));
     }
 }

@@ -21,7 +21,7 @@ use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
 use domain::server::service::ServerFault;
-use domain::store::{StoreFault, WriteFault};
+use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
 use infra::upstream::UpstreamFault;
@@ -232,6 +232,9 @@ impl From<StoreFault> for Problem {
         match fault {
             StoreFault::Unavailable(_) => Self::caused(Code::Unavailable, fault),
             StoreFault::Corrupt(_) | StoreFault::Broken(_) => Self::caused(Code::Internal, fault),
+            // As the next request would be answered.
+            StoreFault::Overtaken(Overtaken::Gone) => Self::new(Code::Unauthenticated),
+            StoreFault::Overtaken(Overtaken::Demoted) => Self::because(Code::ForbiddenRole, fault),
         }
     }
 }
@@ -440,7 +443,11 @@ impl From<UpstreamFault> for Problem {
             UpstreamFault::ConnectTimeout => {
                 Self::because(Code::UpstreamTimeout, "connecting to the server took too long")
             }
-            UpstreamFault::Broken(_) => {
+            UpstreamFault::Tls(_) => Self::because(
+                Code::UpstreamError,
+                "TLS with the server failed; check that its certificate is good for its name and publicly trusted",
+            ),
+            UpstreamFault::Broken(_) | UpstreamFault::Switched => {
                 Self::because(Code::UpstreamError, "the server closed the connection or did not answer in HTTP")
             }
         }

@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
-use actix_web::middleware::from_fn;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServerHandle, ServiceRequest};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use domain::audit::AuditLog;
@@ -119,17 +120,24 @@ fn http(listener: TcpListener, services: Arc<Services>, document: String) -> std
     let grace = services.settings.shutdown_timeout.as_secs();
     let document = Data::new(DocumentText(document));
     let server = HttpServer::new(move || {
+        let services = Data::from(Arc::clone(&services));
+        let layered = services.clone();
         App::new()
-            .app_data(Data::from(Arc::clone(&services)))
+            .app_data(services.clone())
             .app_data(Data::new(Line::open(&services)))
             .app_data(document.clone())
-            .wrap(from_fn(layer::finish))
+            // Not by an extractor, which would cost every request a future of its own.
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+                layer::finish(layered.clone(), request, next)
+            }))
             .wrap(TracingLogger::<RequestSpan>::new())
             .configure(routes::all)
     })
     .workers(workers)
     // Else a client that leaves is noticed only when something is written to it, and upstream is never told.
     .h1_allow_half_closed(false)
+    // Else the second of two small events waits until the client has acknowledged the first.
+    .tcp_nodelay(true)
     .shutdown_timeout(grace)
     .disable_signals()
     .listen(listener)?;
@@ -147,6 +155,7 @@ impl Running {
 
     /// Stops taking requests, waits for those under way, writes what is to be written, and closes the database.
     pub async fn stop(self) {
+        self.services.calls.stopping();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");

@@ -141,6 +141,10 @@ settings! {
     upstream_idle_timeout: Duration = "upstream-idle-timeout", Some("300"), "", false, seconds;
     /// Seconds that a shutdown waits for what is under way.
     shutdown_timeout: Duration = "shutdown-timeout", Some("30"), "", false, seconds;
+    /// Days that the record of each call through the gateway is kept.
+    call_retention_days: Duration = "call-retention-days", Some("90"), "", false, days;
+    /// Days that use by the hour is kept, which `GET /usage` reads.
+    usage_retention_days: Duration = "usage-retention-days", Some("400"), "", false, days;
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's EnvFilter.
     log: String = "log", Some("info"), "", false, |text| Ok(text.unwrap_or_default().to_owned());
     /// How it is logged: `text` for a person, `json` for a machine.
@@ -209,6 +213,10 @@ fn within<T: std::str::FromStr + PartialOrd + std::fmt::Display>(text: Option<&s
 
 fn seconds(text: Option<&str>) -> Parsed<Duration> {
     within(text, 1, 86_400).map(Duration::from_secs)
+}
+
+fn days(text: Option<&str>) -> Parsed<Duration> {
+    within(text, 1, 36_500).map(|days: u64| Duration::from_hours(24 * days))
 }
 
 fn choice<T: Copy>(text: Option<&str>, choices: &[(&str, T)]) -> Parsed<T> {
@@ -292,6 +300,8 @@ mod tests {
             ("workers", "0"),
             ("body-limit", "1"),
             ("upstream-idle-timeout", "soon"),
+            ("call-retention-days", "0"),
+            ("usage-retention-days", "a year"),
             ("log-format", "xml"),
             ("smtp-url", "mx.example.com"),
             ("smtp-from", "keys"),
@@ -300,7 +310,7 @@ mod tests {
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 16, "{faults:#?}");
+        assert_eq!(faults.len(), 18, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 

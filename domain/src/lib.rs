@@ -7,6 +7,7 @@
 pub mod access;
 pub mod assertion;
 pub mod audit;
+pub mod call;
 pub mod egress;
 pub mod field;
 pub mod guard;
@@ -16,6 +17,7 @@ pub mod invitation;
 pub mod key;
 pub mod limit;
 pub mod mail;
+pub mod mcp;
 pub mod member;
 pub mod organization;
 pub mod page;

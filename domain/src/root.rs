@@ -61,6 +61,8 @@ pub enum Purpose {
     AuditCheckpoint,
     /// Keyed digests of writes that may be repeated.
     Idempotency,
+    /// Keyed digests of session ids in call records.
+    CallSession,
 }
 
 impl Purpose {
@@ -78,6 +80,7 @@ impl Purpose {
             Self::RetiredSealing => "keyrack 2026-11-21 retired key sealing v1",
             Self::AuditCheckpoint => "keyrack 2026-11-21 audit checkpoint v1",
             Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
+            Self::CallSession => "keyrack 2026-11-21 call session v1",
         }
     }
 }
@@ -152,6 +155,7 @@ mod tests {
             Purpose::RetiredSealing,
             Purpose::AuditCheckpoint,
             Purpose::Idempotency,
+            Purpose::CallSession,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

@@ -1,7 +1,7 @@
 //! Points in time, and the port through which the rules learn what time it is.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -37,6 +37,12 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// This point minus `duration`, or the beginning of time when that is out of range.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// The text form with all six digits of the microseconds, where every one of them counts.
@@ -86,13 +92,24 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp(Utc::now().timestamp_micros())
+        // Every request asks several times; chrono would make a calendar's date first.
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp(micros(after)),
+            Err(before) => Timestamp(-micros(before.duration())),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_systems_clock_says_the_time_of_the_calendar() {
+        let (before, now, after) = (Utc::now(), SystemClock.now(), Utc::now());
+        assert!((before.timestamp_micros()..=after.timestamp_micros()).contains(&now.as_micros()), "{now}");
+    }
 
     #[test]
     fn text_form_is_rfc_3339_utc() {

@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use domain::key::KeyId;
 use domain::key::port::LiveKey;
 use domain::time::{Clock, SystemClock, Timestamp};
+// Asked at every request; only proven keys get in here.
+use foldhash::quality::RandomState;
 
 use crate::cache::LiveKeyHandle;
 use crate::db::SqlLastUsed;
@@ -21,7 +23,7 @@ pub type Use = (KeyId, Option<i32>);
 #[derive(Clone, Default)]
 pub struct LastUsed {
     // A token that was rotated away is noted beside its key's others.
-    pending: Arc<DashMap<Use, Timestamp>>,
+    pending: Arc<DashMap<Use, Timestamp, RandomState>>,
 }
 
 impl LastUsed {

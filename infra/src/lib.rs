@@ -3,7 +3,9 @@
 
 pub mod assertion_keys;
 pub mod audit;
+pub mod audit_blocks;
 pub mod cache;
+pub mod calls;
 pub mod checkpoints;
 pub mod db;
 pub mod egress;

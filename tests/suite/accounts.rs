@@ -1,8 +1,19 @@
 //! Signing up, in, refreshing and out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use domain::organization::passwords::Passwords;
+use domain::organization::port::{AccessTokens, PasswordHasher};
+use domain::organization::service::{AccountFault, AccountService, SignUp, SignUpMode};
+use domain::organization::{AccessClaims, Password};
+use domain::root::RootSecret;
+use domain::time::{SystemClock, Timestamp};
+use infra::db::SqlAccounts;
 use reqwest::Method;
+use secrecy::SecretString;
 use serde_json::json;
-use support::{Answer, App, AppOptions};
+use support::{Answer, App, AppOptions, PASSWORD, Store};
 
 fn cookie(answer: &Answer) -> String {
     let set = answer.headers["set-cookie"].to_str().expect("text");
@@ -23,6 +34,75 @@ async fn the_first_owner_signs_up_with_the_bootstrap_token_once() {
     assert_eq!(session["organization"]["role"], "owner");
     assert_eq!(session["expiresIn"], 900);
     app.sign_up("globex", &json!({"bootstrapToken": app.bootstrap_token})).await.refused(400, "validation_failed");
+}
+
+/// Counts what it is asked to hash.
+#[derive(Default)]
+struct CountingHasher(AtomicUsize);
+
+#[async_trait::async_trait]
+impl PasswordHasher for CountingHasher {
+    async fn hash(&self, _: &Password) -> String {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        "a hash".to_owned()
+    }
+
+    async fn verify(&self, _: SecretString, _: Option<String>) -> bool {
+        false
+    }
+}
+
+struct NoTokens;
+
+impl AccessTokens for NoTokens {
+    fn sign(&self, _: AccessClaims, _: Timestamp) -> SecretString {
+        SecretString::default()
+    }
+
+    fn verify(&self, _: &str) -> Option<AccessClaims> {
+        None
+    }
+}
+
+/// Hashing a password is made to be slow; no stranger may have it done for nothing.
+#[tokio::test]
+async fn no_password_is_hashed_for_whoever_has_no_bootstrap_token() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let app = App::with(AppOptions { store, ..AppOptions::default() }).await;
+        let (accounts, hasher) =
+            (Arc::new(SqlAccounts::new(app.services().database.clone())), Arc::new(CountingHasher::default()));
+        let passwords =
+            Passwords::new(Arc::<SqlAccounts>::clone(&accounts), Arc::<CountingHasher>::clone(&hasher), SystemClock);
+        let service = AccountService::new(
+            Arc::<SqlAccounts>::clone(&accounts),
+            accounts,
+            Arc::new(passwords),
+            Arc::new(NoTokens),
+            &RootSecret::new([1_u8; 32]).expect("long enough"),
+            SignUpMode::Bootstrap,
+            SystemClock,
+        );
+        let armed = service.arm_bootstrap().await.expect("the store answers").expect("nobody has signed up");
+        let sign_up = async |token: Option<SecretString>| {
+            let request = SignUp {
+                email: "ann@example.com".parse().expect("an address"),
+                password: Password::new(PASSWORD.to_owned().into()).expect("long enough"),
+                display_name: None,
+                organization_name: "Acme".parse().expect("a name"),
+                organization_slug: "acme".parse().expect("a slug"),
+                bootstrap_token: token,
+            };
+            service.sign_up(request, None, None).await
+        };
+        for wrong in [None, Some(SecretString::default()), Some("krb_wrong".to_owned().into())] {
+            assert!(matches!(sign_up(wrong).await, Err(AccountFault::BootstrapToken)));
+        }
+        assert_eq!(hasher.0.load(Ordering::Relaxed), 0);
+        sign_up(Some(armed.clone())).await.expect("the right one");
+        assert_eq!(hasher.0.load(Ordering::Relaxed), 1);
+        assert!(matches!(sign_up(Some(armed)).await, Err(AccountFault::BootstrapToken)), "used");
+        assert_eq!(hasher.0.load(Ordering::Relaxed), 1);
+    }
 }
 
 #[tokio::test]

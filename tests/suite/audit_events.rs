@@ -150,45 +150,69 @@ async fn keys_never_read_the_log_and_what_cannot_be_asked_is_refused() {
     }
 }
 
-/// What no index picks out is looked for in bounded steps: a page can be empty and yet not be the last.
+/// Fills the log of the one organization up to number `rows` with copies of a sign-in, made by `sets`: expressions by
+/// column, in which `n.seq` is the number and `e` the event that is copied.
+async fn fill(app: &App, rows: i64, sets: &[(&str, &str)]) {
+    let columns =
+        ["organization_id", "id", "at", "actor_kind", "action", "target_kind", "outcome", "previous_hash", "hash"];
+    let kept = columns.iter().filter(|column| sets.iter().all(|(set, _)| set != *column));
+    let (mut into, mut select) = (vec!["seq".to_owned()], vec!["n.seq".to_owned()]);
+    for column in kept {
+        into.push((*column).to_owned());
+        select.push(format!("e.{column}"));
+    }
+    for (column, expression) in sets {
+        into.push((*column).to_owned());
+        select.push((*expression).to_owned());
+    }
+    let (into, select) = (into.join(", "), select.join(", "));
+    let db = app.sql().await;
+    for sql in [
+        format!(
+            "WITH RECURSIVE n(seq) AS (SELECT 100 UNION ALL SELECT seq + 1 FROM n WHERE seq < {rows}) \
+             INSERT INTO audit_events ({into}) \
+             SELECT {select} FROM n, audit_events e WHERE e.action = 'session.open' AND e.seq < 100"
+        ),
+        format!("UPDATE audit_heads SET seq = {rows}"),
+    ] {
+        db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+/// How many pages a search takes, and the numbers that it finds.
+async fn search(actor: &Actor, query: &str) -> (usize, Vec<i64>) {
+    let (mut pages, mut found, mut path) = (0, Vec::new(), format!("{LIST}?{query}"));
+    loop {
+        let page = actor.get(&path).await.expect(200);
+        pages += 1;
+        found.extend(numbers(page["items"].as_array().expect("items")));
+        let Some(cursor) = page["nextCursor"].as_str() else { return (pages, found) };
+        path = format!("{LIST}?{query}&cursor={cursor}");
+    }
+}
+
 async fn one_event_among_very_many_is_found_in_bounded_steps(store: Store) {
-    const ROWS: i64 = 210_000;
+    const ROWS: i64 = 260_000;
     let app = App::on(store).await;
     let acme = app.organization("acme").await;
     acme.server("up", "https://a.example.com").await;
     app.settled().await;
-    let columns = "id, at, actor_kind, action, target_kind, outcome, previous_hash, hash";
-    let columns = format!("organization_id, {columns}");
-    let copies = columns.split(", ").map(|column| format!("e.{column}")).collect::<Vec<_>>().join(", ");
-    let db = app.sql().await;
-    for sql in [
-        format!(
-            "WITH RECURSIVE n(seq) AS (SELECT 100 UNION ALL SELECT seq + 1 FROM n WHERE seq < {ROWS}) \
-             INSERT INTO audit_events (seq, {columns}) \
-             SELECT n.seq, {copies} FROM n, audit_events e WHERE e.action = 'session.open' AND e.seq < 100"
-        ),
-        format!("UPDATE audit_heads SET seq = {ROWS}"),
-    ] {
-        db.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-    }
+    let code = "CASE WHEN n.seq % 2 = 1 THEN 'conflict' END";
+    fill(&app, ROWS, &[("outcome", "CASE WHEN n.seq % 2 = 0 THEN 'allowed' ELSE 'refused' END"), ("code", code)]).await;
+    app.services().audit_blocks.build().await.expect("blocks");
+    let owner = acme.owner();
     for order in ["desc", "asc"] {
-        let (mut pages, mut found) = (0, Vec::new());
-        let mut path = format!("{LIST}?action=server.create&order={order}");
-        loop {
-            let page = acme.owner().get(&path).await.expect(200);
-            pages += 1;
-            found.extend(numbers(page["items"].as_array().expect("items")));
-            let Some(cursor) = page["nextCursor"].as_str() else { break };
-            path = format!("{LIST}?action=server.create&order={order}&cursor={cursor}");
+        // In one block alone, or in none: found, or not, at once.
+        let (pages, found) = search(&owner, &format!("action=server.create&order={order}")).await;
+        assert_eq!((pages, found.len()), (1, 1), "{order}");
+        for nothing in
+            ["targetId=nothing", "actorId=nothing", "code=gone", "requestId=00000000-0000-0000-0000-000000000000"]
+        {
+            assert_eq!(search(&owner, &format!("{nothing}&order={order}")).await, (1, vec![]), "{nothing}, {order}");
         }
-        assert_eq!((pages, found.len()), (2, 1), "{order}: {found:?}");
-    }
-    // What an index picks out is found at once.
-    for query in
-        ["targetId=nothing", "actorId=nothing", "code=conflict", "requestId=00000000-0000-0000-0000-000000000000"]
-    {
-        let page = acme.owner().get(&format!("{LIST}?{query}")).await.expect(200);
-        assert_eq!((&page["items"], &page["nextCursor"]), (&json!([]), &Value::Null), "{query}");
+        // Both are in every block, and no event has both: a page can be empty and yet not be the last.
+        let query = format!("outcome=allowed&code=conflict&order={order}");
+        assert_eq!(search(&owner, &query).await, (2, vec![]), "{order}");
     }
 }
 
@@ -200,4 +224,53 @@ async fn one_event_among_very_many_is_found_in_bounded_steps_on_sqlite() {
 #[tokio::test]
 async fn one_event_among_very_many_is_found_in_bounded_steps_on_postgres() {
     one_event_among_very_many_is_found_in_bounded_steps(Store::Postgres).await;
+}
+
+/// Blocks change what is looked at, and nothing of what is found: before they are there, and after.
+async fn blocks_skip_nothing_that_fits(store: Store) {
+    const ROWS: i64 = 6_000;
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    app.settled().await;
+    fill(&app, ROWS, &[("tenant_user", "'u' || (n.seq % 701)"), ("at", "e.at + CAST(n.seq AS BIGINT) * 60000000")])
+        .await;
+    let at = async |seq: i64| {
+        let owner = acme.owner();
+        let page = owner.get(&format!("{LIST}?tenantUser=u{}&limit=200", seq % 701)).await.expect(200);
+        let event = page["items"].as_array().expect("items").iter().find(|event| event["seq"] == seq).cloned();
+        event.expect("the event")["at"].as_str().expect("a time").to_owned()
+    };
+    for built in [false, true] {
+        if built {
+            assert!(app.services().audit_blocks.build().await.expect("blocks") <= 5, "not twice");
+        }
+        for (from, to) in [(None, None), (Some(2_000), Some(4_500)), (Some(5_500), None), (None, Some(150))] {
+            let mut range = String::new();
+            if let Some(from) = from {
+                range += &format!("&from={}", at(from).await);
+            }
+            if let Some(to) = to {
+                range += &format!("&to={}", at(to).await);
+            }
+            for user in [7, 100, 700] {
+                let mut expected: Vec<i64> =
+                    (from.unwrap_or(100)..to.unwrap_or(ROWS + 1)).filter(|seq| seq % 701 == user).collect();
+                let ascending = search(&acme.owner(), &format!("tenantUser=u{user}&limit=3&order=asc{range}")).await.1;
+                assert_eq!(ascending, expected, "u{user} {range}, blocks: {built}");
+                expected.reverse();
+                let descending = search(&acme.owner(), &format!("tenantUser=u{user}&limit=3{range}")).await.1;
+                assert_eq!(descending, expected, "u{user} {range}, blocks: {built}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn blocks_skip_nothing_that_fits_on_sqlite() {
+    blocks_skip_nothing_that_fits(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn blocks_skip_nothing_that_fits_on_postgres() {
+    blocks_skip_nothing_that_fits(Store::Postgres).await;
 }

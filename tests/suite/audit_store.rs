@@ -1,14 +1,13 @@
-//! The audit log in the database: what is done to it is found, and what it cannot take is not lost.
+//! The audit log in the database: what is done to it is found, and chains are signed in time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::audit::verify::Report;
 use domain::audit::{AuditActor, AuditEvent};
 use domain::id::OrganizationId;
 use domain::time::{Clock, SystemClock};
 use infra::db::AuditCheck;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
-use serde_json::json;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use support::{App, Organization, Store};
 
 async fn check(app: &App, organization: OrganizationId) -> Report {
@@ -108,112 +107,6 @@ async fn tampering_is_found_on_sqlite() {
 #[tokio::test]
 async fn tampering_is_found_on_postgres() {
     tampering_is_found(Store::Postgres).await;
-}
-
-async fn count(db: &DatabaseConnection, action: &str) -> i64 {
-    let sql = format!("SELECT COUNT(*) AS n FROM audit_events WHERE action = '{action}'");
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("an answer");
-    row.expect("a row").try_get("", "n").expect("a number")
-}
-
-/// A store that takes no writes: callers wait, then get 503, and what was accepted is all there afterwards.
-async fn a_locked_store_loses_nothing(store: Store) {
-    let app = App::on(store).await;
-    let acme = app.organization("acme").await;
-    let organization: OrganizationId = acme.id.parse().expect("an id");
-    let key = app.key(&acme.solo().await.token);
-    key.get("/api/v1/mcp-servers").await.expect(200);
-    app.settled().await;
-    let db = app.sql().await;
-    let before = count(&db, "servers:read").await;
-
-    let lock = app.sql().await;
-    let lock = match store {
-        Store::Sqlite => {
-            run(&lock, "BEGIN IMMEDIATE").await;
-            Lock::Sqlite(lock)
-        }
-        Store::Postgres => {
-            let transaction = lock.begin().await.expect("a transaction");
-            let sql = "LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE";
-            transaction.execute_unprepared(sql).await.expect("a lock");
-            Lock::Postgres(transaction)
-        }
-    };
-    // Decisions go on until the queue is full.
-    let mut accepted = 0;
-    let filler = || AuditEvent {
-        organization: Some(organization),
-        ..AuditEvent::unproven(AuditActor::System, "servers:read", SystemClock.now())
-    };
-    key.get("/api/v1/mcp-servers").await.expect(200);
-    accepted += 1;
-    let full = Instant::now() + Duration::from_millis(200);
-    // The writer takes a batch out once more before it waits.
-    while Instant::now() < full {
-        while app.services().audit.try_record(filler()).is_ok() {
-            accepted += 1;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    // From then on they wait, and then get 503; a change waits for the store itself.
-    let began = Instant::now();
-    let mut waiting = Vec::new();
-    for _ in 0..8 {
-        let key = key.clone();
-        waiting.push(tokio::spawn(async move { key.get("/api/v1/mcp-servers").await }));
-    }
-    let change = acme.owner();
-    let change = tokio::spawn(async move { change.post("/api/v1/api-keys", &json!({"name": "x"})).await });
-    for answer in waiting.into_iter().chain([change]) {
-        let answer = answer.await.expect("an answer");
-        answer.refused(503, "unavailable");
-        assert!(answer.headers.contains_key("retry-after"));
-    }
-    assert!(began.elapsed() >= Duration::from_secs(4), "they waited for {:?}", began.elapsed());
-
-    // Who waits when the store comes back is served.
-    let late = key.clone();
-    let late = tokio::spawn(async move { late.get("/api/v1/mcp-servers").await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    lock.release().await;
-    late.await.expect("an answer").expect(200);
-    accepted += 1;
-
-    let mut tries = 0;
-    while app.services().audit.settle().await.is_err() {
-        tries += 1;
-        assert!(tries < 20, "the log catches up");
-    }
-    assert_eq!(count(&db, "servers:read").await - before, accepted);
-    assert_eq!(count(&db, "key.create").await, 1, "the change that was refused was not made");
-    let report = check(&app, organization).await;
-    assert!(report.is_sound(), "{report:?}");
-    assert_eq!(acme.owner().get("/api/v1/api-keys").await.expect(200)["items"].as_array().map(Vec::len), Some(1));
-}
-
-enum Lock {
-    Sqlite(DatabaseConnection),
-    Postgres(sea_orm::DatabaseTransaction),
-}
-
-impl Lock {
-    async fn release(self) {
-        match self {
-            Self::Sqlite(connection) => run(&connection, "ROLLBACK").await,
-            Self::Postgres(transaction) => transaction.rollback().await.expect("the lock is let go"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_locked_store_loses_nothing_on_sqlite() {
-    a_locked_store_loses_nothing(Store::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_locked_store_loses_nothing_on_postgres() {
-    a_locked_store_loses_nothing(Store::Postgres).await;
 }
 
 #[tokio::test]

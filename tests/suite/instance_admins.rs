@@ -1,7 +1,7 @@
 //! Instance admins: every organization's keys, and nobody else's business.
 
 use serde_json::{Value, json};
-use support::{App, Store};
+use support::{Actor, App, Store};
 
 async fn operators(app: &App) -> support::Actor {
     let operators = app.organization("operators").await;
@@ -74,4 +74,17 @@ async fn nobody_else_gets_there_and_who_is_no_longer_one_does_not_either() {
     let email = "owner@acme.example.com".parse().expect("an address");
     app.services().accounts.set_instance_admin(&email, false).await.expect("the store answers");
     acme.owner().get(&one).await.refused(403, "forbidden_role");
+}
+
+#[tokio::test]
+async fn me_tells_instance_admins_that_they_are_and_nobody_else() {
+    let app = App::spawn().await;
+    let (acme, operators) = (app.organization("acme").await, app.organization("operators").await);
+    let key = app.key(&operators.solo().await.token);
+    let told = async |actor: &Actor| actor.get("/api/v1/me").await.expect(200)["user"]["instanceAdmin"].clone();
+    assert_eq!(told(&operators.owner()).await, json!(false));
+    app.make_instance_admin("owner@operators.example.com").await;
+    assert_eq!(told(&operators.owner()).await, json!(true));
+    assert_eq!(told(&acme.owner()).await, json!(false));
+    assert_eq!(told(&key).await, json!(false), "a key has no more than it was given");
 }

@@ -51,7 +51,7 @@ pub(super) async fn request(
         | "list_my_organizations" => none,
         "change_org" => (json!({"name": "A name"}), vec![]),
         "create_organization" => (json!({"name": "New", "slug": format!("another-{number}")}), vec![]),
-        "switch_organization" => (json!({"organization": "acme"}), vec![]),
+        SWITCH => (json!({"organization": "acme"}), vec![]),
         "create_invitation" => (json!({"email": format!("i{number}@example.com"), "role": "viewer"}), vec![]),
         "revoke_invitation" => {
             let invited = acme.invite(&format!("i{number}@example.com"), "viewer").await;
@@ -167,9 +167,18 @@ async fn actors(
     let but: Vec<Value> =
         all.into_iter().filter(|held| Some(held.as_str().unwrap_or_default()) != permission(operation)).collect();
     actors.push(("all_but_needed_key", app.key(&acme.key(json!({"permissions": but})).await.token)));
-    actors.extend(people.iter().map(|(name, person)| (*name, person.actor())));
-    actors.push(("owner", acme.owner()));
+    let switches = operation == SWITCH;
+    let person = |person: &Person| if switches { person.session() } else { person.actor() };
+    actors.extend(people.iter().map(|(name, one)| (*name, person(one))));
+    actors.push(("owner", owner(acme, operation)));
     actors
+}
+
+/// The one operation that takes an access token and the session's cookie.
+const SWITCH: &str = "switch_organization";
+
+fn owner(of: &Organization, operation: &str) -> Actor {
+    if operation == SWITCH { of.session() } else { of.owner() }
 }
 
 const WORKING_KEYS: [&str; 6] =
@@ -213,8 +222,8 @@ async fn every_operation_answers_every_actor_as_the_committed_table_says() {
         for (method, operation) in item.as_object().expect("an item") {
             let id = operation["operationId"].as_str().expect("an id");
             let mut actors = actors(&app, &acme, &people, &expired, id).await;
-            actors.push(("instance_admin", operators.owner()));
-            actors.push(("other_owner", globex.owner()));
+            actors.push(("instance_admin", owner(&operators, id)));
+            actors.push(("other_owner", owner(&globex, id)));
             actors.push(("other_key", app.key(&globex.solo().await.token)));
             let mut cells = Vec::new();
             for (name, actor) in actors {

@@ -47,6 +47,47 @@ async fn too_many_wrong_passwords_have_to_wait_and_the_right_one_too() {
 }
 
 #[tokio::test]
+async fn tries_that_had_to_wait_are_in_the_log_by_their_own_code() {
+    let mut app = behind_a_proxy().await;
+    app.organization("acme").await;
+    for _ in 0..12 {
+        log_in(&app, "192.0.2.1", "owner@acme.example.com", "wrong horse battery").await;
+    }
+    // What was counted is written at the end.
+    app.stop().await;
+    let statement = "SELECT CAST(code || ': ' || reason AS BLOB) FROM audit_events \
+                     WHERE action = 'session.open' AND outcome = 'refused' ORDER BY code";
+    let rows = sql(&app.data.path().join("keyrack.db"), statement).await;
+    let rows: Vec<_> = rows.into_iter().map(|row| String::from_utf8(row).expect("text")).collect();
+    let wrong = "unauthenticated: wrong e-mail address, password or organization (10 times)";
+    assert_eq!(rows, ["rate_limited: too many failures (2 times)", wrong]);
+}
+
+#[tokio::test]
+async fn wrong_bootstrap_tokens_have_to_wait_and_keep_nobody_else_out() {
+    let settings = vec![("trusted-proxies", "127.0.0.0/8".to_owned())];
+    let app = App::with(AppOptions { settings, ..AppOptions::default() }).await;
+    let sign_up = async |from: &str, token: &str| {
+        let organization = json!({"name": "Acme", "slug": "acme"});
+        let body = json!({"email": "ann@example.com", "password": PASSWORD, "organization": organization, "bootstrapToken": token});
+        app.headers(&[("x-forwarded-for", from)]).post("/api/v1/auth/signup", &body).await
+    };
+    let mut refused = 0;
+    for _ in 0..60 {
+        let answer = sign_up("192.0.2.1", "krb_wrong").await;
+        if answer.status == 429 {
+            refused += 1;
+            assert!(retry_after(&answer) <= 5, "the wait is short");
+        } else {
+            answer.refused(400, "validation_failed").names_field("bootstrapToken");
+        }
+    }
+    // One address may fail 50 times, and once more every five seconds.
+    assert!((1..=10).contains(&refused), "{refused}");
+    sign_up("192.0.2.2", &app.bootstrap_token).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_stranger_does_not_lock_out_a_person_who_was_here_before() {
     let app = behind_a_proxy().await;
     app.organization("acme").await;

@@ -355,9 +355,25 @@ async fn a_removed_member_leaves_revoked_keys_and_comes_back_without_them(store:
     let app = App::on(store).await;
     let acme = app.organization("acme").await;
     let ann = acme.member("ann", "editor").await;
-    let (key, kept) = (ann.key(json!({})).await, acme.solo().await);
+    let (key, other, kept) = (ann.key(json!({})).await, ann.key(json!({})).await, acme.solo().await);
+    let before = ann.key(json!({})).await;
+    acme.revoke(&before.id).await;
     assert_eq!(acme.owner().delete(&format!("/api/v1/org/members/{}", ann.id)).await.status, 204);
+    // One row each, where an auditor looks for the end of a key, and none for one that had ended before.
+    let revoked = async || {
+        let page = acme.owner().get("/api/v1/audit-events?action=key.revoke").await.expect(200);
+        let ids = page["items"].as_array().expect("items").iter().map(|event| event["target"]["id"].clone());
+        let mut ids: Vec<String> = ids.map(|id| id.as_str().expect("an id").to_owned()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let mut expected = [before.id.clone(), key.id.clone(), other.id.clone()];
+    expected.sort_unstable();
+    assert_eq!(revoked().await, expected);
+    // A key that is there all the same when its owner comes back ends then, and is in the log again.
+    app.run_sql(&format!("UPDATE api_keys SET revoked_at = NULL WHERE id = '{}'", &other.id["key_".len()..])).await;
     acme.member("ann", "editor").await;
+    assert_eq!(revoked().await.iter().filter(|id| **id == other.id).count(), 2);
     app.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
     assert!(acme.owner().get(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200)["revokedAt"].is_string());
     app.key(&kept.token).get("/api/v1/me").await.expect(200);

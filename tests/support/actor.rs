@@ -110,12 +110,11 @@ impl Person {
     pub fn of(base: &Actor, answer: &Answer, status: u16) -> Self {
         let session = answer.expect(status);
         let text = |pointer: &str| session.pointer(pointer).and_then(Value::as_str).expect("a session").to_owned();
-        let cookie = answer.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned();
         Self {
             id: text("/user/id"),
             email: text("/user/email"),
             access_token: text("/accessToken"),
-            cookie,
+            cookie: cookie_of(answer),
             base: base.clone(),
         }
     }
@@ -124,6 +123,12 @@ impl Person {
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.base.clone().and("authorization", &format!("Bearer {}", self.access_token))
+    }
+
+    /// The person with the whole session: the access token and the refresh token's cookie.
+    #[must_use]
+    pub fn session(&self) -> Actor {
+        self.actor().and("cookie", &self.cookie)
     }
 
     /// Refreshes the session that the person began with.
@@ -135,6 +140,11 @@ impl Person {
     pub async fn key(&self, body: Value) -> Key {
         create_key(&self.actor(), body).await
     }
+}
+
+/// The cookie that an answer sets, as a client sends it.
+fn cookie_of(answer: &Answer) -> String {
+    answer.headers["set-cookie"].to_str().expect("text").split(';').next().expect("a pair").to_owned()
 }
 
 async fn create_key(creator: &Actor, body: Value) -> Key {
@@ -158,17 +168,21 @@ pub struct Organization {
     pub owner_id: String,
     /// The owner's access token.
     pub access_token: String,
+    /// The owner's refresh token's cookie, as a client sends it.
+    pub cookie: String,
     base: Actor,
 }
 
 impl Organization {
-    pub(crate) fn new(app: &App, session: &Value) -> Self {
+    pub(crate) fn new(app: &App, answer: &Answer) -> Self {
+        let session = answer.expect(201);
         let text = |pointer: &str| session.pointer(pointer).and_then(Value::as_str).expect("a session").to_owned();
         Self {
             id: text("/organization/id"),
             slug: text("/organization/slug"),
             owner_id: text("/user/id"),
             access_token: text("/accessToken"),
+            cookie: cookie_of(answer),
             base: app.anonymous(),
         }
     }
@@ -177,6 +191,12 @@ impl Organization {
     #[must_use]
     pub fn owner(&self) -> Actor {
         self.base.clone().and("authorization", &format!("Bearer {}", self.access_token))
+    }
+
+    /// The owner with the whole session: the access token and the refresh token's cookie.
+    #[must_use]
+    pub fn session(&self) -> Actor {
+        self.owner().and("cookie", &self.cookie)
     }
 
     /// Registers a server without authentication; its answer.

@@ -5,6 +5,12 @@ use std::sync::Arc;
 use api::compose::Services;
 use api::server::{Running, start};
 use api::settings::Settings;
+use domain::access::TenantScope;
+use domain::access::decide::{Proof, Question};
+use domain::audit::{AuditActor, AuditEvent};
+use domain::tenant::{Surface, TenantParams};
+use domain::time::{Clock, SystemClock};
+use infra::cache::LiveKeyHandle;
 use infra::db::DatabaseUrl;
 use reqwest::Client;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
@@ -111,6 +117,17 @@ impl App {
         assert!(found.is_some(), "nobody has that address");
     }
 
+    /// What a request with this access token has proven when its handler begins.
+    pub async fn scope(&self, access_token: &str) -> TenantScope {
+        let services = self.services();
+        let session = services.sessions.read(access_token).await.expect("signed in");
+        let tenant = TenantParams::parse("");
+        let question = Question { surface: Surface::Elsewhere, tenant, permission: None, server: None };
+        let first_use = |actor| AuditEvent::unproven(AuditActor::Proven(actor), "tenant.create", SystemClock.now());
+        let proof: Proof<LiveKeyHandle> = Proof::Person(session);
+        services.gate.admit(&proof, question, first_use).await.expect("admitted").scope
+    }
+
     /// Runs a statement on its database, from outside: what no operation does, or does yet.
     pub async fn run_sql(&self, statement: &str) {
         let connection = self.sql().await;
@@ -140,7 +157,7 @@ impl App {
     /// Signs up a new organization with this slug; needs open sign-up.
     pub async fn organization(&self, slug: &str) -> Organization {
         let answer = self.sign_up(slug, &json!({})).await;
-        Organization::new(self, &answer.expect(201))
+        Organization::new(self, &answer)
     }
 
     /// Signs up, with changes to the request.

@@ -8,14 +8,16 @@ use domain::field::FieldErrors;
 use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::time::Duration;
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::extract::patience::within;
 use crate::problem::Problem;
 
 /// How long a body may take to arrive.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body of this shape, not read yet: actix runs all extractors of a handler side by side, and a wrong body must
 /// not overtake a refused caller. [`Body::read`] comes after the caller is proven.
@@ -103,9 +105,13 @@ impl<T: DeserializeOwned> Asked<T> {
 /// # Errors
 /// 413 over the limit, 400 when the client stops in the middle or takes too long.
 pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
+    read_within(PATIENCE, payload, limit).await
+}
+
+async fn read_within(patience: Duration, payload: web::Payload, limit: usize) -> Result<bytes::Bytes, Problem> {
     // Whoever sends was let through before: a body that is held back must not act on an old decision much later.
-    let Ok(read) = tokio::time::timeout(PATIENCE, payload.to_bytes_limited(limit)).await else {
-        let why = format!("the body must arrive within {} seconds", PATIENCE.as_secs());
+    let Some(read) = within(patience, payload.to_bytes_limited(limit)).await else {
+        let why = format!("the body must arrive within {} seconds", patience.as_secs());
         return Err(Problem::because(Code::InvalidRequest, why));
     };
     match read {
@@ -118,7 +124,7 @@ pub async fn read(payload: web::Payload, limit: usize) -> Result<bytes::Bytes, P
 /// Reads the start of a refused request's body, if it is short and there soon; its JSON-RPC id goes into the refusal.
 pub async fn read_start(payload: web::Payload) -> Option<bytes::Bytes> {
     const SHORT: usize = 64 * 1024;
-    const SOON: std::time::Duration = std::time::Duration::from_millis(500);
+    const SOON: Duration = Duration::from_millis(500);
     tokio::time::timeout(SOON, read(payload, SHORT)).await.ok()?.ok()
 }
 
@@ -185,5 +191,51 @@ fn collect(errors: &ValidationErrors, prefix: &str, flat: &mut FieldErrors) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::error::PayloadError;
+    use actix_web::test::TestRequest;
+    use bytes::Bytes;
+    use futures_util::stream::{self, Stream, StreamExt};
+
+    use super::*;
+
+    async fn arriving(parts: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> web::Payload {
+        let request = TestRequest::default().to_http_request();
+        let mut payload = Payload::Stream { payload: Box::pin(parts) };
+        web::Payload::from_request(&request, &mut payload).await.expect("a payload")
+    }
+
+    fn part(text: &'static str) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+        stream::iter([Ok(Bytes::from_static(text.as_bytes()))])
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_arrive_in_time_is_refused_however_much_of_it_came() {
+        let held_back = arriving(part("{").chain(stream::pending())).await;
+        let problem = read_within(Duration::from_millis(20), held_back, 100).await.expect_err("too late");
+        assert_eq!(problem.code(), Code::InvalidRequest);
+        assert!(problem.to_string().contains("must arrive within"), "{problem}");
+        // One that trickles is not given more time with each byte.
+        let trickle = stream::repeat_with(|| Bytes::from_static(b" ")).then(|byte| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(byte)
+        });
+        let problem = read_within(Duration::from_millis(20), arriving(trickle).await, 1 << 20).await;
+        assert_eq!(problem.expect_err("too late").code(), Code::InvalidRequest);
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_arrives_in_time_is_read() {
+        let whole = arriving(part("{").chain(part("}"))).await;
+        assert_eq!(read(whole, 100).await.expect("a body"), "{}");
+    }
+
+    #[test]
+    fn a_body_has_half_a_minute() {
+        assert_eq!(PATIENCE, Duration::from_secs(30));
     }
 }

@@ -3,6 +3,7 @@
 mod allowed;
 mod body;
 mod page;
+mod patience;
 
 pub use allowed::{Allowed, Caller};
 pub use body::{Asked, Body, read, read_start};

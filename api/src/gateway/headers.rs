@@ -1,53 +1,66 @@
 //! Which headers cross the gateway. The one place that says so, in both directions.
 
 use actix_web::http::header::{
-    ACCEPT_CHARSET, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
+use http::HeaderMap as UpstreamHeaders;
+
+use super::bridge;
 
 /// The session id of legacy protocol versions.
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// The signed statement of who calls.
-pub const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The protocol version, in all versions but the first.
+pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHENTICATE]
-        .contains(name)
+/// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only. By text, here and below: an array of names would be
+/// built and dropped again for every header of every call.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The caller's own, or what would tell the server about our side of the connection.
-fn is_callers_own(name: &HeaderName) -> bool {
-    const OWN: [HeaderName; 11] = [
-        HOST,
-        AUTHORIZATION,
-        PROXY_AUTHORIZATION,
-        COOKIE,
-        ORIGIN,
-        REFERER,
-        X_API_KEY,
-        FORWARDED,
-        CONTENT_LENGTH,
-        EXPECT,
-        MCP_SESSION_ID,
-    ];
-    let text = name.as_str();
-    OWN.contains(name)
-        || ["x-forwarded-", "x-original-", "x-real-", "x-keyrack-", "sec-", "cf-"]
-            .iter()
-            .any(|own| text.starts_with(own))
-        || *name == ACCEPT_CHARSET
+fn is_callers_own(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-charset"
+            | "authorization"
+            | "content-length"
+            | "cookie"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "mcp-session-id"
+            | "origin"
+            | "proxy-authorization"
+            | "referer"
+            | "x-api-key"
+    ) || ["x-forwarded-", "x-original-", "x-real-", "x-keyrack-", "sec-", "cf-"].iter().any(|own| name.starts_with(own))
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .filter_map(|value| value.to_str().ok())
+/// What the server says to its own peer, or to somebody who asked it directly. Length and session id are the forwarder's to
+/// write.
+fn is_servers_own(name: &str) -> bool {
+    matches!(name, "content-length" | "location" | "mcp-session-id" | "set-cookie" | "www-authenticate")
+        // Which pages may read an answer is this installation's to say, not the server's.
+        || name.starts_with("access-control-")
+        // Ours have these names, and mean another limit.
+        || name.starts_with("ratelimit")
+}
+
+fn named_by_connection<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
+    lines
+        .filter_map(|line| std::str::from_utf8(line).ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect()
@@ -66,29 +79,34 @@ pub fn says_utf8(headers: &HeaderMap) -> bool {
 }
 
 /// Copies what goes upstream.
-pub fn copy_request(from: &HeaderMap, to: &mut HeaderMap) {
-    let dropped = named_by_connection(from);
+pub fn copy_request(from: &HeaderMap, to: &mut UpstreamHeaders) {
+    let dropped = named_by_connection(from.get_all(CONNECTION).map(HeaderValue::as_bytes));
     for (name, value) in from {
-        if !is_hop_by_hop(name) && !is_callers_own(name) && !dropped.contains(name) {
-            to.append(name.clone(), value.clone());
+        let text = name.as_str();
+        if !is_hop_by_hop(text)
+            && !is_callers_own(text)
+            && !dropped.contains(name)
+            && let Some((name, value)) = bridge::name_up(name).zip(bridge::value_up(value))
+        {
+            to.append(name, value);
         }
     }
 }
 
-/// Copies what goes back. Length and session id are the forwarder's to write.
-pub fn copy_response(from: &HeaderMap, to: &mut HeaderMap) {
-    const DROPPED: [HeaderName; 5] = [SET_COOKIE, WWW_AUTHENTICATE, LOCATION, CONTENT_LENGTH, MCP_SESSION_ID];
-    let dropped = named_by_connection(from);
+/// Copies what goes back.
+pub fn copy_response(from: &UpstreamHeaders, to: &mut HeaderMap) {
+    let dropped = named_by_connection(from.get_all(http::header::CONNECTION).iter().map(http::HeaderValue::as_bytes));
     for (name, value) in from {
-        // Which pages may read an answer is this installation's to say, not the server's.
-        let cors = name.as_str().starts_with("access-control-");
-        // Ours have these names, and mean another limit.
-        let limits = name.as_str().starts_with("ratelimit");
-        if !is_hop_by_hop(name) && !DROPPED.contains(name) && !dropped.contains(name) && !cors && !limits {
-            to.append(name.clone(), value.clone());
+        let text = name.as_str();
+        // Before anything is translated: most of what a server sends is its own.
+        if is_hop_by_hop(text) || is_servers_own(text) || dropped.iter().any(|dropped| dropped == text) {
+            continue;
+        }
+        if let Some((name, value)) = bridge::name_down(name).zip(bridge::value_down(value)) {
+            to.append(name, value);
         }
     }
-    if is_event_stream(from) {
+    if is_event_stream(to) {
         // A proxy in front must not hold events back.
         if !to.contains_key(X_ACCEL_BUFFERING) {
             to.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
@@ -109,6 +127,17 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn upstream(headers: &[(&str, &str)]) -> UpstreamHeaders {
+        let mut map = UpstreamHeaders::new();
+        for (name, value) in headers {
+            map.append(
+                name.parse::<http::HeaderName>().expect("a name"),
+                http::HeaderValue::from_str(value).expect("a value"),
+            );
+        }
+        map
+    }
 
     fn map(headers: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -141,7 +170,7 @@ mod tests {
             ("referer", "r"),
             ("mcp-session-id", "s"),
         ]);
-        let mut to = HeaderMap::new();
+        let mut to = UpstreamHeaders::new();
         copy_request(&from, &mut to);
         assert_eq!(to.len(), 0, "{to:?}");
     }
@@ -163,16 +192,16 @@ mod tests {
             "user-agent",
         ];
         let from = map(&names.map(|name| (name, "v")));
-        let mut to = HeaderMap::new();
+        let mut to = UpstreamHeaders::new();
         copy_request(&from, &mut to);
         for name in names {
-            assert_eq!(to.get(name).map(HeaderValue::as_bytes), Some(b"v".as_slice()), "{name}");
+            assert_eq!(to.get(name).map(http::HeaderValue::as_bytes), Some(b"v".as_slice()), "{name}");
         }
     }
 
     #[test]
     fn what_would_mislead_the_caller_does_not_come_back() {
-        let from = map(&[
+        let from = upstream(&[
             ("set-cookie", "c"),
             ("www-authenticate", "Bearer resource_metadata=x"),
             ("location", "/"),

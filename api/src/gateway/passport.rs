@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::Uri;
-use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::access::decide::ReachableServer;
@@ -18,8 +16,10 @@ use domain::server::UpstreamAuth;
 use domain::server::model::SharedServer;
 use domain::tenant::Tenant;
 use domain::time::{Clock, SystemClock, Timestamp};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use infra::cache::GuardedCache;
 use infra::token::{AssertionSigner, JwkSet};
+use infra::upstream::Target;
 use secrecy::ExposeSecret;
 
 use crate::code::Code;
@@ -42,7 +42,7 @@ struct Bearer {
 #[derive(Debug)]
 pub struct Passport {
     /// Where to.
-    pub target: Uri,
+    pub target: Target,
     /// Who calls.
     pub assertion: HeaderValue,
     /// The organization's credential.
@@ -100,7 +100,7 @@ impl Passports {
         let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now), now);
         let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
         Ok(Passport {
-            target: record.url.as_url().as_str().parse().map_err(|_| unusable())?,
+            target: Target::of(record.url.as_url()).map_err(|_| unusable())?,
             assertion: HeaderValue::from_str(&assertion).map_err(|_| unusable())?,
             credential: credential(&record.auth).ok_or_else(unusable)?,
             server: Arc::clone(record),

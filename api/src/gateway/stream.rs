@@ -37,6 +37,17 @@ pub enum Cut {
     Broken,
 }
 
+impl From<&Cut> for domain::call::Cut {
+    fn from(cut: &Cut) -> Self {
+        match cut {
+            Cut::KeyOver => Self::KeyOver,
+            Cut::TenantSuspended => Self::TenantSuspended,
+            Cut::Idle => Self::Idle,
+            Cut::Broken => Self::Broken,
+        }
+    }
+}
+
 /// Whom a body is for, and what ends it before its time.
 pub struct Speaker {
     /// The key.

@@ -1,6 +1,8 @@
 //! The chain: each row's hash covers its content and the hash of the row before it in the same organization, so that an
 //! edit, a removal or a change of order shows.
 
+use std::sync::LazyLock;
+
 /// A link of the chain: BLAKE3 over the row before and this row's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash([u8; 32]);
@@ -45,7 +47,10 @@ impl ChainHash {
     /// have the same content bytes; an absent field is told from an empty one.
     #[must_use]
     pub fn next(&self, seq: i64, fields: &[Option<&[u8]>]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("keyrack 2026-11-21 audit chain v1");
+        // Deriving the context costs as much as hashing a row.
+        static CONTEXT: LazyLock<blake3::Hasher> =
+            LazyLock::new(|| blake3::Hasher::new_derive_key("keyrack 2026-11-21 audit chain v1"));
+        let mut hasher = CONTEXT.clone();
         hasher.update(&self.0).update(&seq.to_le_bytes());
         for field in fields {
             match field {

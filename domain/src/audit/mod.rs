@@ -200,4 +200,7 @@ pub trait AuditLog: Send + Sync {
     /// Counts a refusal of somebody unknown. Such refusals are written as one event per reason and interval with their
     /// number, so that a flood of guesses cannot fill the log.
     fn count_anonymous(&self, action: &'static str, reason: &'static str);
+
+    /// Counts a try of somebody unknown that was not looked at, after too many failures.
+    fn count_throttled(&self, action: &'static str);
 }

@@ -1,6 +1,5 @@
 //! One pass over a JSON text, without building it: names and texts are looked at as they go by.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserializer;
@@ -11,6 +10,7 @@ use super::own_key::holds_token;
 use super::place::Place;
 use super::{Refused, Secret, SecretArgument};
 use crate::key::TokenKeys;
+use crate::mcp::Key;
 
 /// What ends the pass when something was found; the place is kept beside it.
 const FOUND: &str = "found";
@@ -111,7 +111,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        while let Some(name) = fields.next_key::<Name<'de>>()? {
+        while let Some(name) = fields.next_key::<Key<'de>>()? {
             let Self { allowed, keys, .. } = self;
             if holds_token(&name.0, keys) {
                 // The name itself is the secret: it is not repeated.
@@ -133,32 +133,5 @@ impl<'de> Visitor<'de> for Value<'_> {
             fields.next_value_seed(value)?;
         }
         Ok(())
-    }
-}
-
-/// A field's name, borrowed where it has no escapes.
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> serde::Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        input.deserialize_str(Text)
     }
 }

@@ -140,7 +140,7 @@ pub trait MemberStore: Send + Sync {
     ) -> Result<MemberOutcome<ChangedMember>, StoreFault>;
 
     /// Removes a member who is not the owner: keys are revoked, sessions and invitations of theirs are ended, in the same
-    /// transaction. The event is told how many keys that were.
+    /// transaction. The event is told how many keys that were, and each of them has a `key.revoke` of its own before it.
     ///
     /// # Errors
     /// [`StoreFault`]

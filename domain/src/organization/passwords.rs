@@ -1,19 +1,21 @@
-//! Checking passwords, not too often.
+//! Checking passwords and the bootstrap token, not too often.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use subtle::ConstantTimeEq;
 
 use super::model::{Password, UserRef};
 use super::port::{AccountStore, PasswordHasher};
 use super::service::AccountFault;
 use super::throttle::Throttle;
+use crate::key::Digest;
 use crate::store::StoreFault;
 use crate::text::Email;
 use crate::time::Clock;
 
-/// The one place where a password that somebody sent is compared with a hash.
+/// The one place where a password that somebody sent is compared with a hash, or a token with the installation's.
 pub struct Passwords<C> {
     store: Arc<dyn AccountStore>,
     hasher: Arc<dyn PasswordHasher>,
@@ -46,6 +48,23 @@ impl<C: Clock> Passwords<C> {
     ) -> Result<bool, AccountFault> {
         let attempt = self.throttle.begin(email, from, self.clock.now())?;
         let right = self.hasher.verify(password, hash).await;
+        if right {
+            self.throttle.succeeded(attempt);
+        }
+        Ok(right)
+    }
+
+    /// Whether it is the installation's bootstrap token, without telling by the time how much of it is right. `from` is the
+    /// address of whoever sent it.
+    ///
+    /// # Errors
+    /// [`AccountFault::Throttled`] after too many failures; then the token was not looked at.
+    pub async fn is_bootstrap(&self, presented: Digest, from: Option<IpAddr>) -> Result<bool, AccountFault> {
+        let attempt = self.throttle.begin_token(from, self.clock.now())?;
+        let armed = self.store.bootstrap().await?;
+        // Without one to compare with, with zeros: nobody has a token with that digest.
+        let armed = armed.map_or([0; 32], |digest| *digest.as_bytes());
+        let right = bool::from(presented.as_bytes().ct_eq(&armed));
         if right {
             self.throttle.succeeded(attempt);
         }

@@ -196,15 +196,26 @@ pub trait AccountStore: Send + Sync {
         request_id: Option<Uuid>,
     ) -> Result<Rotation, StoreFault>;
 
-    /// Ends the family of a refresh token, recorded as `session.close`; nothing when it is unknown, or `whose` names
-    /// somebody else.
+    /// Ends the family of a refresh token, recorded as `session.close`, and begins another one for the same person in
+    /// another organization: all of it or nothing. The claims are those of the session that ended; [`Rotation::Refused`]
+    /// also for a token of somebody else, which stays.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn switch_refresh(
+        &self,
+        presented: Digest,
+        next: NewRefresh,
+        event: AuditEvent,
+    ) -> Result<Rotation, StoreFault>;
+
+    /// Ends the family of a refresh token, recorded as `session.close`; nothing when it is unknown.
     ///
     /// # Errors
     /// [`StoreFault`]
     async fn end_refresh(
         &self,
         presented: Digest,
-        whose: Option<UserId>,
         at: Timestamp,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, StoreFault>;
@@ -226,4 +237,10 @@ pub trait AccountStore: Send + Sync {
     /// # Errors
     /// [`StoreFault`]
     async fn arm_bootstrap(&self, token: Digest, at: Timestamp) -> Result<bool, StoreFault>;
+
+    /// The installation's bootstrap token, while there is one.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn bootstrap(&self) -> Result<Option<Digest>, StoreFault>;
 }

@@ -142,14 +142,19 @@ impl<C: Clock> AccountService<C> {
         Self { digests: self.digests.with_previous(root), ..self }
     }
 
-    /// Creates an organization and signs its owner in.
+    /// Creates an organization and signs its owner in. `from` is the address of whoever asks.
     ///
     /// # Errors
     /// [`AccountFault`]
-    pub async fn sign_up(&self, request: SignUp, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
+    pub async fn sign_up(
+        &self,
+        request: SignUp,
+        from: Option<IpAddr>,
+        request_id: Option<Uuid>,
+    ) -> Result<OpenedSession, AccountFault> {
         let proof = match (self.mode, &request.bootstrap_token) {
             (SignUpMode::Open, _) => SignUpProof::None,
-            (SignUpMode::Bootstrap, Some(token)) => SignUpProof::Bootstrap(self.digests.of(token)),
+            (SignUpMode::Bootstrap, Some(token)) => self.bootstrap_proof(token, from).await?,
             (SignUpMode::Bootstrap, None) => return Err(AccountFault::BootstrapToken),
         };
         let facts = owner_to_be(&request);
@@ -170,6 +175,14 @@ impl<C: Clock> AccountService<C> {
         };
         self.found(&facts, request, proof, event).await?;
         Ok(AccessClaims { user: facts.user.id, organization: facts.organization.id })
+    }
+
+    /// Looks at a bootstrap token before anything else, since hashing a password is work that no stranger may ask for. The
+    /// store looks again when it consumes it.
+    async fn bootstrap_proof(&self, token: &SecretString, from: Option<IpAddr>) -> Result<SignUpProof, AccountFault> {
+        let presented = self.digests.of(token);
+        let holds = self.passwords.is_bootstrap(presented, from).await?;
+        if holds { Ok(SignUpProof::Bootstrap(presented)) } else { Err(AccountFault::BootstrapToken) }
     }
 
     async fn found(
@@ -217,26 +230,38 @@ impl<C: Clock> AccountService<C> {
         self.open(chosen.ok_or(AccountFault::Unauthenticated)?, request_id).await
     }
 
-    /// Signs a person who is signed in into another of their organizations, by slug or id. The session that `presented`
-    /// belongs to ends, if it is the same person's.
+    /// Takes a session to another of its person's organizations, by slug or id: the session of the refresh token
+    /// `presented` ends, and one there begins. An access token alone is not enough, since it is over in minutes and must not
+    /// become a session that lasts.
     ///
     /// # Errors
-    /// [`AccountFault::NoSuchOrganization`] for one that does not exist and one that the person may not enter alike.
+    /// [`AccountFault::NoSuchOrganization`] for one that does not exist and one that the person may not enter alike;
+    /// [`AccountFault::Unauthenticated`] when the refresh token does not hold or is somebody else's.
     pub async fn switch(
         &self,
         grant: &Grant<OrganizationsUse>,
         organization: &str,
-        presented: Option<&SecretString>,
+        presented: &SecretString,
         request_id: Option<Uuid>,
     ) -> Result<OpenedSession, AccountFault> {
-        let user = grant.user().id;
-        let memberships = self.members.of_person(user).await?;
+        let memberships = self.members.of_person(grant.user().id).await?;
         let chosen = memberships.iter().find(|member| is_named(member, organization));
-        let opened = self.open(chosen.ok_or(AccountFault::NoSuchOrganization)?, request_id).await?;
-        if let Some(presented) = presented {
-            self.end(presented, Some(user), request_id).await?;
+        let member = chosen.ok_or(AccountFault::NoSuchOrganization)?;
+        let (refresh, token, event) = self.beginning(member, request_id)?;
+        let mut rotation = Rotation::Refused;
+        for digest in self.digests.all(presented) {
+            rotation = self.store.switch_refresh(digest, token, event.clone()).await?;
+            if rotation != Rotation::Refused {
+                break;
+            }
         }
-        Ok(opened)
+        match rotation {
+            Rotation::Rotated(_) => {
+                self.opened(AccessClaims { user: token.user, organization: token.organization }, refresh).await
+            }
+            Rotation::Reused(claims) => Err(AccountFault::Reused(claims)),
+            Rotation::Refused => Err(AccountFault::Unauthenticated),
+        }
     }
 
     /// Signs in whoever has just accepted an invitation.
@@ -284,7 +309,14 @@ impl<C: Clock> AccountService<C> {
         presented: &SecretString,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, AccountFault> {
-        self.end(presented, None, request_id).await
+        let now = self.clock.now();
+        for digest in self.digests.all(presented) {
+            let ended = self.store.end_refresh(digest, now, request_id).await?;
+            if ended.is_some() {
+                return Ok(ended);
+            }
+        }
+        Ok(None)
     }
 
     /// Makes a person an instance admin, or no longer one, on behalf of an operator on the machine itself; none when nobody
@@ -312,20 +344,29 @@ impl<C: Clock> AccountService<C> {
     }
 
     async fn open(&self, member: &MemberFacts, request_id: Option<Uuid>) -> Result<OpenedSession, AccountFault> {
-        let claims = AccessClaims { user: member.user.id, organization: member.organization.id };
-        let refresh = new_token("krr")?;
-        let event = self.by_person(member, "session.open", AuditTarget::User(claims.user), request_id);
-        let token = NewRefresh {
-            digest: self.digests.of(&refresh),
-            user: claims.user,
-            organization: claims.organization,
-            at: event.at,
-            expires_at: event.at.after(REFRESH_TOKEN_LIFETIME),
-        };
+        let (refresh, token, event) = self.beginning(member, request_id)?;
         if !self.store.begin_refresh(token, event).await? {
             return Err(AccountFault::Unauthenticated);
         }
-        self.opened(claims, refresh).await
+        self.opened(AccessClaims { user: token.user, organization: token.organization }, refresh).await
+    }
+
+    /// The refresh token of a session that is to begin, what is stored of it, and the event that records it.
+    fn beginning(
+        &self,
+        member: &MemberFacts,
+        request_id: Option<Uuid>,
+    ) -> Result<(SecretString, NewRefresh, AuditEvent), NoRandomness> {
+        let refresh = new_token("krr")?;
+        let event = self.by_person(member, "session.open", AuditTarget::User(member.user.id), request_id);
+        let token = NewRefresh {
+            digest: self.digests.of(&refresh),
+            user: member.user.id,
+            organization: member.organization.id,
+            at: event.at,
+            expires_at: event.at.after(REFRESH_TOKEN_LIFETIME),
+        };
+        Ok((refresh, token, event))
     }
 
     /// An event of somebody who has no scope yet.
@@ -355,22 +396,6 @@ impl<C: Clock> AccountService<C> {
 
     fn access_token_end(&self) -> Timestamp {
         self.clock.now().after(ACCESS_TOKEN_LIFETIME)
-    }
-
-    async fn end(
-        &self,
-        presented: &SecretString,
-        whose: Option<UserId>,
-        request_id: Option<Uuid>,
-    ) -> Result<Option<AccessClaims>, AccountFault> {
-        let now = self.clock.now();
-        for digest in self.digests.all(presented) {
-            let ended = self.store.end_refresh(digest, whose, now, request_id).await?;
-            if ended.is_some() {
-                return Ok(ended);
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Throttled {
 #[must_use = "a right password gives the try back"]
 pub struct Attempt {
     charged: Vec<(Subject, Budget)>,
-    email: Subject,
-    address: Subject,
+    // Whose password it was, and where; none when no person is known by it.
+    known: Option<(Subject, Subject)>,
 }
 
 #[derive(Default)]
@@ -71,23 +71,26 @@ impl Throttle {
     /// # Errors
     /// [`Throttled`] when a budget is used up; then nothing was charged.
     pub fn begin(&self, email: &Email, address: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Throttled> {
-        let (person, place) = (of_email(email), address.map(of_address).unwrap_or_default());
+        let (person, place) = (of_email(email), address.map_or_else(of_nowhere, of_address));
         let mut state = self.state();
         let known = address.is_some() && state.known.get(&person).is_some_and(|known| known.contains(&place));
         let mut charged = vec![(if known { both(&person, &place) } else { person }, OF_EMAIL)];
         if address.is_some() {
             charged.push((place, OF_ADDRESS));
         }
-        let wait = charged.iter().map(|(subject, budget)| state.wait(subject, *budget, now)).max().unwrap_or(0);
-        if wait > 0 {
-            let seconds = u64::try_from(wait).unwrap_or(0).div_ceil(1_000_000);
-            return Err(Throttled { wait: Duration::from_secs(seconds) });
-        }
-        state.make_room(now);
-        for (subject, budget) in &charged {
-            state.charge(*subject, *budget, now);
-        }
-        Ok(Attempt { charged, email: person, address: place })
+        state.charge_all(&charged, now)?;
+        Ok(Attempt { charged, known: address.map(|_| (person, place)) })
+    }
+
+    /// Charges a try of a secret that belongs to no person, such as the bootstrap token, to the address alone: a budget that
+    /// everybody shared would let a stranger keep everybody out. Those whose address cannot be told share one.
+    ///
+    /// # Errors
+    /// [`Throttled`] when the budget is used up; then nothing was charged.
+    pub fn begin_token(&self, address: Option<IpAddr>, now: Timestamp) -> Result<Attempt, Throttled> {
+        let charged = vec![(address.map_or_else(of_nowhere, of_address), OF_ADDRESS)];
+        self.state().charge_all(&charged, now)?;
+        Ok(Attempt { charged, known: None })
     }
 
     /// The password was right: the try costs nothing, and its address is known from now on.
@@ -98,15 +101,13 @@ impl Throttle {
                 *whole_at -= micros(budget.interval);
             }
         }
-        if attempt.address == Subject::default() {
-            return;
-        }
+        let Some((person, place)) = attempt.known else { return };
         if state.known.len() >= REMEMBERED {
             state.known.clear();
         }
-        let known = state.known.entry(attempt.email).or_default();
-        known.retain(|address| *address != attempt.address);
-        known.push_back(attempt.address);
+        let known = state.known.entry(person).or_default();
+        known.retain(|address| *address != place);
+        known.push_back(place);
         if known.len() > KNOWN_ADDRESSES {
             known.pop_front();
         }
@@ -118,6 +119,20 @@ impl Throttle {
 }
 
 impl State {
+    /// Charges all of these budgets, or none.
+    fn charge_all(&mut self, charged: &[(Subject, Budget)], now: Timestamp) -> Result<(), Throttled> {
+        let wait = charged.iter().map(|(subject, budget)| self.wait(subject, *budget, now)).max().unwrap_or(0);
+        if wait > 0 {
+            let seconds = u64::try_from(wait).unwrap_or(0).div_ceil(1_000_000);
+            return Err(Throttled { wait: Duration::from_secs(seconds) });
+        }
+        self.make_room(now);
+        for (subject, budget) in charged {
+            self.charge(*subject, *budget, now);
+        }
+        Ok(())
+    }
+
     /// Microseconds until the budget has a try; zero when it has one now.
     fn wait(&self, subject: &Subject, budget: Budget, now: Timestamp) -> i64 {
         let used = self.whole_at.get(subject).map_or(0, |whole_at| whole_at - now.as_micros());
@@ -167,6 +182,10 @@ fn of_address(address: IpAddr) -> Subject {
         IpAddr::V4(address) => subject(b"v4 ", &[&address.octets()]),
         IpAddr::V6(address) => subject(b"v6 ", &[&address.octets()[..8]]),
     }
+}
+
+fn of_nowhere() -> Subject {
+    subject(b"nowhere ", &[])
 }
 
 fn both(email: &Subject, address: &Subject) -> Subject {
@@ -245,6 +264,18 @@ mod tests {
             (0..1000).filter(|n| throttle.begin(&email(&format!("p{n}")), Some(from(1)), START).is_ok()).count();
         assert_eq!(tries, 50);
         throttle.begin(&email("p0"), Some(from(2)), START).map(drop).expect("another address may");
+    }
+
+    #[test]
+    fn a_token_is_tried_as_often_as_an_address_may_fail_and_a_stranger_keeps_nobody_else_out() {
+        let throttle = Throttle::default();
+        let tries = |address| (0..1000).filter(|_| throttle.begin_token(address, START).is_ok()).count();
+        assert_eq!(tries(Some(from(1))), 50);
+        assert_eq!(tries(None), 50, "those without an address share one budget");
+        let attempt = throttle.begin_token(Some(from(2)), START).expect("another address may");
+        throttle.succeeded(attempt);
+        assert_eq!(tries(Some(from(2))), 50, "a right token costs nothing");
+        assert!(throttle.begin(&email("ann"), Some(from(1)), START).is_err(), "the address has one budget for both");
     }
 
     #[test]

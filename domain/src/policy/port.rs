@@ -58,30 +58,37 @@ pub struct PolicyChange {
     pub resources: Option<Vec<PolicyResource>>,
 }
 
-/// Keeps policies. When a change returns, every request that starts is decided by it; its event is stored with it.
+/// Why a policy was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyRefusal {
+    /// It names what the organization does not have.
+    #[error("the policy names what the organization does not have")]
+    Unknown(UnknownParts),
+    /// The organization has a policy of that name, or the store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+impl From<StoreFault> for PolicyRefusal {
+    fn from(fault: StoreFault) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+/// Keeps policies. When a change returns, every request that starts is decided by it; its event is stored with it. What a
+/// policy names is looked for in the transaction that stores it, so that nobody who was removed meanwhile is in it.
 #[async_trait]
 pub trait PolicyStore: Send + Sync {
-    /// Which of these the organization does not have.
-    ///
-    /// # Errors
-    /// [`StoreFault`]
-    async fn unknown(
-        &self,
-        grant: &Grant<AccessAdminister>,
-        subjects: &[PolicySubject],
-        resources: &[PolicyResource],
-    ) -> Result<UnknownParts, StoreFault>;
-
     /// Stores a new policy.
     ///
     /// # Errors
-    /// [`WriteFault::Taken`] for a name that the organization has.
+    /// [`PolicyRefusal`]
     async fn insert(
         &self,
         grant: &Grant<AccessAdminister>,
         policy: &Policy,
         event: AuditEvent,
-    ) -> Result<(), WriteFault>;
+    ) -> Result<(), PolicyRefusal>;
 
     /// One policy.
     ///
@@ -102,14 +109,14 @@ pub trait PolicyStore: Send + Sync {
     /// Changes a policy; none when there is no such policy.
     ///
     /// # Errors
-    /// [`WriteFault::Taken`] for a name that the organization has.
+    /// [`PolicyRefusal`]
     async fn change(
         &self,
         grant: &Grant<AccessAdminister>,
         id: PolicyId,
         change: PolicyChange,
         event: AuditEvent,
-    ) -> Result<Option<Policy>, WriteFault>;
+    ) -> Result<Option<Policy>, PolicyRefusal>;
 
     /// Deletes a policy; none when there is no such policy.
     ///
@@ -151,25 +158,37 @@ pub struct GroupChange {
     pub remove: Vec<UserId>,
 }
 
-/// Keeps groups. When a change returns, every request that starts is decided by it; its event is stored with it.
+/// Why a group was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupRefusal {
+    /// These people are not members of the organization.
+    #[error("the group has people in it who are not members")]
+    Strangers(Vec<UserId>),
+    /// The organization has a group of that name, or the store could not.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+impl From<StoreFault> for GroupRefusal {
+    fn from(fault: StoreFault) -> Self {
+        Self::Write(fault.into())
+    }
+}
+
+/// Keeps groups. When a change returns, every request that starts is decided by it; its event is stored with it. Who is put
+/// into a group is looked for in the transaction that stores it, so that nobody who was removed meanwhile is in it.
 #[async_trait]
 pub trait GroupStore: Send + Sync {
-    /// Those of these people who are not members of the organization.
-    ///
-    /// # Errors
-    /// [`StoreFault`]
-    async fn strangers(&self, grant: &Grant<GroupsAdminister>, people: &[UserId]) -> Result<Vec<UserId>, StoreFault>;
-
     /// Stores a new group.
     ///
     /// # Errors
-    /// [`WriteFault::Taken`] for a name that the organization has.
+    /// [`GroupRefusal`]
     async fn insert(
         &self,
         grant: &Grant<GroupsAdminister>,
         group: NewGroup,
         event: AuditEvent,
-    ) -> Result<Group, WriteFault>;
+    ) -> Result<Group, GroupRefusal>;
 
     /// One group.
     ///
@@ -190,14 +209,14 @@ pub trait GroupStore: Send + Sync {
     /// Changes a group; none when there is no such group.
     ///
     /// # Errors
-    /// [`WriteFault::Taken`] for a name that the organization has.
+    /// [`GroupRefusal`]
     async fn change(
         &self,
         grant: &Grant<GroupsAdminister>,
         id: GroupId,
         change: GroupChange,
         event: AuditEvent,
-    ) -> Result<Option<Group>, WriteFault>;
+    ) -> Result<Option<Group>, GroupRefusal>;
 
     /// Deletes a group, and with it its place in policies; none when there is no such group.
     ///

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::model::{Group, Policy, PolicyResource, PolicySubject};
-use super::port::{GroupChange, GroupStore, NewGroup, PolicyChange, PolicyStore};
+use super::port::{
+    GroupChange, GroupRefusal, GroupStore, NewGroup, PolicyChange, PolicyRefusal, PolicyStore, UnknownParts,
+};
 use crate::access::Grant;
 use crate::access::permission::{AccessAdminister, GroupsAdminister};
 use crate::audit::{AuditEvent, AuditTarget};
@@ -84,7 +86,7 @@ impl<C: Clock> PolicyService<C> {
     ) -> Result<Policy, PolicyFault> {
         let PolicyRequest { name, subjects, resources } = request;
         let (subjects, resources) = (each_once(subjects), each_once(resources));
-        self.check(grant, Some(&subjects), Some(&resources)).await?;
+        check_counts(Some(&subjects), Some(&resources))?;
         let policy = Policy { id: PolicyId::new(), name, subjects, resources, created_at: self.clock.now() };
         self.policies.insert(grant, &policy, event.about(AuditTarget::Policy(policy.id))).await?;
         Ok(policy)
@@ -128,7 +130,7 @@ impl<C: Clock> PolicyService<C> {
         };
         // An unknown policy before wrong fields: the resource stands before the body in the order of checks.
         self.get(grant, id).await?;
-        self.check(grant, change.subjects.as_deref(), change.resources.as_deref()).await?;
+        check_counts(change.subjects.as_deref(), change.resources.as_deref())?;
         self.policies.change(grant, id, change, event).await?.ok_or(PolicyFault::NotFound)
     }
 
@@ -145,36 +147,6 @@ impl<C: Clock> PolicyService<C> {
         self.policies.delete(grant, id, event).await?.ok_or(PolicyFault::NotFound)
     }
 
-    async fn check(
-        &self,
-        grant: &Grant<AccessAdminister>,
-        subjects: Option<&[PolicySubject]>,
-        resources: Option<&[PolicyResource]>,
-    ) -> Result<(), PolicyFault> {
-        let mut errors = FieldErrors::default();
-        for (field, count) in [("subjects", subjects.map(<[_]>::len)), ("resources", resources.map(<[_]>::len))] {
-            if count.is_some_and(|count| count > PARTS_MAX) {
-                errors.add(field, format!("must be at most {PARTS_MAX}; use a group, or a second policy"));
-            }
-        }
-        errors.check()?;
-        let unknown = self.policies.unknown(grant, subjects.unwrap_or(&[]), resources.unwrap_or(&[])).await?;
-        let mut errors = FieldErrors::default();
-        for subject in unknown.subjects {
-            match subject {
-                PolicySubject::Everyone => {}
-                PolicySubject::Group(id) => errors.add("subjects", format!("there is no group {id}")),
-                PolicySubject::Member(id) => errors.add("subjects", format!("there is no member {id}")),
-            }
-        }
-        for resource in unknown.resources {
-            if let PolicyResource::Server(id) = resource {
-                errors.add("resources", format!("there is no server {id}"));
-            }
-        }
-        Ok(errors.check()?)
-    }
-
     /// Makes a group. The event gets its id.
     ///
     /// # Errors
@@ -186,11 +158,11 @@ impl<C: Clock> PolicyService<C> {
         event: AuditEvent,
     ) -> Result<Group, PolicyFault> {
         let members = each_once(request.members);
-        self.check_people(grant, "members", &members).await?;
+        check_people("members", &members)?;
         let GroupRequest { name, description, .. } = request;
         let group = NewGroup { id: GroupId::new(), name, description, members, at: self.clock.now() };
         let event = event.about(AuditTarget::Group(group.id));
-        Ok(self.groups.insert(grant, group, event).await?)
+        self.groups.insert(grant, group, event).await.map_err(|refusal| refused("members", refusal))
     }
 
     /// One group.
@@ -226,11 +198,10 @@ impl<C: Clock> PolicyService<C> {
     ) -> Result<Group, PolicyFault> {
         let change = GroupChange { add: each_once(change.add), remove: each_once(change.remove), ..change };
         self.get_group(grant, id).await?;
-        self.check_people(grant, "add", &change.add).await?;
-        if change.remove.len() > PARTS_MAX {
-            return Err(FieldErrors::one("remove", format!("must be at most {PARTS_MAX} at a time")).into());
-        }
-        self.groups.change(grant, id, change, event).await?.ok_or(PolicyFault::NotFound)
+        check_people("add", &change.add)?;
+        check_people("remove", &change.remove)?;
+        let changed = self.groups.change(grant, id, change, event).await;
+        changed.map_err(|refusal| refused("add", refusal))?.ok_or(PolicyFault::NotFound)
     }
 
     /// Deletes a group; effective on the next request.
@@ -245,22 +216,63 @@ impl<C: Clock> PolicyService<C> {
     ) -> Result<Group, PolicyFault> {
         self.groups.delete(grant, id, event).await?.ok_or(PolicyFault::NotFound)
     }
+}
 
-    async fn check_people(
-        &self,
-        grant: &Grant<GroupsAdminister>,
-        field: &str,
-        people: &[UserId],
-    ) -> Result<(), PolicyFault> {
-        if people.len() > PARTS_MAX {
-            return Err(FieldErrors::one(field, format!("must be at most {PARTS_MAX} at a time")).into());
+fn check_counts(subjects: Option<&[PolicySubject]>, resources: Option<&[PolicyResource]>) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    for (field, count) in [("subjects", subjects.map(<[_]>::len)), ("resources", resources.map(<[_]>::len))] {
+        if count.is_some_and(|count| count > PARTS_MAX) {
+            errors.add(field, format!("must be at most {PARTS_MAX}; use a group, or a second policy"));
         }
-        let mut errors = FieldErrors::default();
-        for stranger in self.groups.strangers(grant, people).await? {
-            errors.add(field, format!("there is no member {stranger}"));
-        }
-        Ok(errors.check()?)
     }
+    errors.check()
+}
+
+fn check_people(field: &str, people: &[UserId]) -> Result<(), FieldErrors> {
+    if people.len() > PARTS_MAX {
+        return Err(FieldErrors::one(field, format!("must be at most {PARTS_MAX} at a time")));
+    }
+    Ok(())
+}
+
+/// `field` is where the request named people.
+fn refused(field: &str, refusal: GroupRefusal) -> PolicyFault {
+    match refusal {
+        GroupRefusal::Write(fault) => fault.into(),
+        GroupRefusal::Strangers(strangers) => {
+            let mut errors = FieldErrors::default();
+            for stranger in strangers {
+                errors.add(field, format!("there is no member {stranger}"));
+            }
+            errors.into()
+        }
+    }
+}
+
+impl From<PolicyRefusal> for PolicyFault {
+    fn from(refusal: PolicyRefusal) -> Self {
+        match refusal {
+            PolicyRefusal::Write(fault) => fault.into(),
+            PolicyRefusal::Unknown(unknown) => named(unknown).into(),
+        }
+    }
+}
+
+fn named(unknown: UnknownParts) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    for subject in unknown.subjects {
+        match subject {
+            PolicySubject::Everyone => {}
+            PolicySubject::Group(id) => errors.add("subjects", format!("there is no group {id}")),
+            PolicySubject::Member(id) => errors.add("subjects", format!("there is no member {id}")),
+        }
+    }
+    for resource in unknown.resources {
+        if let PolicyResource::Server(id) = resource {
+            errors.add("resources", format!("there is no server {id}"));
+        }
+    }
+    errors
 }
 
 /// Each part once, in a fixed order: what is stored and shown does not depend on how it was written.

@@ -41,7 +41,9 @@ impl SqlAccess {
     }
 
     async fn read(&self, scope: &SystemScope) -> Result<AccessIndex, StoreFault> {
-        let db = self.db.reader();
+        // Three statements, and a change between two of them must not be half seen.
+        let snapshot = self.db.snapshot().await?;
+        let db = &snapshot;
         let parts = parts(db, scope, None).await?;
         let groups: Vec<Uuid> = parts
             .values()

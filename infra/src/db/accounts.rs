@@ -298,18 +298,65 @@ impl AccountStore for SqlAccounts {
         Ok(outcome)
     }
 
+    async fn switch_refresh(
+        &self,
+        presented: Digest,
+        next: NewRefresh,
+        event: AuditEvent,
+    ) -> Result<Rotation, StoreFault> {
+        use refresh_token::Column;
+        let transaction = self.begin().await?;
+        let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(Rotation::Refused) };
+        let (from, to) = (claims_of(&row), AccessClaims { user: next.user, organization: next.organization });
+        if from.user != to.user {
+            return Ok(Rotation::Refused);
+        }
+        // Before the token's own lock, as in a rotation, and in one order whichever way somebody switches.
+        let mut holds = true;
+        for claims in if from.organization <= to.organization { [from, to] } else { [to, from] } {
+            holds &= self.holds(&transaction, claims).await?;
+        }
+        let replaced = unscoped("the digest finds out whose")
+            .update::<refresh_token::Entity>()
+            .filter(Column::Digest.eq(presented.as_bytes().as_slice()))
+            .filter(Column::ReplacedAt.is_null())
+            .col_expr(Column::ReplacedAt, Expr::value(next.at.as_micros()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let (outcome, events) = if replaced.rows_affected == 0 {
+            if Self::refresh_row(&transaction, presented).await?.is_none() {
+                return Ok(Rotation::Refused); // ended since it was read
+            }
+            let reused = Rotation::Reused(from);
+            (reused, reused.event(event.at, event.request_id).into_iter().collect())
+        } else if row.expires_at <= next.at.as_micros() || !holds {
+            return Ok(Rotation::Refused); // given up: it stays as it is
+        } else {
+            let closed = session_event(from, "session.close", event.at, event.request_id);
+            (Rotation::Rotated(from), vec![closed, event])
+        };
+        Self::end_family(&transaction, row.family).await?;
+        if matches!(outcome, Rotation::Rotated(_)) {
+            unscoped("signing in finds out which organization")
+                .insert(refresh_model(next, Uuid::now_v7()))
+                .exec_without_returning(&transaction)
+                .await
+                .map_err(store_fault)?;
+        }
+        record(&transaction, events).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(outcome)
+    }
+
     async fn end_refresh(
         &self,
         presented: Digest,
-        whose: Option<UserId>,
         at: Timestamp,
         request_id: Option<Uuid>,
     ) -> Result<Option<AccessClaims>, StoreFault> {
         let transaction = self.begin().await?;
         let Some(row) = Self::refresh_row(&transaction, presented).await? else { return Ok(None) };
-        if whose.is_some_and(|whose| whose.as_uuid() != row.user_id) {
-            return Ok(None);
-        }
         Self::end_family(&transaction, row.family).await?;
         let claims = claims_of(&row);
         record(&transaction, [session_event(claims, "session.close", at, request_id)]).await?;
@@ -364,5 +411,15 @@ impl AccountStore for SqlAccounts {
             .map_err(store_fault)?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(true)
+    }
+
+    async fn bootstrap(&self) -> Result<Option<Digest>, StoreFault> {
+        let row = unscoped("before the first organization")
+            .find::<bootstrap_token::Entity>()
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let corrupt = |_| StoreFault::Corrupt("digest of the bootstrap token".to_owned());
+        row.map(|row| row.digest.try_into().map(Digest::from_bytes).map_err(corrupt)).transpose()
     }
 }

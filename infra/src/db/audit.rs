@@ -1,20 +1,24 @@
 //! Appending rows to the audit chains.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, LazyLock};
 
 use domain::access::SystemScope;
 use domain::audit::AuditEvent;
 use domain::audit::chain::ChainHash;
-use domain::audit::entry::AuditEntry;
+use domain::audit::entry::{AuditEntry, Word};
+use domain::call::CallRecord;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
-use sea_orm::sea_query::{Expr, InsertStatement, LockType, OnConflict, Query};
+use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter,
-    QuerySelect, TransactionTrait,
+    QuerySelect, Statement, TransactionTrait, Value,
 };
 
 use super::Database;
+use super::call_rows::Insertion;
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
 use super::scoped;
@@ -27,21 +31,25 @@ const CHUNKS: [usize; 4] = [256, 32, 4, 1];
 #[derive(Clone)]
 pub struct SqlAuditRows {
     db: Database,
+    calls: Arc<Insertion>,
 }
 
 impl SqlAuditRows {
     /// Appends to this database.
     #[must_use]
-    pub const fn new(db: Database) -> Self {
-        Self { db }
+    pub fn new(db: Database) -> Self {
+        let calls = Arc::new(Insertion::new(db.writer().get_database_backend()));
+        Self { db, calls }
     }
 
-    /// Appends rows, in their order, to their organizations' chains, in one transaction.
+    /// Appends rows, in their order, to their organizations' chains, and stores calls, in one transaction.
     ///
     /// # Errors
-    /// [`StoreFault`]; then none of the rows was written.
-    pub async fn append(&self, rows: &[AuditEntry]) -> Result<(), StoreFault> {
+    /// [`StoreFault`]; then none of them was written.
+    pub async fn append(&self, rows: &[AuditEntry], calls: &[CallRecord]) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // Before the heads of the chains are locked.
+        self.calls.run(&transaction, calls).await?;
         append(&transaction, rows).await?;
         transaction.commit().await.map_err(store_fault)
     }
@@ -107,16 +115,18 @@ async fn append_chain(
     let scope = SystemScope::new(organization, "the log writes what was decided");
     let (mut seq, mut hash) = head(transaction, &scope).await?;
     let mut rest = rows.as_slice();
+    let backend = transaction.get_database_backend();
     while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rest.len()) {
         let (chunk, left) = rest.split_at(size);
-        let mut insert = insertion();
+        let mut insert = Vec::with_capacity(size * COLUMNS.len());
         for row in chunk {
             seq += 1;
             let previous = hash;
             hash = row.link(previous, seq);
-            insert.values_panic(values(row, seq, previous, hash));
+            insert.extend(values(row, seq, previous, hash));
         }
-        transaction.execute(&insert).await.map_err(store_fault)?;
+        let statement = Statement::from_sql_and_values(backend, insertion(backend, size), insert);
+        transaction.execute_raw(statement).await.map_err(store_fault)?;
         rest = left;
     }
     scoped::update::<audit_head::Entity>(&scope)
@@ -136,6 +146,7 @@ async fn head(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
         hash: ActiveValue::Set(ChainHash::GENESIS.as_bytes().to_vec()),
         signed_seq: ActiveValue::NotSet,
         signed_at: ActiveValue::NotSet,
+        indexed: ActiveValue::NotSet,
     };
     scoped::insert::<audit_head::Entity, _>(scope, [genesis])
         .on_conflict(OnConflict::column(audit_head::Column::OrganizationId).do_nothing().to_owned())
@@ -151,55 +162,78 @@ async fn head(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
     Ok((row.seq, ChainHash::from_bytes(row.hash.try_into().map_err(|_| corrupt())?)))
 }
 
-/// An insertion of rows that name their organization themselves. Below the entity's own: this is the busiest statement of
-/// all, and converting rows to models and back costs more than hashing and writing them.
-fn insertion() -> InsertStatement {
-    use audit_event::Column;
-    let mut insert = Query::insert();
-    insert.into_table(audit_event::Entity).columns([
-        Column::OrganizationId,
-        Column::Seq,
-        Column::Id,
-        Column::At,
-        Column::ActorKind,
-        Column::ActorId,
-        Column::ActorName,
-        Column::Action,
-        Column::TargetKind,
-        Column::TargetId,
-        Column::TenantOrg,
-        Column::TenantUser,
-        Column::Outcome,
-        Column::Code,
-        Column::Reason,
-        Column::RequestId,
-        Column::PreviousHash,
-        Column::Hash,
-    ]);
-    insert
+/// The columns of a row, in the order of [`values`].
+const COLUMNS: [&str; 18] = [
+    "organization_id",
+    "seq",
+    "id",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "action",
+    "target_kind",
+    "target_id",
+    "tenant_org",
+    "tenant_user",
+    "outcome",
+    "code",
+    "reason",
+    "request_id",
+    "previous_hash",
+    "hash",
+];
+
+/// The text of an insertion of so many rows, which name their organization themselves. Below the query builder: this is the
+/// busiest statement of all, and building it anew cost as much as storing the rows. Nobody's text is in it.
+fn insertion(backend: DbBackend, rows: usize) -> &'static str {
+    static SQLITE: LazyLock<[String; CHUNKS.len()]> =
+        LazyLock::new(|| CHUNKS.map(|rows| text(DbBackend::Sqlite, rows)));
+    static POSTGRES: LazyLock<[String; CHUNKS.len()]> =
+        LazyLock::new(|| CHUNKS.map(|rows| text(DbBackend::Postgres, rows)));
+    let texts = if backend == DbBackend::Postgres { &*POSTGRES } else { &*SQLITE };
+    CHUNKS.iter().position(|size| *size == rows).map_or("", |place| &texts[place])
 }
 
-/// A row's values, in the order of the columns above.
-fn values(row: &AuditEntry, seq: i64, previous: ChainHash, hash: ChainHash) -> [Expr; 18] {
-    let text = |text: &Option<String>| Expr::value(text.clone());
+fn text(backend: DbBackend, rows: usize) -> String {
+    let mut text = format!("INSERT INTO audit_events ({}) VALUES ", COLUMNS.join(", "));
+    let mut place = 0;
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..COLUMNS.len() {
+            place += 1;
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = match backend {
+                DbBackend::Postgres => write!(text, "{comma}${place}"),
+                _ => write!(text, "{comma}?"),
+            };
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// A row's values, in the order of [`COLUMNS`].
+fn values(row: &AuditEntry, seq: i64, previous: ChainHash, hash: ChainHash) -> [Value; COLUMNS.len()] {
+    let word = |word: &Word| Value::from(&**word);
     [
-        Expr::value(row.organization.as_uuid()),
-        Expr::value(seq),
-        Expr::value(row.id.as_uuid()),
-        Expr::value(row.at.as_micros()),
-        Expr::value(&*row.actor_kind),
-        text(&row.actor_id),
-        text(&row.actor_name),
-        Expr::value(&*row.action),
-        Expr::value(&*row.target_kind),
-        text(&row.target_id),
-        text(&row.tenant_org),
-        text(&row.tenant_user),
-        Expr::value(&*row.outcome),
-        Expr::value(row.code.as_deref()),
-        text(&row.reason),
-        Expr::value(row.request_id),
-        Expr::value(previous.as_bytes().to_vec()),
-        Expr::value(hash.as_bytes().to_vec()),
+        row.organization.as_uuid().into(),
+        seq.into(),
+        row.id.as_uuid().into(),
+        row.at.as_micros().into(),
+        word(&row.actor_kind),
+        row.actor_id.clone().into(),
+        row.actor_name.clone().into(),
+        word(&row.action),
+        word(&row.target_kind),
+        row.target_id.clone().into(),
+        row.tenant_org.clone().into(),
+        row.tenant_user.clone().into(),
+        word(&row.outcome),
+        row.code.as_deref().into(),
+        row.reason.clone().into(),
+        row.request_id.into(),
+        previous.as_bytes().to_vec().into(),
+        hash.as_bytes().to_vec().into(),
     ]
 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use domain::store::StoreFault;
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionTrait,
+};
+use sqlx::Connection;
 use tracing::log::LevelFilter;
 
 use super::advisory::{Held, Lock};
@@ -187,6 +190,16 @@ impl Database {
         }
     }
 
+    /// A transaction that reads, and sees the store as it was at its first statement.
+    pub(super) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreFault> {
+        // SQLite's readers see nothing else.
+        let (isolation, access) = match self.kind {
+            DatabaseKind::Sqlite => (None, None),
+            DatabaseKind::Postgres => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
+        };
+        self.reader.begin_with_config(isolation, access).await.map_err(store_fault)
+    }
+
     /// Which kind it is.
     #[must_use]
     pub const fn kind(&self) -> DatabaseKind {
@@ -223,7 +236,21 @@ fn sqlite_options(url: String, max_connections: u32) -> ConnectOptions {
             .foreign_keys(true)
             .busy_timeout(ACQUIRE_TIMEOUT)
     });
+    options.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_outside(connection))));
     options
+}
+
+/// Whether a connection that comes back is outside every transaction; else the pool closes it.
+///
+/// SQLite ends a transaction by itself when the disk is full or fails. sqlx does not hear of it: its own rollback finds
+/// none, and it goes on counting one. From then on it would write savepoints, and after the next rollback of one commit
+/// nothing any more.
+async fn is_outside(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A rollback may still be under way; the connection answers a ping after it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 fn lock(database: &Path) -> Result<File, ConnectFault> {

@@ -11,8 +11,8 @@ use domain::id::{GroupId, OrganizationId, UserId};
 use domain::organization::UserRef;
 use domain::page::{Page, PageRequest};
 use domain::policy::Group;
-use domain::policy::port::{GroupChange, GroupStore, NewGroup};
-use domain::store::{StoreFault, WriteFault};
+use domain::policy::port::{GroupChange, GroupRefusal, GroupStore, NewGroup};
+use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -27,7 +27,7 @@ use super::commit::commit_then;
 use super::entity::{group, group_member, policy_subject, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
-use super::policies::members_among;
+use super::people_rows::{hold_actor, hold_actor_and_members};
 use super::scoped;
 use crate::cache::AccessCache;
 
@@ -50,6 +50,18 @@ impl SqlGroups {
     #[must_use]
     pub const fn new(db: Database, cache: Arc<AccessCache>) -> Self {
         Self { db, cache }
+    }
+
+    /// Keeps whoever acts and those who are put into a group, or finds who of them is no member.
+    async fn hold(
+        &self,
+        transaction: &DatabaseTransaction,
+        grant: &Grant<GroupsAdminister>,
+        people: &[UserId],
+    ) -> Result<(), GroupRefusal> {
+        let members = hold_actor_and_members(&self.db, transaction, grant, people.iter().copied()).await?;
+        let strangers: Vec<UserId> = people.iter().filter(|person| !members.contains(person)).copied().collect();
+        if strangers.is_empty() { Ok(()) } else { Err(GroupRefusal::Strangers(strangers)) }
     }
 
     /// Records the change, commits both, and forgets what was remembered.
@@ -145,18 +157,14 @@ async fn add(
 
 #[async_trait]
 impl GroupStore for SqlGroups {
-    async fn strangers(&self, grant: &Grant<GroupsAdminister>, people: &[UserId]) -> Result<Vec<UserId>, StoreFault> {
-        let members = members_among(self.db.reader(), grant, people.iter().copied()).await?;
-        Ok(people.iter().filter(|person| !members.contains(person)).copied().collect())
-    }
-
     async fn insert(
         &self,
         grant: &Grant<GroupsAdminister>,
         new: NewGroup,
         event: AuditEvent,
-    ) -> Result<Group, WriteFault> {
+    ) -> Result<Group, GroupRefusal> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        self.hold(&transaction, grant, &new.members).await?;
         let row = group::ActiveModel {
             id: ActiveValue::Set(new.id.as_uuid()),
             organization_id: ActiveValue::NotSet,
@@ -171,7 +179,7 @@ impl GroupStore for SqlGroups {
         add(&transaction, grant, new.id, &new.members).await?;
         let group = read(&transaction, grant, new.id).await?;
         self.commit(transaction, grant.organization_id(), event).await?;
-        group.ok_or_else(|| StoreFault::Corrupt("a group that was just stored is not there".to_owned()).into())
+        Ok(group.ok_or_else(|| StoreFault::Corrupt("a group that was just stored is not there".to_owned()))?)
     }
 
     async fn get(&self, grant: &Grant<GroupsAdminister>, id: GroupId) -> Result<Option<Group>, StoreFault> {
@@ -203,9 +211,10 @@ impl GroupStore for SqlGroups {
         id: GroupId,
         change: GroupChange,
         event: AuditEvent,
-    ) -> Result<Option<Group>, WriteFault> {
+    ) -> Result<Option<Group>, GroupRefusal> {
         use group::Column;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        self.hold(&transaction, grant, &change.add).await?;
         // Also without a new name: the row's lock makes two changes at once come one after the other.
         let mut update = scoped::update::<group::Entity>(grant)
             .filter(Column::Id.eq(id.as_uuid()))
@@ -238,6 +247,7 @@ impl GroupStore for SqlGroups {
         event: AuditEvent,
     ) -> Result<Option<Group>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let Some(found) = read(&transaction, grant, id).await? else { return Ok(None) };
         // The group first, like a change: its lock keeps both in one order.
         let deleted = scoped::delete::<group::Entity>(grant)

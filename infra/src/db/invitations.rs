@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersRead};
 use domain::access::{Grant, Role, SystemScope, WithinOrganization};
-use domain::audit::AuditEvent;
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{InvitationId, OrganizationId, UserId};
 use domain::invitation::InvitationRecord;
 use domain::invitation::port::{Acceptance, InvitationStore, Joiner, NewInvitation, OpenInvitation};
@@ -27,7 +27,7 @@ use super::commit::commit_then;
 use super::entity::{invitation, membership, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
-use super::people_rows::{end_access_of, revoke_keys_of, role};
+use super::people_rows::{end_access_of, hold_actor, revoke_keys_of, role};
 use super::scoped::unscoped;
 use super::{Database, scoped};
 use crate::cache::AccessCache;
@@ -134,6 +134,7 @@ impl InvitationStore for SqlInvitations {
         event: AuditEvent,
     ) -> Result<InvitationRecord, WriteFault> {
         let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
         if let Some(person) = Self::person(&transaction, invitation.email.as_str()).await?
             && Self::is_member(&transaction, grant, person.id).await?
         {
@@ -197,6 +198,7 @@ impl InvitationStore for SqlInvitations {
         event: AuditEvent,
     ) -> Result<bool, StoreFault> {
         let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let deleted = scoped::delete::<invitation::Entity>(grant)
             .filter(invitation::Column::Id.eq(id.as_uuid()))
             .exec(&transaction)
@@ -268,7 +270,7 @@ impl InvitationStore for SqlInvitations {
             return Err(StoreFault::Corrupt("an invitation of an owner".to_owned()).into());
         }
         // A key that was created in the moment of an earlier removal must not come alive again, nor a place in a group.
-        revoke_keys_of(&transaction, &scope, user, user, at).await?;
+        let revoked = revoke_keys_of(&transaction, &scope, user, user, at).await?;
         end_access_of(&transaction, &scope, user).await?;
         let member = membership::ActiveModel {
             organization_id: ActiveValue::NotSet,
@@ -282,7 +284,10 @@ impl InvitationStore for SqlInvitations {
             .await
             .map_err(|error| write_fault(error, "email"))?;
         let claims = AccessClaims { user, organization };
-        record(&transaction, [session_event(claims, "invitation.accept", at, request_id)]).await?;
+        let accepted = session_event(claims, "invitation.accept", at, request_id);
+        let of_key = |key| accepted.one_of_many("key.revoke", AuditTarget::Key(key));
+        let events: Vec<AuditEvent> = revoked.into_iter().map(of_key).chain([accepted.clone()]).collect();
+        record(&transaction, events).await?;
         let access = Arc::clone(&self.access);
         commit_then(transaction, move || access.changed(organization)).await?;
         Ok(Acceptance::Joined(claims))

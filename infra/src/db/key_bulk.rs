@@ -18,9 +18,10 @@ use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_tenant};
 use super::fault::store_fault;
-use super::key_rows::{KeyRow, records, with_names};
+use super::key_rows::{KeyRow, lock_live, records, with_names};
 use super::key_tokens::place_of;
 use super::keys::SqlKeyStore;
+use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
 use crate::cache::TokenPlace;
 
@@ -35,10 +36,11 @@ impl SqlKeyStore {
         event: AuditEvent,
     ) -> Result<RevokedMany, StoreFault> {
         let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let (ending, narrowed) = match which {
             KeysOf::Owner(owner) => {
                 let owned = Condition::all().add(api_key::Column::OwnerId.eq(owner.as_uuid()));
-                (live(&transaction, grant, owned).await?, vec![])
+                (lock_live(&transaction, grant, owned).await?, vec![])
             }
             KeysOf::Tenant { org, user } => remove_tenant(&transaction, grant, org.as_ref(), user.as_ref()).await?,
         };
@@ -83,23 +85,6 @@ impl SqlKeyStore {
     }
 }
 
-/// The ids of those of these keys that are not revoked.
-async fn live(
-    transaction: &DatabaseTransaction,
-    scope: &impl WithinOrganization,
-    which: Condition,
-) -> Result<Vec<String>, StoreFault> {
-    scoped::find::<api_key::Entity>(scope)
-        .filter(which)
-        .filter(api_key::Column::RevokedAt.is_null())
-        .select_only()
-        .column(api_key::Column::Id)
-        .into_tuple()
-        .all(transaction)
-        .await
-        .map_err(store_fault)
-}
-
 /// Takes a tenant off every list that names it. The keys whose lists allow nobody then, and those that have others left.
 async fn remove_tenant(
     transaction: &DatabaseTransaction,
@@ -112,7 +97,7 @@ async fn remove_tenant(
     if let Some(user) = user {
         names = names.add(Column::TenantUser.eq(user.as_str()));
     }
-    let naming: Vec<String> = scoped::find::<api_key_tenant::Entity>(scope)
+    let mut naming: Vec<String> = scoped::find::<api_key_tenant::Entity>(scope)
         .filter(names.clone())
         .select_only()
         .column(Column::KeyId)
@@ -121,18 +106,18 @@ async fn remove_tenant(
         .all(transaction)
         .await
         .map_err(store_fault)?;
+    // The order in which they are locked, also from one chunk to the next.
+    naming.sort_unstable();
     let (mut ending, mut narrowed) = (Vec::new(), Vec::new());
     for chunk in naming.chunks(CHUNK) {
-        let of_chunk = Condition::all().add(api_key::Column::Id.is_in(chunk));
-        // First of all, since it takes the rows' locks: a change of one of these keys comes before or after.
+        // First of all: a change of one of these keys comes before or after.
+        let live = lock_live(transaction, scope, Condition::all().add(api_key::Column::Id.is_in(chunk))).await?;
         scoped::update::<api_key::Entity>(scope)
-            .filter(of_chunk.clone())
-            .filter(api_key::Column::RevokedAt.is_null())
+            .filter(api_key::Column::Id.is_in(&live))
             .col_expr(api_key::Column::TenantsVersion, Expr::col(api_key::Column::TenantsVersion).add(1))
             .exec(transaction)
             .await
             .map_err(store_fault)?;
-        let live = live(transaction, scope, of_chunk).await?;
         scoped::delete::<api_key_tenant::Entity>(scope)
             .filter(Column::KeyId.is_in(&live))
             .filter(names.clone())

@@ -18,6 +18,7 @@ use super::fault::store_fault;
 use super::key_rows::{permissions_to_text, rate_columns};
 use super::key_tokens::tokens;
 use super::keys::SqlKeyStore;
+use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
 
 /// Stores the servers that a key lists.
@@ -55,6 +56,7 @@ impl SqlKeyStore {
     ) -> Result<Option<KeyRecord>, StoreFault> {
         use api_key::Column;
         let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let mut row = api_key::ActiveModel::default();
         if let Some(name) = change.name {
             row.name = ActiveValue::Set(name.to_string());

@@ -1,9 +1,9 @@
-//! Reading keys: one join for what every view of a key needs.
+//! Reading keys: one join for what every view of a key needs, and the order in which many are locked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use domain::access::{Permission, PermissionSet, Role};
+use domain::access::{Permission, PermissionSet, Role, WithinOrganization};
 use domain::id::{ServerId, UserId};
 use domain::key::token::hint;
 use domain::key::{InvalidRateLimit, KeyFacts, KeyId, KeyRecord, KeyServers, KeyType, RateLimit};
@@ -11,17 +11,17 @@ use domain::organization::UserRef;
 use domain::store::StoreFault;
 use domain::tenant::TenantRule;
 use domain::time::Timestamp;
-use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::sea_query::{Expr, LockType, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, FromQueryResult, IntoSimpleExpr, JoinType, QueryFilter, QuerySelect,
-    RelationTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, IntoSimpleExpr, JoinType,
+    Order, QueryFilter, QueryOrder, QuerySelect, RelationTrait, Select,
 };
 use uuid::Uuid;
 
 use super::entity::{api_key, api_key_server, membership, organization, user};
 use super::fault::store_fault;
 use super::people_rows::organization_ref;
-use super::scoped::unscoped;
+use super::scoped::{self, unscoped};
 
 /// A key with the names of its organization and owner.
 #[derive(Debug, FromQueryResult)]
@@ -166,4 +166,22 @@ pub fn rate_limit(requests: Option<i32>, seconds: Option<i32>) -> Result<Option<
 
 fn permissions_from_text(text: &str) -> Option<PermissionSet> {
     text.split_whitespace().map(Permission::named).collect()
+}
+
+/// The ids of those of these keys that are not revoked, locked until the transaction ends. Always in one order, byte by
+/// byte: of two changes of many keys at once one waits for the other, and neither for ever.
+pub async fn lock_live(
+    transaction: &DatabaseTransaction,
+    scope: &impl WithinOrganization,
+    which: Condition,
+) -> Result<Vec<String>, StoreFault> {
+    let mut live = scoped::find::<api_key::Entity>(scope)
+        .filter(which)
+        .filter(api_key::Column::RevokedAt.is_null())
+        .select_only()
+        .column(api_key::Column::Id);
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        live = live.order_by(Expr::cust(r#""api_keys"."id" COLLATE "C""#), Order::Asc).lock(LockType::Update);
+    }
+    live.into_tuple().all(transaction).await.map_err(store_fault)
 }

@@ -15,6 +15,7 @@ use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest};
 use super::fault::{store_fault, write_fault};
 use super::keys::SqlKeyStore;
+use super::people_rows::hold_actor;
 use super::scoped;
 use crate::cache::TokenPlace;
 
@@ -92,7 +93,8 @@ impl SqlKeyStore {
         use api_key_digest::Column;
         let Rotation { digest, prefix, at, earlier_end } = rotation;
         let transaction = self.begin().await?;
-        // First of all, since it takes the row's lock: two changes at once come one after the other.
+        hold_actor(&self.db, &transaction, grant).await?;
+        // Before the tokens, since it takes the row's lock: two changes at once come one after the other.
         let found = scoped::update::<api_key::Entity>(grant)
             .filter(api_key::Column::Id.eq(id.as_token_part()))
             .filter(api_key::Column::RevokedAt.is_null())

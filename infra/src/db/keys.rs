@@ -33,6 +33,7 @@ use super::key_pages::{details, key_page, listed_server};
 use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
 use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
 use super::key_tokens::{NewToken, insert_token, tokens};
+use super::people_rows::hold_actor;
 use super::{CHUNK, Database, scoped};
 use crate::cache::KeyCache;
 
@@ -114,6 +115,8 @@ impl KeyStore for SqlKeyStore {
         event: AuditEvent,
     ) -> Result<KeyRecord, WriteFault> {
         let transaction = self.begin().await?;
+        // Until the commit nobody removes or demotes them: a key never begins after its creator's end.
+        hold_actor(&self.db, &transaction, grant).await?;
         let text_id = key.id.as_token_part().to_owned();
         let (rate_requests, rate_seconds) = rate_columns(key.rate_limit);
         let row = api_key::ActiveModel {
@@ -222,6 +225,7 @@ impl KeyStore for SqlKeyStore {
     ) -> Result<Option<KeyRecord>, TenantsFault> {
         use api_key::Column;
         let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let replaces_with = match &change {
             TenantsChange::Replace(tenants) => Some(any_tenant(tenants)),
             TenantsChange::Patch { .. } => None,
@@ -233,7 +237,7 @@ impl KeyStore for SqlKeyStore {
         if let Some(any) = replaces_with {
             update = update.col_expr(Column::AnyTenant, any.into());
         }
-        // First of all, since it takes the row's lock: two changes at once come one after the other.
+        // Before the lists, since it takes the row's lock: two changes at once come one after the other.
         if update.exec(&transaction).await.map_err(store_fault)?.rows_affected == 0 {
             return Ok(None);
         }

@@ -11,6 +11,8 @@ use super::scoped::unscoped;
 use crate::last_used::Use;
 
 const REASON: &str = "only keys that were verified are noted";
+/// Keys per transaction.
+const AT_ONCE: usize = 100;
 
 /// Last uses in the database.
 #[derive(Clone)]
@@ -25,11 +27,23 @@ impl SqlLastUsed {
         Self { db }
     }
 
-    /// Notes uses, in one transaction. A later use that stands there already stays.
+    /// Notes uses. A later use that stands there already stays, so that writing twice what a fault cut short does no harm.
+    ///
+    /// Few keys at a time, in the order in which everybody locks them: neither do those who change keys wait long, nor does
+    /// anybody wait for ever.
     ///
     /// # Errors
-    /// [`StoreFault`]
+    /// [`StoreFault`]; then some of the uses may have been written.
     pub async fn write(&self, uses: &[(Use, Timestamp)]) -> Result<(), StoreFault> {
+        let mut sorted: Vec<&(Use, Timestamp)> = uses.iter().collect();
+        sorted.sort_by_key(|((key, earlier), _)| (key.as_token_part(), *earlier));
+        for chunk in sorted.chunks(AT_ONCE) {
+            self.write_chunk(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_chunk(&self, uses: &[&(Use, Timestamp)]) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         for ((key, earlier), at) in uses {
             let at = at.as_micros();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersLeave, MembersRead, OrganizationTransfer};
 use domain::access::{Grant, Role, WithinOrganization};
-use domain::audit::AuditEvent;
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::UserId;
+use domain::key::KeyId;
 use domain::member::port::{
     ChangedMember, MemberChange, MemberFilter, MemberOutcome, MemberPosition, MemberRecord, MemberStore, Transfer,
 };
@@ -25,7 +26,9 @@ use super::commit::commit_then;
 use super::entity::{membership, user};
 use super::fault::store_fault;
 use super::key_rows::user_ref;
-use super::people_rows::{end_access_of, end_invitations_by, end_sessions, locked_membership, revoke_keys_of, role};
+use super::people_rows::{
+    end_access_of, end_invitations_by, end_sessions, hold_actor_and_lock, locked_membership, revoke_keys_of, role,
+};
 use super::scoped::unscoped;
 use super::{Database, scoped};
 use crate::cache::{AccessCache, KeyCache};
@@ -173,7 +176,7 @@ impl MemberStore for SqlMembers {
     ) -> Result<MemberOutcome<ChangedMember>, StoreFault> {
         use membership::Column;
         let transaction = self.begin().await?;
-        let Some(row) = locked_membership(&self.db, &transaction, grant, user, LockType::Update).await? else {
+        let Some(row) = hold_actor_and_lock(&self.db, &transaction, grant, user).await? else {
             return Ok(MemberOutcome::Unknown);
         };
         let now = role(&row.role)?;
@@ -224,7 +227,7 @@ impl MemberStore for SqlMembers {
         event: AuditEvent,
     ) -> Result<MemberOutcome<()>, StoreFault> {
         let transaction = self.begin().await?;
-        let Some(row) = locked_membership(&self.db, &transaction, grant, user, LockType::Update).await? else {
+        let Some(row) = hold_actor_and_lock(&self.db, &transaction, grant, user).await? else {
             return Ok(MemberOutcome::Unknown);
         };
         if role(&row.role)? == Role::Owner {
@@ -239,7 +242,10 @@ impl MemberStore for SqlMembers {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        record(&transaction, [AuditEvent { reason: Some(format!("{revoked_keys} keys revoked")), ..event }]).await?;
+        let of_key = |key: &KeyId| event.one_of_many("key.revoke", AuditTarget::Key(*key));
+        let mut events: Vec<AuditEvent> = revoked_keys.iter().map(of_key).collect();
+        events.push(AuditEvent { reason: Some(format!("{} keys revoked", revoked_keys.len())), ..event });
+        record(&transaction, events).await?;
         let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
         let access = Arc::clone(&self.access);
         commit_then(transaction, move || {
@@ -258,6 +264,12 @@ impl MemberStore for SqlMembers {
     ) -> Result<Transfer, StoreFault> {
         use membership::Column;
         let transaction = self.begin().await?;
+        // Both, in the order in which every change of members locks them. Whether the caller is the owner still is seen below.
+        let mut both = [grant.user().id, to];
+        both.sort_by_key(|user| user.as_uuid());
+        for user in both {
+            locked_membership(&self.db, &transaction, grant, user, LockType::Update).await?;
+        }
         // Down first: the store takes one owner at most. Of two transfers at once the second waits here for the first,
         // and then finds nobody to take it from.
         let given = scoped::update::<membership::Entity>(grant)

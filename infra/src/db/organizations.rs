@@ -16,7 +16,7 @@ use super::audit::record;
 use super::commit::commit_then;
 use super::entity::{membership, organization};
 use super::fault::{store_fault, write_fault};
-use super::people_rows::{features_to_text, organization_ref, take_slug};
+use super::people_rows::{features_to_text, hold_actor, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 use super::{Database, DatabaseKind, scoped};
@@ -46,6 +46,7 @@ impl OrganizationStore for SqlOrganizations {
     ) -> Result<OrganizationRef, WriteFault> {
         use organization::Column;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let mut found = scoped::find::<organization::Entity>(grant);
         if self.db.kind() == DatabaseKind::Postgres {
             found = found.lock(LockType::Update);

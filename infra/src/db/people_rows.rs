@@ -1,22 +1,33 @@
 //! What the stores of people share: rows as the domain names them, and the order in which they lock.
 //!
 //! Whoever changes a membership, or begins something that must not outlive it, takes the membership's lock first. So a
-//! session that begins while its person is being removed is either ended with the others or never begins.
+//! session that begins while its person is being removed is either ended with the others or never begins. Likewise whoever
+//! makes a change that only members make: who acts is read again under the lock, and a removal that committed first wins.
+//!
+//! Several memberships are locked in the order of their people's ids, then groups, then policies, then keys, so that no two
+//! changes wait for each other.
 
-use domain::access::{Role, WithinOrganization};
+use std::collections::HashSet;
+
+use domain::access::{Grant, Role, WithinOrganization};
 use domain::id::{OrganizationId, UserId};
+use domain::key::KeyId;
 use domain::organization::{Feature, FeatureSet, OrganizationRef};
-use domain::store::{StoreFault, WriteFault};
+use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::{LockType, Query};
-use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use uuid::Uuid;
 
 use super::entity::{
     api_key, api_key_digest, group_member, invitation, membership, organization_slug, policy_subject, refresh_token,
 };
 use super::fault::{store_fault, write_fault};
-use super::{Database, DatabaseKind, scoped};
+use super::key_rows::lock_live;
+use super::{CHUNK, Database, DatabaseKind, scoped};
 
 /// An organization as everything names it.
 pub fn organization_ref(id: Uuid, slug: &str, name: &str, features: &str) -> OrganizationRef {
@@ -88,6 +99,79 @@ pub async fn locked_membership(
     found.one(transaction).await.map_err(store_fault)
 }
 
+/// Reads the membership of whoever acts, first of all in a transaction, and keeps it as it is until the end.
+///
+/// # Errors
+/// [`StoreFault::Overtaken`] when they may not do any more what the grant says.
+pub async fn hold_actor<P: Send + Sync>(
+    db: &Database,
+    transaction: &DatabaseTransaction,
+    grant: &Grant<P>,
+) -> Result<(), StoreFault> {
+    let row = locked_membership(db, transaction, grant, grant.user().id, LockType::Share).await?;
+    still_may(grant, row.as_ref())
+}
+
+/// Like [`hold_actor`], and locks the membership of `user` to change it; none when there is none.
+///
+/// # Errors
+/// [`StoreFault::Overtaken`] like [`hold_actor`]
+pub async fn hold_actor_and_lock<P: Send + Sync>(
+    db: &Database,
+    transaction: &DatabaseTransaction,
+    grant: &Grant<P>,
+    user: UserId,
+) -> Result<Option<membership::Model>, StoreFault> {
+    let actor = grant.user().id;
+    let mut order = vec![(user, LockType::Update)];
+    if actor != user {
+        order.push((actor, LockType::Share));
+        order.sort_by_key(|(user, _)| user.as_uuid());
+    }
+    let mut rows = Vec::with_capacity(order.len());
+    for (user, lock) in order {
+        rows.extend(locked_membership(db, transaction, grant, user, lock).await?);
+    }
+    still_may(grant, rows.iter().find(|row| row.user_id == actor.as_uuid()))?;
+    Ok(rows.into_iter().find(|row| row.user_id == user.as_uuid()))
+}
+
+/// Like [`hold_actor`], and keeps the memberships of these people as well; those of them who are members, disabled or not.
+///
+/// # Errors
+/// [`StoreFault::Overtaken`] like [`hold_actor`]
+pub async fn hold_actor_and_members<P: Send + Sync>(
+    db: &Database,
+    transaction: &DatabaseTransaction,
+    grant: &Grant<P>,
+    people: impl Iterator<Item = UserId>,
+) -> Result<HashSet<UserId>, StoreFault> {
+    use membership::Column;
+    let actor = grant.user().id;
+    let mut found = scoped::find::<membership::Entity>(grant)
+        .filter(Column::UserId.is_in(people.chain([actor]).map(|person| person.as_uuid())))
+        .order_by(Column::UserId, Order::Asc);
+    if db.kind() == DatabaseKind::Postgres {
+        found = found.lock(LockType::Share);
+    }
+    let rows = found.all(transaction).await.map_err(store_fault)?;
+    still_may(grant, rows.iter().find(|row| row.user_id == actor.as_uuid()))?;
+    Ok(rows.into_iter().map(|row| UserId::from_uuid(row.user_id)).collect())
+}
+
+fn still_may<P: Send + Sync>(grant: &Grant<P>, row: Option<&membership::Model>) -> Result<(), StoreFault> {
+    match row {
+        Some(row) if row.disabled_at.is_none() => {
+            if role(&row.role)? < grant.role() {
+                Err(StoreFault::Overtaken(Overtaken::Demoted))
+            } else {
+                Ok(())
+            }
+        }
+        Some(_) | None => Err(StoreFault::Overtaken(Overtaken::Gone)),
+    }
+}
+
 /// Ends all sessions of a person in the organization.
 pub async fn end_sessions(
     db: &impl ConnectionTrait,
@@ -136,23 +220,25 @@ pub async fn end_access_of(
     Ok(())
 }
 
-/// Revokes all keys of a person in the organization: digests go, metadata stays. How many were live.
+/// Revokes all keys of a person in the organization: digests go, metadata stays. Those that were live, for the log.
 pub async fn revoke_keys_of(
-    db: &impl ConnectionTrait,
+    db: &DatabaseTransaction,
     scope: &impl WithinOrganization,
     user: UserId,
     by: UserId,
     at: Timestamp,
-) -> Result<u64, StoreFault> {
+) -> Result<Vec<KeyId>, StoreFault> {
     use api_key::Column;
-    let revoked = scoped::update::<api_key::Entity>(scope)
-        .filter(Column::OwnerId.eq(user.as_uuid()))
-        .filter(Column::RevokedAt.is_null())
-        .col_expr(Column::RevokedAt, at.as_micros().into())
-        .col_expr(Column::RevokedBy, by.as_uuid().into())
-        .exec(db)
-        .await
-        .map_err(store_fault)?;
+    let live = lock_live(db, scope, Condition::all().add(Column::OwnerId.eq(user.as_uuid()))).await?;
+    for chunk in live.chunks(CHUNK) {
+        scoped::update::<api_key::Entity>(scope)
+            .filter(Column::Id.is_in(chunk))
+            .col_expr(Column::RevokedAt, at.as_micros().into())
+            .col_expr(Column::RevokedBy, by.as_uuid().into())
+            .exec(db)
+            .await
+            .map_err(store_fault)?;
+    }
     let keys = Query::select()
         .column(Column::Id)
         .from(api_key::Entity)
@@ -164,5 +250,6 @@ pub async fn revoke_keys_of(
         .exec(db)
         .await
         .map_err(store_fault)?;
-    Ok(revoked.rows_affected)
+    let corrupt = |_| StoreFault::Corrupt("id of a key".to_owned());
+    live.iter().map(|id| KeyId::from_token_part(id).map_err(corrupt)).collect()
 }

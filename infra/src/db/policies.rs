@@ -7,25 +7,26 @@ use async_trait::async_trait;
 use domain::access::permission::AccessAdminister;
 use domain::access::{Grant, WithinOrganization};
 use domain::audit::AuditEvent;
-use domain::id::{OrganizationId, PolicyId, ServerId, UserId};
+use domain::id::{OrganizationId, PolicyId};
 use domain::page::{Page, PageRequest};
-use domain::policy::port::{PolicyChange, PolicyStore, UnknownParts};
+use domain::policy::port::{PolicyChange, PolicyRefusal, PolicyStore, UnknownParts};
 use domain::policy::{Policy, PolicyResource, PolicySubject};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder, QuerySelect,
     TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::Database;
 use super::access::{Parts, parts};
 use super::audit::record;
 use super::commit::commit_then;
-use super::entity::{group, membership, policy, policy_resource, policy_subject, server};
+use super::entity::{group, policy, policy_resource, policy_subject, server};
 use super::fault::{store_fault, write_fault};
-use super::scoped;
+use super::people_rows::{hold_actor, hold_actor_and_members};
+use super::{Database, DatabaseKind, scoped};
 use crate::cache::AccessCache;
 
 /// What the first policy of an organization is called.
@@ -56,6 +57,55 @@ impl SqlPolicies {
             .await
             .map_err(store_fault)?;
         Ok(with_parts(db, scope, row.into_iter().collect()).await?.pop())
+    }
+
+    /// Keeps whoever acts and what a policy names, or finds what of it the organization does not have.
+    async fn hold(
+        &self,
+        transaction: &DatabaseTransaction,
+        grant: &Grant<AccessAdminister>,
+        subjects: &[PolicySubject],
+        resources: &[PolicyResource],
+    ) -> Result<(), PolicyRefusal> {
+        let members = subjects.iter().filter_map(|subject| match subject {
+            PolicySubject::Member(id) => Some(*id),
+            PolicySubject::Everyone | PolicySubject::Group(_) => None,
+        });
+        let members = hold_actor_and_members(&self.db, transaction, grant, members).await?;
+        let groups = subjects.iter().filter_map(|subject| match subject {
+            PolicySubject::Group(id) => Some(id.as_uuid()),
+            PolicySubject::Everyone | PolicySubject::Member(_) => None,
+        });
+        let mut groups = scoped::find::<group::Entity>(grant)
+            .filter(group::Column::Id.is_in(groups))
+            .order_by(group::Column::Id, Order::Asc);
+        if self.db.kind() == DatabaseKind::Postgres {
+            groups = groups.lock(LockType::Share);
+        }
+        let groups: HashSet<Uuid> =
+            groups.all(transaction).await.map_err(store_fault)?.into_iter().map(|row| row.id).collect();
+        // Servers are archived and never deleted: they need no lock.
+        let servers = resources.iter().filter_map(|resource| match resource {
+            PolicyResource::Server(id) => Some(id.as_uuid()),
+            PolicyResource::EveryServer => None,
+        });
+        let servers = scoped::find::<server::Entity>(grant).filter(server::Column::Id.is_in(servers));
+        let servers: HashSet<Uuid> =
+            servers.all(transaction).await.map_err(store_fault)?.into_iter().map(|row| row.id).collect();
+        let is_known = |subject: &&PolicySubject| match subject {
+            PolicySubject::Everyone => true,
+            PolicySubject::Group(id) => groups.contains(&id.as_uuid()),
+            PolicySubject::Member(id) => members.contains(id),
+        };
+        let is_there = |resource: &&PolicyResource| match resource {
+            PolicyResource::EveryServer => true,
+            PolicyResource::Server(id) => servers.contains(&id.as_uuid()),
+        };
+        let unknown = UnknownParts {
+            subjects: subjects.iter().filter(|subject| !is_known(subject)).copied().collect(),
+            resources: resources.iter().filter(|resource| !is_there(resource)).copied().collect(),
+        };
+        if unknown == UnknownParts::default() { Ok(()) } else { Err(PolicyRefusal::Unknown(unknown)) }
     }
 
     /// Records the change, commits both, and forgets what was remembered.
@@ -221,64 +271,14 @@ async fn delete_resources(
 
 #[async_trait]
 impl PolicyStore for SqlPolicies {
-    async fn unknown(
-        &self,
-        grant: &Grant<AccessAdminister>,
-        subjects: &[PolicySubject],
-        resources: &[PolicyResource],
-    ) -> Result<UnknownParts, StoreFault> {
-        let db = self.db.reader();
-        let groups = subjects.iter().filter_map(|subject| match subject {
-            PolicySubject::Group(id) => Some(id.as_uuid()),
-            PolicySubject::Everyone | PolicySubject::Member(_) => None,
-        });
-        let groups: HashSet<Uuid> = scoped::find::<group::Entity>(grant)
-            .filter(group::Column::Id.is_in(groups))
-            .all(db)
-            .await
-            .map_err(store_fault)?
-            .into_iter()
-            .map(|row| row.id)
-            .collect();
-        let members = subjects.iter().filter_map(|subject| match subject {
-            PolicySubject::Member(id) => Some(*id),
-            PolicySubject::Everyone | PolicySubject::Group(_) => None,
-        });
-        let members = members_among(db, grant, members).await?;
-        let servers = resources.iter().filter_map(|resource| match resource {
-            PolicyResource::Server(id) => Some(id.as_uuid()),
-            PolicyResource::EveryServer => None,
-        });
-        let servers: HashSet<ServerId> = scoped::find::<server::Entity>(grant)
-            .filter(server::Column::Id.is_in(servers))
-            .all(db)
-            .await
-            .map_err(store_fault)?
-            .into_iter()
-            .map(|row| ServerId::from_uuid(row.id))
-            .collect();
-        let known_subject = |subject: &PolicySubject| match subject {
-            PolicySubject::Everyone => true,
-            PolicySubject::Group(id) => groups.contains(&id.as_uuid()),
-            PolicySubject::Member(id) => members.contains(id),
-        };
-        let known_resource = |resource: &PolicyResource| match resource {
-            PolicyResource::EveryServer => true,
-            PolicyResource::Server(id) => servers.contains(id),
-        };
-        Ok(UnknownParts {
-            subjects: subjects.iter().filter(|subject| !known_subject(subject)).copied().collect(),
-            resources: resources.iter().filter(|resource| !known_resource(resource)).copied().collect(),
-        })
-    }
-
     async fn insert(
         &self,
         grant: &Grant<AccessAdminister>,
         policy: &Policy,
         event: AuditEvent,
-    ) -> Result<(), WriteFault> {
+    ) -> Result<(), PolicyRefusal> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        self.hold(&transaction, grant, &policy.subjects, &policy.resources).await?;
         insert_policy(&transaction, grant, policy).await?;
         Ok(self.commit(transaction, grant.organization_id(), event).await?)
     }
@@ -312,8 +312,10 @@ impl PolicyStore for SqlPolicies {
         id: PolicyId,
         change: PolicyChange,
         event: AuditEvent,
-    ) -> Result<Option<Policy>, WriteFault> {
+    ) -> Result<Option<Policy>, PolicyRefusal> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let (subjects, resources) = (change.subjects.as_deref(), change.resources.as_deref());
+        self.hold(&transaction, grant, subjects.unwrap_or_default(), resources.unwrap_or_default()).await?;
         // Also without a new name: the row's lock makes two changes at once come one after the other, and none comes after
         // a deletion.
         let mut update = scoped::update::<policy::Entity>(grant)
@@ -345,6 +347,7 @@ impl PolicyStore for SqlPolicies {
         event: AuditEvent,
     ) -> Result<Option<Policy>, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        hold_actor(&self.db, &transaction, grant).await?;
         let Some(policy) = self.read(&transaction, grant, id).await? else { return Ok(None) };
         // The policy first, like a change: its lock keeps both in one order.
         let deleted = scoped::delete::<policy::Entity>(grant)
@@ -360,18 +363,4 @@ impl PolicyStore for SqlPolicies {
         self.commit(transaction, grant.organization_id(), event).await?;
         Ok(Some(policy))
     }
-}
-
-/// Those of these people who are members, disabled or not.
-pub async fn members_among(
-    db: &impl ConnectionTrait,
-    scope: &impl WithinOrganization,
-    people: impl Iterator<Item = UserId>,
-) -> Result<HashSet<UserId>, StoreFault> {
-    let rows = scoped::find::<membership::Entity>(scope)
-        .filter(membership::Column::UserId.is_in(people.map(|person| person.as_uuid())))
-        .all(db)
-        .await
-        .map_err(store_fault)?;
-    Ok(rows.into_iter().map(|row| UserId::from_uuid(row.user_id)).collect())
 }

@@ -1,28 +1,30 @@
-//! The client for upstream servers: awc, which shares actix's HTTP types and streams without copying.
+//! The client for upstream servers: hyper's connections, kept by a pool of our own.
 //!
-//! One per worker thread. It follows no redirects, decompresses nothing, adds no headers of its own, and connects only
-//! through the vetting resolver.
+//! One per worker thread. It follows no redirects, decompresses nothing, adds no headers of its own but `Host`, and
+//! connects only through the vetting resolver. Why not hyper-util's client: a server's own time to connect, the exact
+//! knowledge of what was sent, and none of its allocations per call.
 
-mod whole;
+mod answer;
+mod connect;
+mod connection;
+mod pool;
+mod target;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_service::fn_service;
-use actix_tls::connect::tcp::TcpConnector;
-use actix_tls::connect::{ConnectError as TcpFault, ConnectInfo, Connection};
-use awc::error::{ConnectError, SendRequestError};
-use awc::http::{Method, Uri};
-use awc::{Client, ClientRequest, Connector};
+use bytes::Bytes;
 use domain::egress::{EgressPolicy, EgressRefusal};
-use rustls::{ClientConfig, RootCertStore};
+use http::{HeaderMap, Method, Request};
+use http_body_util::Full;
+use rustls::RootCertStore;
 
-use self::whole::Whole;
-use crate::egress::{ResolveFault, VettingResolver};
-
-/// An idle connection is kept this long; shorter than what servers commonly allow, so that we close first.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+pub use self::answer::{Answer, AnswerBody};
+use self::connect::Connector;
+use self::connection::Sent;
+use self::pool::Pool;
+pub use self::target::{NotATarget, Target};
 
 /// Why an upstream server gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,90 +33,77 @@ pub enum UpstreamFault {
     #[error("the address is not allowed")]
     Egress(#[source] EgressRefusal),
     /// No connection was made: nothing was sent.
-    #[error("cannot connect: {0}")]
-    Unreachable(String),
+    #[error("cannot connect")]
+    Unreachable(#[source] std::io::Error),
     /// No connection was made in time: nothing was sent.
     #[error("connecting took too long")]
     ConnectTimeout,
-    /// The connection broke, or what came was not HTTP.
-    #[error("the connection failed: {0}")]
-    Broken(String),
+    /// The connection was made, but not with the server that was asked for, or not safely: nothing was sent.
+    #[error("TLS failed")]
+    Tls(#[source] std::io::Error),
+    /// The connection broke before the answer began, or what came was not HTTP. The request may have been executed.
+    #[error("the connection failed")]
+    Broken(#[source] hyper::Error),
+    /// What came was HTTP, but no answer: a switch to another protocol that nobody asked for.
+    #[error("the server switched protocols")]
+    Switched,
 }
 
 /// Connections to upstream servers, of one worker.
 #[derive(Clone)]
 pub struct Upstream {
-    // awc pools connections by authority alone, so that http and https need pools of their own: a credential meant for
-    // TLS must never find a plain connection to the same host.
-    plain: Client,
-    tls: Client,
+    connector: Rc<Connector>,
+    pool: Rc<Pool>,
 }
 
 impl Upstream {
-    /// A client that connects where the policy allows, within `connect_timeout`.
+    /// A client that connects where the policy allows and trusts the public certificate authorities. It belongs to the
+    /// worker that makes it, inside a `LocalSet`.
     #[must_use]
-    pub fn new(policy: &Arc<EgressPolicy>, connect_timeout: Duration) -> Self {
-        Self { plain: client(policy, connect_timeout), tls: client(policy, connect_timeout) }
+    pub fn new(policy: &Arc<EgressPolicy>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        Self::trusting(policy, roots)
     }
 
-    /// Begins a request.
-    #[must_use]
-    pub fn request(&self, method: Method, uri: Uri) -> ClientRequest {
-        let tls = uri.scheme_str() == Some("https");
-        let client = if tls { &self.tls } else { &self.plain };
-        client.request(method, uri).no_decompress()
+    /// The same, trusting other authorities.
+    fn trusting(policy: &Arc<EgressPolicy>, roots: RootCertStore) -> Self {
+        Self { connector: Rc::new(Connector::new(Arc::clone(policy), roots)), pool: Pool::start() }
     }
-}
 
-fn client(policy: &Arc<EgressPolicy>, connect_timeout: Duration) -> Client {
-    let resolver = Rc::new(VettingResolver::new(Arc::clone(policy)));
-    let vetted = fn_service(move |info: ConnectInfo<Uri>| {
-        let resolver = Rc::clone(&resolver);
-        async move {
-            let port = info.port();
-            let addresses =
-                resolver.resolve(info.hostname(), port).await.map_err(|fault| TcpFault::Resolver(Box::new(fault)))?;
-            let tcp = TcpConnector::default().service();
-            let (io, request) = actix_service::Service::call(&tcp, info.set_addrs(addresses)).await?.into_parts();
-            Ok::<_, TcpFault>(Connection::new(request, Whole(io)))
+    /// Sends a request and returns when its answer begins. `connect` is the time for a new connection, if it takes one.
+    /// Dropping the future, or the answer's body, is how the server learns that nobody waits any more.
+    ///
+    /// A request that a kept connection did not take, since the server had closed it before the first byte, goes over a
+    /// new one; that is the only repetition, as nothing else is certain not to have been executed.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`]
+    pub async fn send(
+        &self,
+        target: &Target,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        connect: Duration,
+    ) -> Result<Answer, UpstreamFault> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        if let Some(kept) = self.pool.take(target.endpoint()) {
+            match kept.send(&self.pool, target, request).await? {
+                Sent::Answered(answer) => return answer.settled(),
+                Sent::Untouched(returned, _) => request = returned,
+            }
         }
-    });
-    let connector = Connector::new()
-        .connector(Rc::new(vetted))
-        .rustls_0_23(tls())
-        .timeout(connect_timeout)
-        .handshake_timeout(connect_timeout)
-        .conn_keep_alive(KEEP_ALIVE)
-        .limit(0);
-    Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers().finish()
-}
-
-fn tls() -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(config)
-}
-
-impl From<SendRequestError> for UpstreamFault {
-    fn from(error: SendRequestError) -> Self {
-        match error {
-            SendRequestError::Connect(ConnectError::Resolver(cause)) => match cause.downcast::<ResolveFault>() {
-                Ok(fault) => match *fault {
-                    ResolveFault::Refused(refusal) => Self::Egress(refusal),
-                    ResolveFault::Lookup(_) => Self::Unreachable(fault.to_string()),
-                },
-                Err(other) => Self::Unreachable(other.to_string()),
-            },
-            SendRequestError::Connect(ConnectError::Timeout) => Self::ConnectTimeout,
-            SendRequestError::Connect(cause) => Self::Unreachable(cause.to_string()),
-            other => Self::Broken(other.to_string()),
+        let fresh = self.connector.connect(target.endpoint(), connect).await?;
+        self.pool.share(target.endpoint(), &fresh);
+        match fresh.send(&self.pool, target, request).await? {
+            Sent::Answered(answer) => answer.settled(),
+            Sent::Untouched(_, error) => Err(UpstreamFault::Broken(error)),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

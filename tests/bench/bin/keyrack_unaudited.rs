@@ -29,6 +29,8 @@ impl AuditLog for Forgets {
     }
 
     fn count_anonymous(&self, _: &'static str, _: &'static str) {}
+
+    fn count_throttled(&self, _: &'static str) {}
 }
 
 fn main() -> ExitCode {

@@ -1,8 +1,9 @@
 //! The upstream of the load bench: the cheapest MCP server that can stand behind a proxy.
 //!
 //! It answers every POST with one constant `tools/call` result and counts it, so that the bench can prove that each
-//! answer its load generator saw was really fetched from upstream. It must never look at what it is sent, hold state
-//! beside that one number, or become slower than the proxies measured in front of it.
+//! answer its load generator saw was really fetched from upstream. A POST with `Mcp-Method: initialize` also begins a
+//! session. It must never look at anything else of what it is sent, hold state beside those two numbers, or become slower
+//! than the proxies measured in front of it.
 //!
 //! Usage: `stub_upstream PORT` (0 takes a free one); prints `http://127.0.0.1:PORT` when it is ready.
 
@@ -21,6 +22,7 @@ const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"te
 const KEEP_ALIVE: Duration = Duration::from_mins(10);
 
 static ANSWERED: AtomicU64 = AtomicU64::new(0);
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 async fn answer(request: HttpRequest, mut body: web::Payload) -> HttpResponse {
     if request.method() != Method::POST {
@@ -34,7 +36,12 @@ async fn answer(request: HttpRequest, mut body: web::Payload) -> HttpResponse {
         }
     }
     ANSWERED.fetch_add(1, Ordering::Relaxed);
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(RESULT)
+    let mut response = HttpResponse::Ok();
+    if request.headers().get("mcp-method").is_some_and(|method| method == "initialize") {
+        let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        response.insert_header(("mcp-session-id", format!("session-{session:016}")));
+    }
+    response.insert_header((CONTENT_TYPE, "application/json")).body(RESULT)
 }
 
 /// How many POSTs have been answered since the start.

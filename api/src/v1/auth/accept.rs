@@ -62,14 +62,14 @@ pub async fn accept_invitation(
     let from = client_address::of(&request, &services.settings.trusted_proxies);
     let session = to_the_end(async move {
         let accepted = inside.invitations.accept(asked, from, id).await;
-        let refused = match &accepted {
-            Err(InvitationFault::Token) => Some("the invitation does not hold"),
-            Err(InvitationFault::Account(AccountFault::Unauthenticated)) => Some("wrong password"),
-            Err(InvitationFault::Account(AccountFault::Throttled(_))) => Some("too many failures"),
-            _ => None,
-        };
-        if let Some(reason) = refused {
-            inside.audit.count_anonymous("invitation.accept", reason);
+        let audit = &inside.audit;
+        match &accepted {
+            Err(InvitationFault::Token) => audit.count_anonymous("invitation.accept", "the invitation does not hold"),
+            Err(InvitationFault::Account(AccountFault::Unauthenticated)) => {
+                audit.count_anonymous("invitation.accept", "wrong password");
+            }
+            Err(InvitationFault::Account(AccountFault::Throttled(_))) => audit.count_throttled("invitation.accept"),
+            _ => {}
         }
         // Whether or not a session can be opened: the person is a member now.
         Ok(inside.accounts.enter(&accepted?, id).await?)

@@ -59,7 +59,7 @@ pub async fn log_in(
             Err(AccountFault::Unauthenticated) => {
                 inside.audit.count_anonymous("session.open", "wrong e-mail address, password or organization");
             }
-            Err(AccountFault::Throttled(_)) => inside.audit.count_anonymous("session.open", "too many failures"),
+            Err(AccountFault::Throttled(_)) => inside.audit.count_throttled("session.open"),
             _ => {}
         }
         Ok(opened?)

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, post};
 use domain::field::FieldErrors;
 use domain::organization::Password;
-use domain::organization::service::SignUp;
+use domain::organization::service::{AccountFault, SignUp};
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -13,11 +13,12 @@ use validator::Validate;
 
 use super::shapes::{self, SessionShape};
 use crate::authenticate::request_id;
+use crate::client_address;
 use crate::compose::Services;
 use crate::extract::Body;
 use crate::problem::Problem;
 use crate::to_the_end::to_the_end;
-use crate::v1::{BodyRefusals, PublicRefusals};
+use crate::v1::{BodyRefusals, PublicRefusals, ThrottleRefusals};
 
 /// A new organization and its owner.
 #[derive(Deserialize, ToSchema, Validate)]
@@ -76,13 +77,14 @@ impl SignUpRequest {
     }
 }
 
-/// Creates an organization with you as its owner, and signs you in.
+/// Creates an organization with you as its owner, and signs you in. Wrong bootstrap tokens are counted per client address;
+/// after too many, tries have to wait.
 ///
 /// # Errors
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "sign_up", tag = "auth", request_body = SignUpRequest,
-    responses((status = 201, description = "The organization exists and you are signed in.", body = SessionShape), PublicRefusals, BodyRefusals)
+    responses((status = 201, description = "The organization exists and you are signed in.", body = SessionShape), PublicRefusals, BodyRefusals, ThrottleRefusals)
 )]
 #[post("/auth/signup")]
 pub async fn sign_up(
@@ -92,6 +94,18 @@ pub async fn sign_up(
 ) -> Result<HttpResponse, Problem> {
     let sign_up = body.read().await?.parse()?;
     let (id, inside) = (request_id(&request), services.clone());
-    let session = to_the_end(async move { Ok(inside.accounts.sign_up(sign_up, id).await?) }).await?;
+    let from = client_address::of(&request, &services.settings.trusted_proxies);
+    let session = to_the_end(async move {
+        let signed_up = inside.accounts.sign_up(sign_up, from, id).await;
+        match &signed_up {
+            Err(AccountFault::BootstrapToken) => {
+                inside.audit.count_anonymous("organization.create", "the bootstrap token is missing, wrong or used");
+            }
+            Err(AccountFault::Throttled(_)) => inside.audit.count_throttled("organization.create"),
+            _ => {}
+        }
+        Ok(signed_up?)
+    })
+    .await?;
     Ok(shapes::respond(&services, StatusCode::CREATED, &session))
 }

@@ -12,6 +12,7 @@ use validator::Validate;
 use super::cookie;
 use super::shapes::{SessionShape, respond};
 use crate::authenticate::request_id;
+use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
@@ -27,8 +28,9 @@ pub struct SwitchRequest {
     organization: String,
 }
 
-/// Signs you into another of your organizations. The access token that you have goes on working where it is from until
-/// it is over; the refresh token of the cookie is replaced by one for the other organization.
+/// Takes your session to another of your organizations. It needs the refresh token of your session's cookie, which is
+/// replaced by one for the other organization; without it, or with somebody else's, it answers 401. The access token that
+/// you have goes on working where it is from until it is over.
 ///
 /// # Errors
 /// [`Problem`]
@@ -45,9 +47,10 @@ pub async fn switch_organization(
     body: Body<SwitchRequest>,
 ) -> Result<HttpResponse, Problem> {
     let SwitchRequest { organization } = body.read().await?;
-    let (id, inside, presented) = (request_id(&request), services.clone(), cookie::presented(&request));
+    let presented = cookie::presented(&request).ok_or_else(|| Problem::new(Code::Unauthenticated))?;
+    let (id, inside) = (request_id(&request), services.clone());
     let session = to_the_end(async move {
-        let switched = inside.accounts.switch(&allowed, &organization, presented.as_ref(), id).await;
+        let switched = inside.accounts.switch(&allowed, &organization, &presented, id).await;
         allowed.noted(&inside, AuditTarget::Organization, switched).await
     })
     .await?;

@@ -1,6 +1,7 @@
 //! `GET /me`
 
 use actix_web::{HttpResponse, get};
+use domain::access::{Actor, TenantScope};
 use domain::key::KeyFacts;
 use domain::organization::OrganizationRef;
 use domain::tenant::Tenant;
@@ -15,7 +16,7 @@ use crate::v1::{PersonShape, Refusals};
 #[serde(rename_all = "camelCase")]
 pub struct MeShape {
     /// The person, or the key's owner.
-    user: PersonShape,
+    user: MyselfShape,
     /// The organization.
     organization: OrganizationShape,
     /// The role that counts for this request.
@@ -25,6 +26,24 @@ pub struct MeShape {
     api_key: Option<KeyShape>,
     /// The tenant that the parameters select; null when they select none.
     tenant: Option<TenantShape>,
+}
+
+/// The person who calls, or the owner of the key that calls.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MyselfShape {
+    /// `usr_…`
+    #[schema(example = "usr_01kafx5tgyf1na07m4q6nf1sgb")]
+    id: String,
+    /// E-mail address.
+    #[schema(example = "ann@example.com")]
+    email: String,
+    /// What the person wants to be called.
+    #[schema(example = "Ann")]
+    display_name: String,
+    /// Whether this caller may see and revoke the keys of every organization (`/admin/api-keys`). Never for a key, whoever
+    /// owns it.
+    instance_admin: bool,
 }
 
 /// An organization.
@@ -80,6 +99,17 @@ impl From<&OrganizationRef> for OrganizationShape {
     }
 }
 
+impl From<&TenantScope> for MyselfShape {
+    fn from(scope: &TenantScope) -> Self {
+        let PersonShape { id, email, display_name } = scope.user().into();
+        let instance_admin = match scope.actor() {
+            Actor::Key(_) => false,
+            Actor::Member(member) => member.instance_admin,
+        };
+        Self { id, email, display_name, instance_admin }
+    }
+}
+
 impl From<&KeyFacts> for KeyShape {
     fn from(key: &KeyFacts) -> Self {
         Self { id: key.id.to_string(), name: key.name.to_string(), kind: key.kind.as_str(), hint: key.hint.to_string() }
@@ -109,7 +139,7 @@ pub fn tenant(tenant: &Tenant) -> Option<TenantShape> {
 pub async fn get_me(caller: Caller) -> HttpResponse {
     let scope = caller.0;
     HttpResponse::Ok().json(MeShape {
-        user: scope.user().into(),
+        user: MyselfShape::from(&scope),
         organization: OrganizationShape::from(scope.organization()),
         role: scope.role().as_str().to_owned(),
         api_key: scope.key().map(|key| KeyShape::from(&**key)),

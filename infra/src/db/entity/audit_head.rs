@@ -12,6 +12,8 @@ pub struct Model {
     /// The row that the newest checkpoint names; 0 before the first.
     pub signed_seq: i64,
     pub signed_at: i64,
+    /// Rows up to this number are in blocks.
+    pub indexed: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
