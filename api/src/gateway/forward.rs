@@ -105,7 +105,10 @@ pub(super) async fn forward(
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, line, request, answer, &grant, &server, live, call)
+    if let Some(upstream) = answer.headers().get(SESSION_UP) {
+        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
+    }
+    relay(services, line, request, answer, &grant, &server, live)
 }
 
 fn outgoing(request: &HttpRequest, passport: &Passport, session: Option<&HeaderValue>) -> HeaderMap {
@@ -158,7 +161,6 @@ fn relay(
     grant: &Grant<McpConnect>,
     server: &ReachableServer,
     live: LiveKeyHandle,
-    call: &mut CallUnderWay,
 ) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
@@ -171,7 +173,6 @@ fn relay(
     let mut response = HttpResponse::build(bridge::status_down(answer.status()).ok_or_else(broken)?).finish();
     copy_response(answer.headers(), response.headers_mut());
     if let Some(upstream) = answer.headers().get(SESSION_UP) {
-        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
         let upstream = bridge::value_down(upstream).ok_or_else(broken)?;
         response.headers_mut().insert(MCP_SESSION_ID, session::seal(&services.sealer, grant, server, &upstream)?);
     }

@@ -87,7 +87,7 @@ pub async fn handle(
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
     let call = CallUnderWay::begin(&services, &line, &request, admitted.live.facts(), scope.tenant(), server).await;
     let (problem, body) = match call {
-        Err(saturated) => (saturated.into(), None),
+        Err(saturated) => (saturated.into(), extract::read_start(payload).await),
         Ok(mut call) => match extract::read(payload, services.settings.body_limit).await {
             Err(problem) => {
                 call.came_to_nothing(&problem);
