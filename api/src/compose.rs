@@ -43,11 +43,13 @@ use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
+use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
+use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
 
 /// The verifier of this product: its keys are in a database behind a cache.
@@ -108,6 +110,10 @@ pub struct Services {
     pub usage_store: SqlUsage,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
+    /// Whether the server stops.
+    pub stopping: Arc<Stopping>,
+    /// How servers do.
+    pub health: Arc<HealthBook>,
     /// Assertions and credentials, ready to send.
     pub passports: Passports,
     /// Seals session ids.
@@ -181,6 +187,7 @@ impl Services {
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
+        let health = Arc::new(HealthBook::new(settings.cache_entries));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
@@ -257,7 +264,10 @@ impl Services {
                 AssertionSigner::derive(root),
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
+                Arc::clone(&health),
             ),
+            stopping: Arc::default(),
+            health,
             sealer,
             egress: Arc::new(settings.egress()),
             names: Names::new(&settings, public_url),

@@ -19,6 +19,7 @@ mod m20261121_000009_key_life;
 mod m20261121_000010_limits;
 mod m20261121_000011_policies;
 mod m20261121_000012_allowed_fields;
+mod m20261121_000013_server_timeouts;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_limits::Migration),
             Box::new(m20261121_000011_policies::Migration),
             Box::new(m20261121_000012_allowed_fields::Migration),
+            Box::new(m20261121_000013_server_timeouts::Migration),
         ]
     }
 }
