@@ -44,6 +44,10 @@ pub fn command() -> Command {
                         .arg(required("email", "E-mail address that the person signs in with.")),
                 ),
             ).subcommand(
+                with_settings(Command::new("rotate-assertion-key").about(
+                    "Sign assertions with another key: published now, used in 15 minutes. With SQLite, stop the server first.",
+                )),
+            ).subcommand(
                 with_settings(
                     Command::new("create-owner")
                         .about("Create an organization and its owner. The password comes from KEYRACK_OWNER_PASSWORD or standard input.")

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::access::decide::Gate;
+use domain::assertion::keys::KeySchedule;
 use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
+use domain::call::SessionTags;
+use domain::call::port::CallRecords;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
 use domain::invitation::InvitationService;
@@ -28,26 +31,31 @@ use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::tenant::registry::TenantService;
 use domain::time::{Clock, SystemClock, Timestamp};
+use infra::assertion_keys::AssertionKeys;
 use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::servers::ServerCache;
 use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
+use infra::calls::{self, CallQueue};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAuditBlocks, SqlAuditReader, SqlAuditRows, SqlCheckpoints, SqlGroups,
-    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
-    SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    Database, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows, SqlCalls,
+    SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers,
+    SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
+use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
+use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
+use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
 
 /// The verifier of this product: its keys are in a database behind a cache.
@@ -92,6 +100,12 @@ pub struct Services {
     pub retired_signers: Vec<[u8; 32]>,
     /// Signs checkpoints of the audit log.
     pub checkpoint_signer: Arc<Ed25519CheckpointSigner>,
+    /// Takes the records of finished calls.
+    pub calls: CallQueue,
+    /// The records of calls, for those who read them.
+    pub call_records: Arc<dyn CallRecords>,
+    /// Tells the calls of one session from those of another.
+    pub session_tags: SessionTags,
     /// When keys were last used.
     pub last_used: LastUsed,
     /// Tenants, for management.
@@ -108,6 +122,12 @@ pub struct Services {
     pub usage_store: SqlUsage,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
+    /// The keys that sign assertions, and their change.
+    pub assertion_keys: AssertionKeys,
+    /// Whether the server stops.
+    pub stopping: Arc<Stopping>,
+    /// How servers do.
+    pub health: Arc<HealthBook>,
     /// Assertions and credentials, ready to send.
     pub passports: Passports,
     /// Seals session ids.
@@ -139,6 +159,7 @@ pub struct Background {
     uses: LastUsed,
     last_used_store: SqlLastUsed,
     forgetter: tokio::task::JoinHandle<()>,
+    assertion_keys: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -155,6 +176,7 @@ impl Services {
         database: Database,
         public_url: &url::Url,
     ) -> (Arc<Self>, Background) {
+        let retention = Retention { calls: settings.call_retention_days, usage: settings.usage_retention_days };
         let (root, previous) = (&roots.current, roots.previous.as_ref());
         let fingerprint = root.fingerprint();
         let token_keys = TokenKeys::of(roots);
@@ -181,10 +203,19 @@ impl Services {
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let audit_rows = SqlAuditRows::new(database.clone());
         let audit_blocks = SqlAuditBlocks::new(database.clone());
-        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone());
+        let (call_queue, finished_calls) = calls::queue();
+        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone(), finished_calls);
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
+        // Whoever serves takes over the database's keys first (`server`).
+        let assertions = Arc::new(AssertionSigner::new(root, KeySchedule::new(vec![]), SystemClock.now()));
+        let assertion_keys = AssertionKeys::new(
+            Arc::new(SqlAssertionKeys::new(database.clone())),
+            Arc::clone(&assertions),
+            settings.assertion_key_lifetime,
+        );
+        let health = Arc::new(HealthBook::new(settings.cache_entries));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
@@ -249,6 +280,9 @@ impl Services {
             checkpoints: checkpoints.clone(),
             checkpoint_signer,
             retired_signers: roots.retired_signers.clone(),
+            calls: call_queue,
+            call_records: Arc::new(SqlCalls::new(database.clone())),
+            session_tags: SessionTags::derive(root),
             last_used: last_used.clone(),
             suspended: Arc::clone(tenants.suspended()),
             tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
@@ -257,11 +291,15 @@ impl Services {
             usage: usage.clone(),
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
+            assertion_keys: assertion_keys.clone(),
             passports: Passports::new(
-                AssertionSigner::derive(root),
+                assertions,
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
+                Arc::clone(&health),
             ),
+            stopping: Arc::default(),
+            health,
             sealer,
             egress: Arc::new(settings.egress()),
             names: Names::new(&settings, public_url),
@@ -276,11 +314,12 @@ impl Services {
             signing: tokio::spawn(infra::checkpoints::run(checkpoints.clone())),
             arranging: tokio::spawn(infra::audit_blocks::run(audit_blocks)),
             checkpoints,
-            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()))),
+            purge: tokio::spawn(infra::purge::run(SqlPurge::new(database.clone()), retention)),
             last_used: tokio::spawn(last_used.clone().run(last_used_store.clone())),
             uses: last_used,
             last_used_store,
             forgetter: tokio::spawn(forget_claims(idempotency)),
+            assertion_keys: tokio::spawn(assertion_keys.run()),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -310,6 +349,7 @@ impl Background {
             }
         }
         self.forgetter.abort();
+        self.assertion_keys.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {

@@ -42,6 +42,7 @@ async fn run(matches: &ArgMatches, recording: Recording) -> Result<(), String> {
         },
         Some(("admin", admin)) => match admin.subcommand() {
             Some(("create-owner", flags)) => command::create_owner::run(settings(flags)?, flags).await,
+            Some(("rotate-assertion-key", flags)) => command::rotate_assertion_key::run(settings(flags)?).await,
             Some(("grant-instance-admin", flags)) => command::instance_admin::run(settings(flags)?, flags, true).await,
             Some(("revoke-instance-admin", flags)) => {
                 command::instance_admin::run(settings(flags)?, flags, false).await

@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use domain::audit::AuditLog;
 use domain::store::StoreFault;
+use domain::time::{Clock, SystemClock};
 use infra::db::{ConnectFault, Held};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
@@ -100,6 +101,7 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
     new.audit = recording(Arc::clone(&new.audit));
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
+    services.assertion_keys.refresh(SystemClock.now()).await?;
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();
     let task = tokio::spawn(server);
@@ -151,8 +153,11 @@ impl Running {
         (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Stops taking requests, waits for those under way, writes what is to be written, and closes the database.
+    /// Stops taking connections and says so in `/ready`; waits for what is under way, for as long as the grace period is,
+    /// while streams are ended between two events; writes what is to be written, and closes the database.
     pub async fn stop(self) {
+        self.services.calls.stopping();
+        self.services.stopping.begin(self.services.settings.shutdown_timeout);
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");

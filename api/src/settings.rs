@@ -111,6 +111,8 @@ settings! {
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// The root secret before the present one, while it is being replaced; see root-secret.md.
     previous_root_secret: Option<RootSecret> = "previous-root-secret", None, "none", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
+    /// Days after which assertions are signed with another key; 0 leaves that to `keyrack admin rotate-assertion-key`.
+    assertion_key_lifetime: Option<Duration> = "assertion-key-days", Some("90"), "", false, |text| within(text, 0, 3650).map(|days: u64| (days > 0).then(|| Duration::from_hours(24 * days)));
     /// What new keys begin with. Keys issued under an earlier prefix keep working.
     key_prefix: KeyPrefix = "key-prefix", Some("kr"), "", false, |text| text.unwrap_or_default().parse().map_err(|error: domain::text::InvalidText| error.to_string());
     /// Who may create an organization: `bootstrap` (whoever has the token that the first start prints) or `open`.
@@ -133,12 +135,18 @@ settings! {
     cache_entries: usize = "cache-entries", Some("100000"), "", false, |text| within(text, 16, 100_000_000);
     /// Largest request body, in bytes.
     body_limit: usize = "body-limit", Some("4194304"), "", false, |text| within(text, 1024, 1 << 30);
+    /// Calls and open streams that one key may have under way at once, on each node.
+    calls_per_key: u32 = "calls-per-key", Some("256"), "", false, |text| within(text, 1, 1_000_000);
     /// Seconds for a connection to an upstream server.
     upstream_connect_timeout: Duration = "upstream-connect-timeout", Some("5"), "", false, seconds;
     /// Seconds that an upstream server may be silent, before its answer and within it.
     upstream_idle_timeout: Duration = "upstream-idle-timeout", Some("300"), "", false, seconds;
     /// Seconds that a shutdown waits for what is under way.
     shutdown_timeout: Duration = "shutdown-timeout", Some("30"), "", false, seconds;
+    /// Days that the record of each call through the gateway is kept.
+    call_retention_days: Duration = "call-retention-days", Some("90"), "", false, days;
+    /// Days that use by the hour is kept, which `GET /usage` reads.
+    usage_retention_days: Duration = "usage-retention-days", Some("400"), "", false, days;
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's EnvFilter.
     log: String = "log", Some("info"), "", false, |text| Ok(text.unwrap_or_default().to_owned());
     /// How it is logged: `text` for a person, `json` for a machine.
@@ -207,6 +215,10 @@ fn within<T: std::str::FromStr + PartialOrd + std::fmt::Display>(text: Option<&s
 
 fn seconds(text: Option<&str>) -> Parsed<Duration> {
     within(text, 1, 86_400).map(Duration::from_secs)
+}
+
+fn days(text: Option<&str>) -> Parsed<Duration> {
+    within(text, 1, 36_500).map(|days: u64| Duration::from_hours(24 * days))
 }
 
 fn choice<T: Copy>(text: Option<&str>, choices: &[(&str, T)]) -> Parsed<T> {
@@ -290,14 +302,17 @@ mod tests {
             ("workers", "0"),
             ("body-limit", "1"),
             ("upstream-idle-timeout", "soon"),
+            ("call-retention-days", "0"),
+            ("usage-retention-days", "a year"),
             ("log-format", "xml"),
             ("smtp-url", "mx.example.com"),
             ("smtp-from", "keys"),
             ("trusted-proxies", "proxy"),
+            ("assertion-key-days", "never"),
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 15, "{faults:#?}");
+        assert_eq!(faults.len(), 18, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 

@@ -43,8 +43,10 @@ pub enum Purpose {
     TokenDigest,
     /// Ed25519 seed that signs access tokens of people.
     AccessTokenSigning,
-    /// Ed25519 seed that signs assertions for upstream servers.
+    /// Ed25519 seed of the first key that signs assertions for upstream servers.
     AssertionSigning,
+    /// What the seeds of the keys after it are derived from, by number.
+    AssertionSeries,
     /// Keyed digest of refresh, bootstrap and invitation tokens at rest.
     RefreshDigest,
     /// Cipher key for upstream credentials at rest.
@@ -59,6 +61,8 @@ pub enum Purpose {
     AuditCheckpoint,
     /// Keyed digests of writes that may be repeated.
     Idempotency,
+    /// Keyed digests of session ids in call records.
+    CallSession,
 }
 
 impl Purpose {
@@ -68,6 +72,7 @@ impl Purpose {
             Self::TokenDigest => "keyrack 2026-11-21 token digest v1",
             Self::AccessTokenSigning => "keyrack 2026-11-21 access token signing v1",
             Self::AssertionSigning => "keyrack 2026-11-21 assertion signing v1",
+            Self::AssertionSeries => "keyrack 2026-11-21 assertion series v1",
             Self::RefreshDigest => "keyrack 2026-11-21 refresh digest v1",
             Self::CredentialSealing => "keyrack 2026-11-21 credential sealing v1",
             Self::Fingerprint => "keyrack 2026-11-21 root secret fingerprint v1",
@@ -75,6 +80,7 @@ impl Purpose {
             Self::RetiredSealing => "keyrack 2026-11-21 retired key sealing v1",
             Self::AuditCheckpoint => "keyrack 2026-11-21 audit checkpoint v1",
             Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
+            Self::CallSession => "keyrack 2026-11-21 call session v1",
         }
     }
 }
@@ -100,6 +106,16 @@ impl RootSecret {
     #[must_use]
     pub fn checksum_key(&self) -> RetiredChecksum {
         self.derive(Purpose::TokenChecksum)
+    }
+
+    /// The seed of the assertion key with this number.
+    #[must_use]
+    pub fn assertion_seed(&self, number: u32) -> Zeroizing<[u8; 32]> {
+        if number == 0 {
+            return self.derive(Purpose::AssertionSigning);
+        }
+        let series = self.derive(Purpose::AssertionSeries);
+        Zeroizing::new(*blake3::keyed_hash(&series, &number.to_le_bytes()).as_bytes())
     }
 
     /// The 256-bit key for one purpose (BLAKE3 `derive_key`).
@@ -131,6 +147,7 @@ mod tests {
             Purpose::TokenDigest,
             Purpose::AccessTokenSigning,
             Purpose::AssertionSigning,
+            Purpose::AssertionSeries,
             Purpose::RefreshDigest,
             Purpose::CredentialSealing,
             Purpose::Fingerprint,
@@ -138,9 +155,18 @@ mod tests {
             Purpose::RetiredSealing,
             Purpose::AuditCheckpoint,
             Purpose::Idempotency,
+            Purpose::CallSession,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());
+    }
+
+    #[test]
+    fn every_assertion_key_is_another() {
+        let root = RootSecret::new([7_u8; 32]).expect("long enough");
+        let seeds: std::collections::HashSet<[u8; 32]> = (0..100).map(|number| *root.assertion_seed(number)).collect();
+        assert_eq!(seeds.len(), 100);
+        assert!(!seeds.contains(&*root.derive(Purpose::AssertionSeries)));
     }
 
     #[test]

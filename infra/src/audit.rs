@@ -1,4 +1,5 @@
-//! The audit log's writer: a bounded queue, and one task that appends batches.
+//! The audit log's writer: a bounded queue, and one task that appends batches. Records of finished calls go along, in the
+//! same transactions.
 //!
 //! Nothing is dropped. A batch that cannot be written is tried again until it can; meanwhile the queue fills, callers
 //! wait, and then get [`Saturated`] and answer 503.
@@ -15,11 +16,12 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::calls::FinishedCalls;
 use crate::db::SqlAuditRows;
 
 /// Events that may wait to be written.
 const QUEUE: usize = 16_384;
-/// Most events of one batch.
+/// Most events, and most calls, of one batch.
 const BATCH: usize = 1_000;
 /// How long an event waits for company. A batch costs about as much as sixty of its rows: its commit, and the pages at the
 /// end of every index, which it writes again.
@@ -54,12 +56,12 @@ pub struct AuditQueue {
 pub struct AuditWriter(JoinHandle<()>);
 
 impl AuditQueue {
-    /// Starts the writer.
+    /// Starts the writer, of events and of calls.
     #[must_use]
-    pub fn start(rows: SqlAuditRows) -> (Self, AuditWriter) {
+    pub fn start(rows: SqlAuditRows, calls: FinishedCalls) -> (Self, AuditWriter) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let anonymous = Arc::default();
-        let task = tokio::spawn(write(receiver, rows, Arc::clone(&anonymous)));
+        let task = tokio::spawn(write(receiver, calls, rows, Arc::clone(&anonymous)));
         (Self { sender, anonymous }, AuditWriter(task))
     }
 
@@ -119,23 +121,31 @@ impl AuditLog for AuditQueue {
     }
 }
 
-async fn write(mut receiver: mpsc::Receiver<Entry>, rows: SqlAuditRows, anonymous: Arc<Mutex<Anonymous>>) {
+async fn write(
+    mut receiver: mpsc::Receiver<Entry>,
+    mut calls: FinishedCalls,
+    rows: SqlAuditRows,
+    anonymous: Arc<Mutex<Anonymous>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut interval = tokio::time::interval(ANONYMOUS_INTERVAL);
-    loop {
+    let (mut no_more_events, mut no_more_calls) = (false, false);
+    while !(no_more_events && no_more_calls) {
         tokio::select! {
-            taken = receiver.recv_many(&mut batch, BATCH) => {
-                if taken == 0 {
-                    break;
-                }
+            taken = receiver.recv_many(&mut batch, BATCH), if !no_more_events => {
+                no_more_events = taken == 0;
+                gather(&mut receiver, &mut batch).await;
+            }
+            more = calls.arrived(), if !no_more_calls => {
+                no_more_calls = !more;
                 gather(&mut receiver, &mut batch).await;
             }
             _ = interval.tick() => batch.extend(counted(&anonymous)),
         }
-        append(&rows, receiver.is_closed(), &mut batch).await;
+        append(&rows, receiver.is_closed(), &mut batch, &mut calls).await;
     }
     batch.extend(counted(&anonymous));
-    append(&rows, true, &mut batch).await;
+    append(&rows, true, &mut batch, &mut calls).await;
 }
 
 /// Fills the batch up with what arrives soon, unless somebody waits for the disk. It sleeps and then takes what is there:
@@ -152,27 +162,35 @@ async fn gather(receiver: &mut mpsc::Receiver<Entry>, batch: &mut Vec<Entry>) {
     }
 }
 
-async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>) {
-    if batch.is_empty() {
-        return;
-    }
+async fn append(audit: &SqlAuditRows, closing: bool, batch: &mut Vec<Entry>, calls: &mut FinishedCalls) {
     let rows: Vec<AuditEntry> = batch.iter().filter_map(|entry| entry.event.as_ref()).map(AuditEntry::from).collect();
+    // Who waits for those before waits for all of them.
+    let waited_for = batch.iter().any(|entry| entry.written.is_some());
+    let finished = calls.take(if waited_for { usize::MAX } else { BATCH });
+    let count = finished.len();
     let mut tries = 0;
     // Those who only wait bring no row.
-    while !rows.is_empty()
-        && let Err(error) = audit.append(&rows).await
+    while !(rows.is_empty() && finished.is_empty())
+        && let Err(error) = audit.append(&rows, finished).await
     {
         tries += 1;
-        tracing::error!(error = &error as &dyn std::error::Error, rows = rows.len(), "audit rows wait to be written");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            rows = rows.len(),
+            calls = count,
+            "audit rows and calls wait to be written"
+        );
         if closing && tries >= CLOSING_TRIES {
             tracing::error!(
                 ?rows,
-                "audit rows could not be written before the end; this line is all that is left of them"
+                calls = ?finished,
+                "audit rows and calls could not be written before the end; this line is all that is left of them"
             );
             break;
         }
         tokio::time::sleep(RETRY).await;
     }
+    calls.written(count);
     for entry in batch.drain(..) {
         if let Some(written) = entry.written {
             // Whoever waited may have given up; the row is written all the same.

@@ -1,9 +1,11 @@
 //! Adapters: everything with a socket, a clock or a file. Each implements a port of `domain` and returns records; none
 //! can make a scope or take a decision.
 
+pub mod assertion_keys;
 pub mod audit;
 pub mod audit_blocks;
 pub mod cache;
+pub mod calls;
 pub mod checkpoints;
 pub mod db;
 pub mod egress;

@@ -1,24 +1,46 @@
-//! Clearing out, beside the requests' path, what nobody can use any more.
+//! Clearing out, beside the requests' path, what nobody can use any more and what is older than it is kept.
 
 use std::time::Duration;
 
 use domain::store::StoreFault;
-use domain::time::{Clock, SystemClock};
+use domain::time::{Clock, SystemClock, Timestamp};
 
 use crate::db::SqlPurge;
 
 /// How often.
 pub const INTERVAL: Duration = Duration::from_hours(1);
 
+/// How long what grows with every call is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Records of calls.
+    pub calls: Duration,
+    /// Use, by the hour.
+    pub usage: Duration,
+}
+
+/// How many of each were cleared out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Refresh tokens that were over.
+    pub refresh_tokens: u64,
+    /// Invitations that were over for long.
+    pub invitations: u64,
+    /// Records of calls.
+    pub calls: u64,
+    /// Rows of use, each of a key, a server and an hour.
+    pub usage: u64,
+}
+
 /// Clears out at once and then once per interval, for ever. A fault is logged, and tried again the next time.
-pub async fn run(store: SqlPurge) {
+pub async fn run(store: SqlPurge, retention: Retention) {
     let mut interval = tokio::time::interval(INTERVAL);
     loop {
         interval.tick().await;
-        match once(&store).await {
-            Ok((0, 0)) => {}
-            Ok((refresh_tokens, invitations)) => {
-                tracing::info!(refresh_tokens, invitations, "cleared out what was over");
+        match once(&store, retention, SystemClock.now()).await {
+            Ok(cleared) if cleared == Cleared::default() => {}
+            Ok(Cleared { refresh_tokens, invitations, calls, usage }) => {
+                tracing::info!(refresh_tokens, invitations, calls, usage, "cleared out what was over");
             }
             Err(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "what is over stays for another hour");
@@ -27,11 +49,15 @@ pub async fn run(store: SqlPurge) {
     }
 }
 
-/// Clears out once; how many refresh tokens and invitations went.
+/// Clears out once what is over at `now`.
 ///
 /// # Errors
 /// [`StoreFault`]
-pub async fn once(store: &SqlPurge) -> Result<(u64, u64), StoreFault> {
-    let now = SystemClock.now();
-    Ok((store.refresh_tokens(now).await?, store.invitations(now).await?))
+pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Result<Cleared, StoreFault> {
+    Ok(Cleared {
+        refresh_tokens: store.refresh_tokens(now).await?,
+        invitations: store.invitations(now).await?,
+        calls: store.calls(now.before(retention.calls)).await?,
+        usage: store.usage(now.before(retention.usage)).await?,
+    })
 }

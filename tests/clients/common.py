@@ -1,4 +1,4 @@
-"""What both clients share: arguments, the time limit, and how a result or a failure is told.
+"""What the Python clients share: arguments, the time limit, and how a result or a failure is told.
 
 One line of JSON on stdout and exit code 0, or a message on stderr and exit code 1.
 """

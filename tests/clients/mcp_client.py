@@ -1,4 +1,5 @@
-"""The official Python SDK, 2.x. Mode "auto" speaks the newest protocol where the server does, "legacy" never."""
+"""The official Python SDK, 2.x. Mode "auto" speaks the newest protocol where the server does,
+"legacy" never, "2026-07-28" nothing else."""
 
 import sys
 
@@ -32,4 +33,4 @@ async def _tell_refusal(response):
         print(f"{response.request.method} answered {response.status_code}", file=sys.stderr)
 
 
-common.run(client, modes=["auto", "legacy"])
+common.run(client, modes=["auto", "legacy", "2026-07-28"])

@@ -293,6 +293,25 @@ fn an_operator_makes_and_unmakes_instance_admins() {
 }
 
 #[test]
+fn the_key_of_assertions_is_changed_on_the_machine_once_at_a_time() {
+    let data = tempfile::tempdir().expect("a directory");
+    let rotate = || keyrack(data.path()).args(["admin", "rotate-assertion-key"]).output().expect("it runs");
+    let output = rotate();
+    assert!(output.status.success(), "{output:?}");
+    let printed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let again = rotate();
+    let signs_from = printed["signsFrom"].as_str().expect("a time");
+    assert!(!again.status.success() && text(&again.stderr).contains(signs_from), "{again:?}");
+    let serving = Serving::start(&mut keyrack(data.path()));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let set: Value = runtime.block_on(async {
+        let address = format!("{}/.well-known/jwks.json", serving.base);
+        reqwest::get(address).await.expect("an answer").json().await.expect("JSON")
+    });
+    assert_eq!(set["keys"][1]["kid"], printed["kid"], "it is published before it signs: {set}");
+}
+
+#[test]
 fn audit_verify_finds_what_was_done_to_the_database_and_to_an_export() {
     let data = tempfile::tempdir().expect("a directory");
     let verify = |arguments: &[&str]| {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod instance_admin;
 pub mod migrate;
 pub mod openapi;
+pub mod rotate_assertion_key;
 pub mod serve;
 
 use std::error::Error;

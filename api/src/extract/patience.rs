@@ -32,7 +32,7 @@ pub(super) async fn within<F: Future>(patience: Duration, work: F) -> Option<F::
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     /// Ready at the look of this number, counted from 1; wakes whoever looks.
     async fn at_look(number: usize) -> usize {

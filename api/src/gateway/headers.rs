@@ -1,9 +1,7 @@
 //! Which headers cross the gateway. The one place that says so, in both directions.
 
 use actix_web::http::header::{
-    ACCEPT_CHARSET, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
-    EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use http::HeaderMap as UpstreamHeaders;
 
@@ -11,38 +9,53 @@ use super::bridge;
 
 /// The session id of legacy protocol versions.
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The protocol version, in all versions but the first.
+pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, PROXY_AUTHENTICATE]
-        .contains(name)
+/// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only. By text, here and below: an array of names would be
+/// built and dropped again for every header of every call.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The caller's own, or what would tell the server about our side of the connection.
-fn is_callers_own(name: &HeaderName) -> bool {
-    const OWN: [HeaderName; 11] = [
-        HOST,
-        AUTHORIZATION,
-        PROXY_AUTHORIZATION,
-        COOKIE,
-        ORIGIN,
-        REFERER,
-        X_API_KEY,
-        FORWARDED,
-        CONTENT_LENGTH,
-        EXPECT,
-        MCP_SESSION_ID,
-    ];
-    let text = name.as_str();
-    OWN.contains(name)
-        || ["x-forwarded-", "x-original-", "x-real-", "x-keyrack-", "sec-", "cf-"]
-            .iter()
-            .any(|own| text.starts_with(own))
-        || *name == ACCEPT_CHARSET
+fn is_callers_own(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-charset"
+            | "authorization"
+            | "content-length"
+            | "cookie"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "mcp-session-id"
+            | "origin"
+            | "proxy-authorization"
+            | "referer"
+            | "x-api-key"
+    ) || ["x-forwarded-", "x-original-", "x-real-", "x-keyrack-", "sec-", "cf-"].iter().any(|own| name.starts_with(own))
+}
+
+/// What the server says to its own peer, or to somebody who asked it directly. Length and session id are the forwarder's to
+/// write.
+fn is_servers_own(name: &str) -> bool {
+    matches!(name, "content-length" | "location" | "mcp-session-id" | "set-cookie" | "www-authenticate")
+        // Which pages may read an answer is this installation's to say, not the server's.
+        || name.starts_with("access-control-")
+        // Ours have these names, and mean another limit.
+        || name.starts_with("ratelimit")
 }
 
 fn named_by_connection<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<HeaderName> {
@@ -69,8 +82,9 @@ pub fn says_utf8(headers: &HeaderMap) -> bool {
 pub fn copy_request(from: &HeaderMap, to: &mut UpstreamHeaders) {
     let dropped = named_by_connection(from.get_all(CONNECTION).map(HeaderValue::as_bytes));
     for (name, value) in from {
-        if !is_hop_by_hop(name)
-            && !is_callers_own(name)
+        let text = name.as_str();
+        if !is_hop_by_hop(text)
+            && !is_callers_own(text)
             && !dropped.contains(name)
             && let Some((name, value)) = bridge::name_up(name).zip(bridge::value_up(value))
         {
@@ -79,17 +93,16 @@ pub fn copy_request(from: &HeaderMap, to: &mut UpstreamHeaders) {
     }
 }
 
-/// Copies what goes back. Length and session id are the forwarder's to write.
+/// Copies what goes back.
 pub fn copy_response(from: &UpstreamHeaders, to: &mut HeaderMap) {
-    const DROPPED: [HeaderName; 5] = [SET_COOKIE, WWW_AUTHENTICATE, LOCATION, CONTENT_LENGTH, MCP_SESSION_ID];
     let dropped = named_by_connection(from.get_all(http::header::CONNECTION).iter().map(http::HeaderValue::as_bytes));
     for (name, value) in from {
-        let Some((name, value)) = bridge::name_down(name).zip(bridge::value_down(value)) else { continue };
-        // Which pages may read an answer is this installation's to say, not the server's.
-        let cors = name.as_str().starts_with("access-control-");
-        // Ours have these names, and mean another limit.
-        let limits = name.as_str().starts_with("ratelimit");
-        if !is_hop_by_hop(&name) && !DROPPED.contains(&name) && !dropped.contains(&name) && !cors && !limits {
+        let text = name.as_str();
+        // Before anything is translated: most of what a server sends is its own.
+        if is_hop_by_hop(text) || is_servers_own(text) || dropped.iter().any(|dropped| dropped == text) {
+            continue;
+        }
+        if let Some((name, value)) = bridge::name_down(name).zip(bridge::value_down(value)) {
             to.append(name, value);
         }
     }

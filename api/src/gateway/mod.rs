@@ -4,14 +4,18 @@
 //! credentials goes upstream, and what comes back is streamed as it comes.
 
 mod bridge;
+mod events;
 mod forward;
 mod headers;
 mod idle;
-mod metered;
 pub mod passport;
+mod recorded;
+pub mod recorder;
 pub mod refusal;
 mod session;
 mod stream;
+
+use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -19,15 +23,18 @@ use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
 use domain::access::{Grant, Permission};
 use domain::audit::{AuditEvent, AuditTarget};
+use domain::key::port::LiveKey;
 use domain::server::port::ServerName;
 use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
-use infra::cache::LiveKeyHandle;
+use infra::cache::{CallPlace, LiveKeyHandle};
+use infra::calls::CallQueue;
 use infra::upstream::Upstream;
+use infra::usage::UsageMeter;
 use percent_encoding::percent_decode_str;
 
 use self::idle::IdleClock;
-use self::metered::MeteredCall;
+use self::recorder::CallUnderWay;
 use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
@@ -41,13 +48,20 @@ pub const PREFIX: &str = "/mcp-connect";
 pub struct Line {
     upstream: Upstream,
     clock: IdleClock,
+    calls: CallQueue,
+    usage: UsageMeter,
 }
 
 impl Line {
     /// Opens it on this worker.
     #[must_use]
     pub fn open(services: &Services) -> Self {
-        Self { upstream: Upstream::new(&services.egress), clock: IdleClock::start() }
+        Self {
+            upstream: Upstream::new(&services.egress),
+            clock: IdleClock::start(Arc::clone(&services.stopping)),
+            calls: services.calls.clone(),
+            usage: services.usage.clone(),
+        }
     }
 }
 
@@ -56,6 +70,8 @@ struct Admitted {
     grant: Grant<McpConnect>,
     live: LiveKeyHandle,
     server: ReachableServer,
+    // Its place among the calls that the key has under way, until the last byte of the answer.
+    place: CallPlace,
 }
 
 /// The gateway's one handler. Its refusals are JSON-RPC errors.
@@ -74,18 +90,26 @@ pub async fn handle(
         }
     };
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
-    let call = MeteredCall::begin(&services.usage, &admitted);
-    let (problem, body) = match extract::read(payload, services.settings.body_limit).await {
-        Err(problem) => (problem, None),
-        Ok(body) => match forward::forward(&services, &line, &request, admitted, body.clone()).await {
-            Ok(response) => {
-                call.answered(response.status());
-                return response;
+    let call = CallUnderWay::begin(&services, &line, &request, admitted.live.facts(), scope.tenant(), server).await;
+    let (problem, body) = match call {
+        Err(saturated) => (saturated.into(), extract::read_start(payload).await),
+        Ok(mut call) => match extract::read(payload, services.settings.body_limit).await {
+            Err(problem) => {
+                call.came_to_nothing(&problem);
+                (problem, None)
             }
-            Err(problem) => (problem, Some(body)),
+            Ok(body) => {
+                call.received(body.len());
+                match forward::forward(&services, &line, &request, admitted, body.clone(), &mut call).await {
+                    Ok(response) => return recorded::recorded(response, call),
+                    Err(problem) => {
+                        call.came_to_nothing(&problem);
+                        (problem, Some(body))
+                    }
+                }
+            }
         },
     };
-    call.refused();
     // The decision to connect stands in the log already; that it came to nothing is another event.
     let mut event = AuditEvent::allowed(&scope, "mcp.forward", AuditTarget::Server(server), SystemClock.now());
     event.request_id = request_id(&request);
@@ -102,12 +126,13 @@ async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, P
         server: Some(name.as_ref().into()),
         action: "mcp.connect",
     };
-    let Proven { scope, live, server } = by_key(services, request, ask).await?;
+    let Proven { scope, live, server, place } = by_key(services, request, ask).await?;
     let missing = || Problem::new(Code::Internal);
     Ok(Admitted {
         grant: scope.grant::<McpConnect>()?,
         live: live.ok_or_else(missing)?,
         server: server.ok_or_else(missing)?,
+        place: place.ok_or_else(missing)?,
     })
 }
 

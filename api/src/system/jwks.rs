@@ -1,8 +1,9 @@
 //! `GET /.well-known/jwks.json`: what upstream servers verify assertions with, and anybody the audit log's checkpoints.
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use domain::assertion::keys::KEY_SET_MAX_AGE;
 use infra::token::Jwk;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -34,8 +35,8 @@ pub struct JwkShape {
     usage: String,
 }
 
-/// The public keys: first the one behind `X-Keyrack-Assertion`, then those of checkpoints of the audit log,
-/// the present one before those of earlier root secrets.
+/// The public keys: first the one behind `X-Keyrack-Assertion`, then the one that will be and those that were a while ago,
+/// then those of checkpoints of the audit log, the present one before those of earlier root secrets.
 #[utoipa::path(
     operation_id = "get_jwks", tag = "system",
     responses((status = 200, description = "The keys.", body = JwkSetShape))
@@ -50,6 +51,6 @@ pub async fn get_jwks(services: Data<Services>) -> HttpResponse {
         .map(|key| JwkShape { kty: key.kty, crv: key.crv, x: key.x, kid: key.kid, alg: key.alg, usage: key.usage })
         .collect();
     HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")))
+        .insert_header((CACHE_CONTROL, format!("public, max-age={}", KEY_SET_MAX_AGE.as_secs())))
         .json(JwkSetShape { keys })
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use domain::access::SystemScope;
 use domain::audit::AuditEvent;
 use domain::audit::chain::ChainHash;
 use domain::audit::entry::{AuditEntry, Word};
+use domain::call::CallRecord;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{LockType, OnConflict};
@@ -17,6 +18,7 @@ use sea_orm::{
 };
 
 use super::Database;
+use super::call_rows::Insertion;
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
 use super::scoped;
@@ -29,21 +31,25 @@ const CHUNKS: [usize; 4] = [256, 32, 4, 1];
 #[derive(Clone)]
 pub struct SqlAuditRows {
     db: Database,
+    calls: Arc<Insertion>,
 }
 
 impl SqlAuditRows {
     /// Appends to this database.
     #[must_use]
-    pub const fn new(db: Database) -> Self {
-        Self { db }
+    pub fn new(db: Database) -> Self {
+        let calls = Arc::new(Insertion::new(db.writer().get_database_backend()));
+        Self { db, calls }
     }
 
-    /// Appends rows, in their order, to their organizations' chains, in one transaction.
+    /// Appends rows, in their order, to their organizations' chains, and stores calls, in one transaction.
     ///
     /// # Errors
-    /// [`StoreFault`]; then none of the rows was written.
-    pub async fn append(&self, rows: &[AuditEntry]) -> Result<(), StoreFault> {
+    /// [`StoreFault`]; then none of them was written.
+    pub async fn append(&self, rows: &[AuditEntry], calls: &[CallRecord]) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // Before the heads of the chains are locked.
+        self.calls.run(&transaction, calls).await?;
         append(&transaction, rows).await?;
         transaction.commit().await.map_err(store_fault)
     }

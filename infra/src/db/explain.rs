@@ -1,6 +1,8 @@
 //! How SQLite will walk the statements that must stay quick however many keys there are. For tests: they hold the product
 //! to its indexes with the very statements that it sends.
 
+use domain::access::WithinOrganization;
+use domain::call::port::CallPosition;
 use domain::id::{OrganizationId, UserId};
 use domain::key::Digest;
 use domain::key::port::{KeyFilter, KeyPosition};
@@ -9,6 +11,7 @@ use domain::store::StoreFault;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryTrait, Select};
 
 use super::Database;
+use super::calls::page_rows as call_page;
 use super::entity::api_key;
 use super::fault::store_fault;
 use super::key_directory::by_digest;
@@ -42,6 +45,18 @@ impl Database {
             keys = keys.filter(api_key::Column::OwnerId.eq(owner.as_uuid()));
         }
         self.explain(page_rows(keys, &KeyFilter::default(), page)).await
+    }
+
+    /// The plan of a page of calls.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn explain_calls(
+        &self,
+        scope: &dyn WithinOrganization,
+        page: &PageRequest<CallPosition>,
+    ) -> Result<Vec<String>, StoreFault> {
+        self.explain(call_page(scope, page)).await
     }
 
     async fn explain<E: EntityTrait>(&self, select: Select<E>) -> Result<Vec<String>, StoreFault> {

@@ -13,14 +13,14 @@ use super::fault::store_fault;
 use super::scoped::unscoped;
 
 /// Rows per statement, so that no writer waits long.
-const CHUNK: u64 = 1000;
+pub(super) const CHUNK: u64 = 1000;
 /// How long admins still see an invitation that was not used in time.
 const INVITATIONS_SHOWN: Duration = Duration::from_hours(720);
 
 /// Deletes in the database.
 #[derive(Clone)]
 pub struct SqlPurge {
-    db: Database,
+    pub(super) db: Database,
 }
 
 impl SqlPurge {

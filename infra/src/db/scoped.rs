@@ -15,7 +15,7 @@ pub trait TenantOwned: EntityTrait {
 }
 
 /// Rows of the scope's organization.
-pub fn find<E: TenantOwned>(scope: &impl WithinOrganization) -> Select<E> {
+pub fn find<E: TenantOwned>(scope: &(impl WithinOrganization + ?Sized)) -> Select<E> {
     E::find().filter(E::ORGANIZATION.eq(scope.organization_id().as_uuid()))
 }
 

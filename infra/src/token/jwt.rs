@@ -1,10 +1,9 @@
-//! JWTs signed with Ed25519 (RFC 8037), under keys derived from the root secret: access tokens of people, and
-//! assertions for upstream servers. The two have keys of their own, so that neither can stand in for the other.
+//! JWTs signed with Ed25519 (RFC 8037), under keys derived from the root secret. Access tokens of people have a key of
+//! their own, so that no assertion (`assertion`) can stand in for one.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::assertion::AssertionClaims;
 use domain::organization::AccessClaims;
 use domain::organization::port::AccessTokens;
 use domain::root::{Purpose, RootSecret};
@@ -51,7 +50,6 @@ pub(super) fn key_id(public_key: &[u8]) -> String {
 
 impl Jwk {
     /// An Ed25519 public key of 32 bytes.
-    /// An Ed25519 public key of 32 bytes.
     #[must_use]
     pub fn ed25519(public_key: &[u8]) -> Self {
         Self {
@@ -65,7 +63,8 @@ impl Jwk {
     }
 }
 
-struct Signer {
+/// Signs JWTs with one key.
+pub(super) struct Signer {
     encoding: EncodingKey,
     decoding: DecodingKey,
     public: Vec<u8>,
@@ -73,12 +72,11 @@ struct Signer {
 }
 
 impl Signer {
-    fn derive(root: &RootSecret, purpose: Purpose) -> Self {
-        let seed = root.derive(purpose);
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_ref()).expect("any 32 bytes are an Ed25519 seed");
+    pub(super) fn new(seed: &[u8; 32]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are an Ed25519 seed");
         let public_bytes = pair.public_key().as_ref();
         let mut pkcs8 = zeroize::Zeroizing::new(PKCS8_PREFIX.to_vec());
-        pkcs8.extend_from_slice(seed.as_ref());
+        pkcs8.extend_from_slice(seed);
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(key_id(public_bytes));
         Self {
@@ -89,7 +87,11 @@ impl Signer {
         }
     }
 
-    fn sign(&self, claims: &impl Serialize) -> String {
+    pub(super) fn jwk(&self) -> Jwk {
+        Jwk::ed25519(&self.public)
+    }
+
+    pub(super) fn sign(&self, claims: &impl Serialize) -> String {
         encode(&self.header, claims, &self.encoding).expect("claims of plain text can be encoded and signed")
     }
 }
@@ -117,7 +119,7 @@ impl AccessTokenSigner {
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // The token is short-lived and made by this clock, or one close to it.
         validation.leeway = 5;
-        Self { signer: Signer::derive(root, Purpose::AccessTokenSigning), validation }
+        Self { signer: Signer::new(&root.derive(Purpose::AccessTokenSigning)), validation }
     }
 }
 
@@ -135,31 +137,6 @@ impl AccessTokens for AccessTokenSigner {
     fn verify(&self, token: &str) -> Option<AccessClaims> {
         let claims = decode::<AccessToken>(token, &self.signer.decoding, &self.validation).ok()?.claims;
         Some(AccessClaims { user: claims.sub.parse().ok()?, organization: claims.org.parse().ok()? })
-    }
-}
-
-/// Signs assertions for upstream servers.
-pub struct AssertionSigner {
-    signer: Signer,
-}
-
-impl AssertionSigner {
-    /// Derives the key.
-    #[must_use]
-    pub fn derive(root: &RootSecret) -> Self {
-        Self { signer: Signer::derive(root, Purpose::AssertionSigning) }
-    }
-
-    /// The assertion's text: a JWT.
-    #[must_use]
-    pub fn sign(&self, claims: &AssertionClaims) -> String {
-        self.signer.sign(claims)
-    }
-
-    /// What upstream servers verify assertions with.
-    #[must_use]
-    pub fn jwks(&self) -> JwkSet {
-        JwkSet { keys: vec![Jwk::ed25519(&self.signer.public)] }
     }
 }
 
@@ -206,33 +183,8 @@ mod tests {
         let hmac = EncodingKey::from_secret(&signer.signer.public);
         let forged = encode(&Header::new(Algorithm::HS256), &claims, &hmac).expect("encodes");
         assert_eq!(signer.verify(&forged), None);
-        let assertion_key = Signer::derive(&root(1), Purpose::AssertionSigning);
+        let assertion_key = Signer::new(&root(1).assertion_seed(0));
         assert_eq!(signer.verify(&assertion_key.sign(&claims)), None);
         assert_eq!(signer.verify("eyJhbGciOiJub25lIn0.e30."), None);
-    }
-
-    #[test]
-    fn an_assertion_verifies_with_the_published_key() {
-        let signer = AssertionSigner::derive(&root(1));
-        let jwk = signer.jwks().keys.remove(0);
-        let claims = AssertionClaims {
-            iss: "http://localhost:8080".into(),
-            aud: "http://127.0.0.1:9/mcp".into(),
-            sub: "marina".into(),
-            organization: "acme".into(),
-            tenant_org: None,
-            tenant_user: Some("marina".into()),
-            role: "editor",
-            key_id: None,
-            iat: SystemClock.now().as_seconds(),
-            exp: SystemClock.now().as_seconds() + 60,
-        };
-        let token = signer.sign(&claims);
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&["http://127.0.0.1:9/mcp"]);
-        let key = DecodingKey::from_ed_components(&jwk.x).expect("a public key");
-        let read = decode::<serde_json::Value>(&token, &key, &validation).expect("verifies");
-        assert_eq!(read.header.kid, Some(jwk.kid));
-        assert_eq!(read.claims["tenantUser"], "marina");
     }
 }

@@ -104,7 +104,8 @@ impl Pool {
         let now = Instant::now();
         self.0.borrow_mut().retain(|_, kept| {
             kept.idle.retain(|idle| idle.is_good(now));
-            kept.shared.retain(|shared| is_good(shared, now) && (shared.busy.get() > 0 || is_fresh(shared.used.get(), now)));
+            kept.shared
+                .retain(|shared| is_good(shared, now) && (shared.busy.get() > 0 || is_fresh(shared.used.get(), now)));
             !kept.idle.is_empty() || !kept.shared.is_empty()
         });
     }

@@ -1,5 +1,7 @@
 //! The signed statement of who calls, for upstream servers (design §8): a JWT in `X-Keyrack-Assertion`.
 
+pub mod keys;
+
 use std::time::Duration;
 
 use crate::access::{Actor, TenantScope};

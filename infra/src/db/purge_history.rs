@@ -1,0 +1,88 @@
+//! Deleting call records and hours of use that are older than they are kept, an organization at a time and by the only
+//! index that they have.
+
+use domain::access::SystemScope;
+use domain::id::OrganizationId;
+use domain::store::StoreFault;
+use domain::time::Timestamp;
+use domain::usage::Hour;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::entity::{call_record, usage_bucket};
+use super::fault::store_fault;
+use super::purge::{CHUNK, SqlPurge};
+use super::scoped::{self, TenantOwned, unscoped};
+
+impl SqlPurge {
+    /// Deletes the records of calls that began before `before`; how many.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn calls(&self, before: Timestamp) -> Result<u64, StoreFault> {
+        self.older::<call_record::Entity>(call_record::Column::At, before.as_micros()).await
+    }
+
+    /// Deletes the hours of use that were over at `before`; how many rows.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn usage(&self, before: Timestamp) -> Result<u64, StoreFault> {
+        self.older::<usage_bucket::Entity>(usage_bucket::Column::Hour, Hour::of(before).begins().as_micros()).await
+    }
+
+    /// Deletes the rows of every organization whose `time` is less than `before`. The primary key begins with the
+    /// organization and the time, so that neither finding the organizations nor the rows looks at others.
+    async fn older<E: TenantOwned>(&self, time: E::Column, before: i64) -> Result<u64, StoreFault> {
+        let (mut deleted, mut last) = (0, None);
+        while let Some(organization) = self.next_organization::<E>(last).await? {
+            let scope = SystemScope::new(organization, "what is older than it is kept goes");
+            loop {
+                // The time up to which a chunk of them goes; the rest when there are fewer.
+                let end: Option<i64> = scoped::find::<E>(&scope)
+                    .select_only()
+                    .column(time)
+                    .filter(time.lt(before))
+                    .order_by_asc(time)
+                    .offset(CHUNK - 1)
+                    .limit(1)
+                    .into_tuple()
+                    .one(self.db.reader())
+                    .await
+                    .map_err(store_fault)?;
+                let old = match end {
+                    Some(end) => time.lte(end),
+                    None => time.lt(before),
+                };
+                let done = scoped::delete::<E>(&scope).filter(old).exec(self.db.writer()).await.map_err(store_fault)?;
+                deleted += done.rows_affected;
+                if end.is_none() {
+                    break;
+                }
+            }
+            last = Some(organization);
+        }
+        Ok(deleted)
+    }
+
+    /// The organization after this one that has rows.
+    async fn next_organization<E: TenantOwned>(
+        &self,
+        last: Option<OrganizationId>,
+    ) -> Result<Option<OrganizationId>, StoreFault> {
+        let mut rows = unscoped("every organization's old rows go").find::<E>();
+        if let Some(last) = last {
+            rows = rows.filter(E::ORGANIZATION.gt(last.as_uuid()));
+        }
+        let found: Option<Uuid> = rows
+            .select_only()
+            .column(E::ORGANIZATION)
+            .order_by_asc(E::ORGANIZATION)
+            .limit(1)
+            .into_tuple()
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        Ok(found.map(OrganizationId::from_uuid))
+    }
+}
