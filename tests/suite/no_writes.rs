@@ -110,7 +110,7 @@ async fn cannot_grow(file: &Path) {
         assert!(tries < 200, "somebody still has the database open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    for sql in [&format!("PRAGMA page_size = {PAGE}"), "VACUUM", "CREATE TABLE filler (bytes BLOB)"] {
+    for sql in [format!("PRAGMA page_size = {PAGE}").as_str(), "VACUUM", "CREATE TABLE filler (bytes BLOB)"] {
         run(&db, sql).await;
     }
     run(&db, "INSERT INTO filler VALUES (zeroblob(40000000))").await;
