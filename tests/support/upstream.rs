@@ -172,9 +172,9 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             HttpResponse::Ok().json(result)
         }
         "/gate" => {
-            let opened = state.gate.subscribe().wait_for(|open| *open).await.map(|open| *open);
+            let opened = state.gate.subscribe().wait_for(|open| *open).await.is_ok_and(|open| *open);
             drop(open);
-            HttpResponse::Ok().json(if opened == Ok(true) { result } else { Value::Null })
+            HttpResponse::Ok().json(if opened { result } else { Value::Null })
         }
         "/half" => {
             // The pause lets the first half leave before the connection breaks.

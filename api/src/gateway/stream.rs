@@ -48,6 +48,7 @@ pub struct Speaker {
     /// Tenants that were suspended meanwhile.
     pub suspended: Arc<SuspendedTenants>,
     /// Its place among the calls that the key has under way.
+    #[expect(dead_code, reason = "held for as long as the body is")]
     pub place: CallPlace,
 }
 
