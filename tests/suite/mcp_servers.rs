@@ -246,7 +246,8 @@ async fn a_change_that_cannot_be_is_refused_by_field_and_changes_nothing() {
     }
     let wrong = json!({"name": "x", "url": "https://x.example.com", "timeouts": {"connectMs": 1, "idleMs": 1}});
     let answer = acme.owner().post("/api/v1/mcp-servers", &wrong).await;
-    answer.refused(400, "validation_failed").names_field("timeouts.connectMs").names_field("timeouts.idleMs");
+    answer.refused(400, "validation_failed").names_field("timeouts.connectMs");
+    answer.names_field("timeouts.idleMs");
     assert_eq!(acme.owner().get(path).await.expect(200), before);
     let name = json!({"name": "theirs"});
     let foreign = globex.owner().with_body(Method::PATCH, path, &name).await;

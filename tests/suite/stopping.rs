@@ -38,27 +38,35 @@ async fn ends_well(stream: Response) {
 #[tokio::test]
 async fn streams_end_between_events_and_calls_get_their_answers() {
     let (mut app, upstream, caller) = scene(8).await;
-    app.anonymous().get("/ready").await.expect(200);
     let listening = tokio::spawn(ends_well(stream(&caller, Method::GET).await));
     let waiting = caller.clone();
     let call = tokio::spawn(async move { waiting.mcp("slow", "", "ping", json!({"x": 1})).await });
     upstream.began(2).await;
-    let (probe, stopping) = (app.anonymous(), std::sync::Arc::clone(&app.services().stopping));
-    let stop = tokio::spawn(async move { app.stop().await });
+    let stopping = std::sync::Arc::clone(&app.services().stopping);
     let began = Instant::now();
-    while !stopping.begun() {
-        tokio::task::yield_now().await;
-    }
-    // Over the connection that it kept: new ones are not taken any more.
-    probe.get("/ready").await.refused(503, "unavailable");
-    // Long before the grace period is over.
-    listening.await.expect("a good end");
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert!(!call.is_finished() && !stop.is_finished());
-    upstream.open_gate();
-    assert_eq!(call.await.expect("no panic").expect(200)["result"]["echo"], json!({"x": 1}));
-    stop.await.expect("it stops");
+    let meanwhile = async {
+        while !stopping.begun() {
+            tokio::task::yield_now().await;
+        }
+        // Long before the grace period is over.
+        listening.await.expect("a good end");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert!(!call.is_finished());
+        upstream.open_gate();
+        assert_eq!(call.await.expect("no panic").expect(200)["result"]["echo"], json!({"x": 1}));
+    };
+    tokio::join!(app.stop(), meanwhile);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_node_that_stops_is_not_ready_and_keeps_no_connection() {
+    let (app, _upstream, _) = scene(1).await;
+    app.anonymous().get("/ready").await.expect(200);
+    app.services().stopping.begin(Duration::from_mins(1));
+    let answer = app.anonymous().get("/ready").await;
+    answer.refused(503, "unavailable");
+    assert_eq!(answer.headers["connection"], "close");
 }
 
 #[tokio::test]

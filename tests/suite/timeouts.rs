@@ -10,7 +10,10 @@ use support::{App, Upstream};
 async fn a_server_may_be_given_less_time_to_answer_than_others() {
     let (app, upstream) = (App::spawn().await, Upstream::start());
     let acme = app.organization("acme").await;
-    let body = |slug: &str, idle: serde_json::Value| json!({"name": slug, "slug": slug, "url": upstream.url("/gate"), "timeouts": {"idleMs": idle}});
+    let body = |slug: &str, idle: serde_json::Value| {
+        let url = upstream.url("/gate");
+        json!({"name": slug, "slug": slug, "url": url, "timeouts": {"idleMs": idle}})
+    };
     acme.server_with(body("hasty", json!(1000))).await;
     acme.server_with(body("patient", json!(null))).await;
     let caller = app.key(&acme.solo().await.token);

@@ -39,17 +39,6 @@ pub enum Cut {
     Broken,
 }
 
-impl From<&Cut> for domain::call::Cut {
-    fn from(cut: &Cut) -> Self {
-        match cut {
-            Cut::KeyOver => Self::KeyOver,
-            Cut::TenantSuspended => Self::TenantSuspended,
-            Cut::Idle => Self::Idle,
-            Cut::Broken => Self::Broken,
-        }
-    }
-}
-
 /// Whom a body is for, and what ends it before its time.
 pub struct Speaker {
     /// The key.
@@ -59,7 +48,7 @@ pub struct Speaker {
     /// Tenants that were suspended meanwhile.
     pub suspended: Arc<SuspendedTenants>,
     /// Its place among the calls that the key has under way.
-    #[expect(dead_code, reason = "held until the body is dropped")]
+    #[expect(dead_code, reason = "held for as long as the body is")]
     pub place: CallPlace,
 }
 

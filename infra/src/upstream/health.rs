@@ -84,7 +84,10 @@ impl ServerHealth {
             match breaker.admit(caller, Instant::now()) {
                 Admission::Pass => false,
                 Admission::Probe => true,
-                Admission::Wait(wait) => return Err(LeftAlone { wait, last: breaker.last() }),
+                Admission::Wait(wait) => {
+                    let how = breaker.last().map(|failure| failure.to_string()).unwrap_or_default();
+                    return Err(LeftAlone { wait, how });
+                }
             }
         };
         Ok(Attempt { health: self, caller, probe })
@@ -116,11 +119,11 @@ impl ServerHealth {
 
 /// A server is left alone for now.
 #[derive(Debug, thiserror::Error)]
-#[error("the server failed repeatedly ({}) and is left alone for a moment", .last.map(|last| last.to_string()).unwrap_or_default())]
+#[error("the server failed repeatedly and is left alone for a moment; last, {how}")]
 pub struct LeftAlone {
     /// When to try again.
     pub wait: Duration,
-    last: Option<Failure>,
+    how: String,
 }
 
 /// A call under way. Dropped without a word, it told nothing of the server.
