@@ -6,13 +6,13 @@ use actix_web::{HttpMessage, HttpRequest};
 use domain::access::decide::{Admitted, Asked, DecisionFault, Proof, Question, ReachableServer, Refusal};
 use domain::access::{Actor, Permission, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
-use domain::key::KeyId;
 use domain::key::presented::{NoToken, select};
 use domain::key::verify::{Unauthenticated, VerifiedKey, VerifyFault};
+use domain::key::{KeyFacts, KeyId};
 use domain::organization::session::SessionFault;
 use domain::tenant::{Surface, TenantParams};
 use domain::time::{Clock, SystemClock};
-use infra::cache::LiveKeyHandle;
+use infra::cache::{CallPlace, LiveKeyHandle};
 use std::sync::Arc;
 use tracing_actix_web::RequestId;
 
@@ -32,6 +32,8 @@ pub struct Proven {
     pub live: Option<LiveKeyHandle>,
     /// The server that it asked for, if it did.
     pub server: Option<ReachableServer>,
+    /// Its place among the calls that its key has under way, where they are counted.
+    pub place: Option<CallPlace>,
 }
 
 /// What a surface asks of its callers.
@@ -53,14 +55,19 @@ pub fn request_id(request: &HttpRequest) -> Option<uuid::Uuid> {
     request.extensions().get::<RequestId>().map(|id| **id)
 }
 
-/// Proves a key, and only a key, and decides what it asks.
+/// Proves a key, and only a key, takes a place among its calls under way, and decides what it asks.
 ///
 /// # Errors
 /// [`Problem`]
 pub async fn by_key(services: &Services, request: &HttpRequest, ask: Ask<'_>) -> Result<Proven, Problem> {
     let token = presented(services, request.headers())?;
     let verified = key(services, request, token).await?;
-    decide(services, request, Proof::Key(verified), ask).await
+    let place = match limit::of_calls(services, verified.live()) {
+        Ok(place) => place,
+        Err(problem) => return Err(over_limit(services, request, verified.facts(), problem).await?),
+    };
+    let proven = decide(services, request, Proof::Key(verified), ask).await?;
+    Ok(Proven { place: Some(place), ..proven })
 }
 
 /// Proves a key or a person, and decides what they ask.
@@ -113,18 +120,28 @@ async fn key(services: &Services, request: &HttpRequest, token: &str) -> Result<
     if let Some(limit) = facts.rate_limit
         && let Err(problem) = limit::of_key(services, request, facts.id, limit).await
     {
-        let actor = AuditActor::Proven(Actor::Key(Arc::clone(facts)));
-        let mut event = AuditEvent {
-            organization: Some(facts.organization.id),
-            target: AuditTarget::Key(facts.id),
-            request_id: request_id(request),
-            ..AuditEvent::unproven(actor, "key.limit", SystemClock.now())
-        };
-        ended(&mut event, &problem);
-        record(services, event).await?;
-        return Err(problem);
+        return Err(over_limit(services, request, facts, problem).await?);
     }
     Ok(verified)
+}
+
+/// Records that a key is over a limit of its own; the problem again.
+async fn over_limit(
+    services: &Services,
+    request: &HttpRequest,
+    facts: &Arc<KeyFacts>,
+    problem: Problem,
+) -> Result<Problem, Problem> {
+    let actor = AuditActor::Proven(Actor::Key(Arc::clone(facts)));
+    let mut event = AuditEvent {
+        organization: Some(facts.organization.id),
+        target: AuditTarget::Key(facts.id),
+        request_id: request_id(request),
+        ..AuditEvent::unproven(actor, "key.limit", SystemClock.now())
+    };
+    ended(&mut event, &problem);
+    record(services, event).await?;
+    Ok(problem)
 }
 
 /// Decides, and records the decision either way.
@@ -168,7 +185,7 @@ async fn decide(
         Proof::Key(verified) => Some(verified.live().clone()),
         Proof::Person(_) => None,
     };
-    Ok(Proven { scope, live, server })
+    Ok(Proven { scope, live, server, place: None })
 }
 
 /// Records a refusal, and says what the caller is told.

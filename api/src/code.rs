@@ -65,10 +65,10 @@ codes! {
     Conflict = 409, "conflict", "Something with that name exists, or the thing is in a state that forbids this.", "`details.fieldErrors` names what is taken.";
     IdempotencyConflict = 409, "idempotency_conflict", "The `Idempotency-Key` was used for another request, or its first request is under way or ended in the dark.", "The message says which: use a new key, wait for `Retry-After` seconds, or look whether the thing was made.";
     PayloadTooLarge = 413, "payload_too_large", "The body is over the limit.", "Send less, or raise `KEYRACK_BODY_LIMIT`.";
-    RateLimited = 429, "rate_limited", "The key, the server, or your address takes no more requests for now.", "Try again after `Retry-After` seconds; the message says whose limit it is, and `RateLimit-*` headers say how a key's or server's stands.";
-    UpstreamError = 502, "upstream_error", "The MCP server could not be reached, or refused our credential.", "The message says which; check the server's URL and credential.";
+    RateLimited = 429, "rate_limited", "The key, the server, or your address takes no more requests for now, or the key has too many calls under way.", "Try again after `Retry-After` seconds; the message says whose limit it is, and `RateLimit-*` headers say how a key's or server's stands.";
+    UpstreamError = 502, "upstream_error", "The MCP server could not be reached, refused our credential, or failed so often that it is left alone for a moment.", "The message says which; check the server's URL and credential. With `Retry-After`, try again after that many seconds.";
     Unavailable = 503, "unavailable", "Keyrack cannot answer now.", "Try again after `Retry-After` seconds. It says nothing about your credentials.";
-    UpstreamTimeout = 504, "upstream_timeout", "The MCP server did not answer in time.", "Try again, or raise `KEYRACK_UPSTREAM_CONNECT_TIMEOUT` or `KEYRACK_UPSTREAM_IDLE_TIMEOUT`.";
+    UpstreamTimeout = 504, "upstream_timeout", "The MCP server did not answer in time.", "Try again, or raise the server's `timeouts`, or `KEYRACK_UPSTREAM_CONNECT_TIMEOUT` or `KEYRACK_UPSTREAM_IDLE_TIMEOUT` for all.";
     Internal = 500, "internal", "A fault of Keyrack's own.", "Report it with the request id; the log has the cause.";
 }
 

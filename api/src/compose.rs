@@ -49,11 +49,13 @@ use infra::mail::SmtpMailer;
 use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
+use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::settings::Settings;
+use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
 
 /// The verifier of this product: its keys are in a database behind a cache.
@@ -122,6 +124,10 @@ pub struct Services {
     pub limiter: Arc<dyn RateLimiter>,
     /// The keys that sign assertions, and their change.
     pub assertion_keys: AssertionKeys,
+    /// Whether the server stops.
+    pub stopping: Arc<Stopping>,
+    /// How servers do.
+    pub health: Arc<HealthBook>,
     /// Assertions and credentials, ready to send.
     pub passports: Passports,
     /// Seals session ids.
@@ -209,6 +215,7 @@ impl Services {
             Arc::clone(&assertions),
             settings.assertion_key_lifetime,
         );
+        let health = Arc::new(HealthBook::new(settings.cache_entries));
         let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
@@ -289,7 +296,10 @@ impl Services {
                 assertions,
                 public_url.as_str().trim_end_matches('/').to_owned(),
                 settings.cache_entries,
+                Arc::clone(&health),
             ),
+            stopping: Arc::default(),
+            health,
             sealer,
             egress: Arc::new(settings.egress()),
             names: Names::new(&settings, public_url),

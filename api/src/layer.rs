@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
@@ -123,7 +124,12 @@ pub async fn finish<B: MessageBody + 'static>(
         Some(rewritten) => response.into_response(rewritten).map_into_right_body(),
         None => response.map_into_left_body(),
     };
-    Ok(tagged(limit::told(response), id))
+    let mut response = limit::told(response);
+    if services.stopping.begun() {
+        // Whoever keeps the connection would find nobody at its other end.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(tagged(response, id))
 }
 
 fn answer(problem: &Problem, path: &str, request: &actix_web::HttpRequest) -> actix_web::HttpResponse {

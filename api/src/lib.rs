@@ -20,6 +20,7 @@ pub mod root_secret;
 pub mod routes;
 pub mod server;
 pub mod settings;
+pub mod stopping;
 pub mod system;
 pub mod to_the_end;
 pub mod v1;

@@ -3,6 +3,8 @@
 //! The headers are `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` (seconds). They tell of the key's own
 //! limit; where the key has none, or the server's is what refuses, of the server's.
 
+use std::time::Duration;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -10,11 +12,14 @@ use actix_web::{HttpMessage, HttpRequest};
 use domain::key::{KeyId, RateLimit};
 use domain::limit::{Limited, Quota, Verdict};
 use domain::server::ServerRecord;
+use infra::cache::{CallPlace, LiveKeyHandle};
 
 use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::{Problem, whole_seconds};
 
+/// When to try again where nobody knows when a call ends.
+const CALLS_RETRY: Duration = Duration::from_secs(1);
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
@@ -34,6 +39,18 @@ pub async fn of_key(services: &Services, request: &HttpRequest, key: KeyId, limi
             Err(Problem::because(Code::RateLimited, format!("this key takes {}", words(limit))).after(retry_after))
         }
     }
+}
+
+/// Takes a place among the calls and streams that a key has under way on this node.
+///
+/// # Errors
+/// 429 when all are taken.
+pub fn of_calls(services: &Services, live: &LiveKeyHandle) -> Result<CallPlace, Problem> {
+    let limit = services.settings.calls_per_key;
+    live.begin_call(limit).ok_or_else(|| {
+        let message = format!("this key has {limit} calls and open streams, and takes no more before one ends");
+        Problem::because(Code::RateLimited, message).after(CALLS_RETRY)
+    })
 }
 
 /// Counts a call against the limit of its server, which all keys of the organization share.

@@ -25,6 +25,7 @@ use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
 use infra::upstream::UpstreamFault;
+use infra::upstream::health::LeftAlone;
 use serde::Serialize;
 use tracing_actix_web::RequestId;
 use utoipa::ToSchema;
@@ -414,6 +415,7 @@ impl From<ServerFault> for Problem {
         match fault {
             ServerFault::Invalid(errors) => errors.into(),
             ServerFault::NotFound => Denied::ServerNotFound.into(),
+            ServerFault::Archived => Self::because(Code::Conflict, fault),
             ServerFault::Denied(denied) => denied.into(),
             ServerFault::Write(fault) => fault.into(),
         }
@@ -428,6 +430,12 @@ impl From<TenantFault> for Problem {
             TenantFault::NotFound => Self::new(Code::NotFound),
             TenantFault::Store(fault) => fault.into(),
         }
+    }
+}
+
+impl From<LeftAlone> for Problem {
+    fn from(left: LeftAlone) -> Self {
+        Self::because(Code::UpstreamError, &left).after(left.wait)
     }
 }
 

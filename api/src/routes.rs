@@ -38,6 +38,7 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(mcp_servers::create::create_mcp_server)
         .service(mcp_servers::list::list_mcp_servers)
         .service(mcp_servers::get::get_mcp_server)
+        .service(mcp_servers::change::change_mcp_server)
         .service(mcp_servers::archive::archive_mcp_server)
         .service(api_keys::create::create_api_key)
         .service(api_keys::list::list_api_keys)

@@ -153,9 +153,11 @@ impl Running {
         (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Stops taking requests, waits for those under way, writes what is to be written, and closes the database.
+    /// Stops taking connections and says so in `/ready`; waits for what is under way, for as long as the grace period is,
+    /// while streams are ended between two events; writes what is to be written, and closes the database.
     pub async fn stop(self) {
         self.services.calls.stopping();
+        self.services.stopping.begin(self.services.settings.shutdown_timeout);
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");

@@ -135,6 +135,8 @@ settings! {
     cache_entries: usize = "cache-entries", Some("100000"), "", false, |text| within(text, 16, 100_000_000);
     /// Largest request body, in bytes.
     body_limit: usize = "body-limit", Some("4194304"), "", false, |text| within(text, 1024, 1 << 30);
+    /// Calls and open streams that one key may have under way at once, on each node.
+    calls_per_key: u32 = "calls-per-key", Some("256"), "", false, |text| within(text, 1, 1_000_000);
     /// Seconds for a connection to an upstream server.
     upstream_connect_timeout: Duration = "upstream-connect-timeout", Some("5"), "", false, seconds;
     /// Seconds that an upstream server may be silent, before its answer and within it.

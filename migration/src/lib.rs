@@ -19,6 +19,7 @@ mod m20261121_000009_key_life;
 mod m20261121_000010_limits;
 mod m20261121_000011_policies;
 mod m20261121_000012_allowed_fields;
+mod m20261121_000013_server_timeouts;
 mod m20261121_000014_assertion_keys;
 mod m20261121_000015_call_records;
 mod m20261121_000016_audit_blocks;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_limits::Migration),
             Box::new(m20261121_000011_policies::Migration),
             Box::new(m20261121_000012_allowed_fields::Migration),
+            Box::new(m20261121_000013_server_timeouts::Migration),
             Box::new(m20261121_000014_assertion_keys::Migration),
             Box::new(m20261121_000015_call_records::Migration),
             Box::new(m20261121_000016_audit_blocks::Migration),

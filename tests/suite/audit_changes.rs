@@ -71,6 +71,7 @@ async fn no_change_without_its_row(store: Store) {
         owner.with_body(Method::PUT, &format!("{key}/tenants"), &tenants).await,
         owner.delete(&key).await,
         owner.post("/api/v1/mcp-servers", &server).await,
+        owner.with_body(Method::PATCH, "/api/v1/mcp-servers/up", &json!({"name": "new"})).await,
         owner.post("/api/v1/mcp-servers/up/archive", &json!({})).await,
         app.anonymous().post("/api/v1/auth/login", &login).await,
         with(&kept).post("/api/v1/auth/refresh", &json!({})).await,
@@ -86,7 +87,9 @@ async fn no_change_without_its_row(store: Store) {
     assert_eq!(seen(&acme).await, before);
     let rows = actions(&app).await;
     assert_eq!((rows["key.create"], rows["server.create"], rows["session.open"], rows["tenant.create"]), (2, 1, 3, 1));
-    assert!(!rows.keys().any(|action| ["key.revoke", "server.archive", "session.close"].contains(&action.as_str())));
+    for action in ["key.revoke", "server.change", "server.archive", "session.close"] {
+        assert!(!rows.contains_key(action), "{action}");
+    }
     // Nothing was half done, so that all of it can be done now; and the key of the client was never cut.
     app.key(&client.token).get("/api/v1/me").await.expect(200);
     app.sign_up("initech", &json!({})).await.expect(201);

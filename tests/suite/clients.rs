@@ -1,20 +1,52 @@
-//! Real clients, against a real server, through the gateway: python's `mcp` in both modes and LangChain's adapters,
-//! with each header. `tests/run` installs them.
+//! Real clients, through the gateway: the official SDKs in three languages, LangChain, Agno and FastMCP, in every mode that
+//! they have, on a server that speaks the legacy protocol only and on one that speaks both. `tests/run` installs them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
-use support::App;
+use reqwest::header::{HeaderName, HeaderValue};
+use rmcp::model::{CallToolRequestParams, ProtocolVersion};
+use rmcp::service::{ClientLifecycleMode, serve_client_with_lifecycle};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::{Value, json};
+use support::{App, Organization};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+
+const LEGACY: &str = "2025-11-25";
+const MODERN: &str = "2026-07-28";
+const MESSAGE: &str = "hello keyrack";
+/// The clients give up by themselves after 30 s; what comes before that is loading their packages.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// A client in one of its modes: the program (a Python environment, or node), its script, its arguments, and whether it
+/// speaks the newest protocol with a server that does.
+type Client = (&'static str, &'static str, &'static [&'static str], bool);
+
+const CLIENTS: &[Client] = &[
+    ("mcp2", "mcp_client.py", &["--mode", "auto"], true),
+    ("mcp2", "mcp_client.py", &["--mode", "legacy"], false),
+    ("langchain", "mcp1_client.py", &[], false),
+    ("langchain", "langchain_client.py", &[], false),
+    ("agno", "agno_client.py", &["--mode", "legacy"], false),
+    ("agno", "agno_client.py", &["--mode", "auto"], true),
+    ("agno", "fastmcp_client.py", &["--mode", "auto"], true),
+    ("agno", "fastmcp_client.py", &["--mode", "legacy"], false),
+    ("node", "node_client.cjs", &["--sdk", "1"], false),
+    ("node", "node_client.cjs", &["--sdk", "2", "--mode", "legacy"], false),
+    ("node", "node_client.cjs", &["--sdk", "2", "--mode", "auto"], true),
+];
+/// Fails with a server of the legacy protocol, as it must.
+const MODERN_ONLY: Client = ("mcp2", "mcp_client.py", &["--mode", MODERN], true);
 
 fn tools() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-tools").to_owned();
     let tools = PathBuf::from(std::env::var("KEYRACK_TEST_TOOLS").unwrap_or(default));
     assert!(
-        tools.join("mcp2/bin/python").exists(),
+        tools.join("agno/bin/python").exists(),
         "the clients are not installed in {}: run `tests/run`",
         tools.display()
     );
@@ -25,16 +57,16 @@ fn script(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/clients")).join(name)
 }
 
-/// Starts server-everything on a free loopback port; its endpoint.
-async fn everything() -> (Child, String) {
-    let mut child = Command::new(script("everything.sh"))
+/// Starts a server that says where it listens; its endpoint.
+async fn start(program: PathBuf) -> (Child, String) {
+    let mut child = Command::new(program)
         .env("PORT", "0")
         .env("KEYRACK_TEST_TOOLS", tools())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .expect("server-everything can be started");
+        .expect("the server can be started");
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let found = tokio::time::timeout(Duration::from_secs(30), async {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -42,49 +74,115 @@ async fn everything() -> (Child, String) {
                 return address.to_owned();
             }
         }
-        panic!("server-everything ended before it listened");
+        panic!("the server ended before it listened");
     });
-    let address = found.await.expect("server-everything listens in time");
+    let address = found.await.expect("the server listens in time");
     // It goes on printing; nobody reading would block it.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     (child, format!("http://{address}/mcp"))
 }
 
-async fn run(python: &str, file: &str, arguments: &[&str], token: &str) -> Value {
-    let output = Command::new(tools().join(python).join("bin/python"))
-        .arg(script(file))
-        .args(arguments)
-        .env("KEYRACK_TOKEN", token)
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(Duration::from_mins(1), output).await.expect("in time").expect("python runs");
-    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{file} {arguments:?}: {errors}\n{}", support::logs::tail());
-    serde_json::from_str(out.trim()).unwrap_or_else(|error| panic!("{error}: {out}"))
+/// A key of each type, with what its calls name.
+async fn keys(organization: &Organization) -> [(String, &'static str); 3] {
+    let platform = organization.key(json!({"type": "platform", "tenants": {"orgs": "*"}})).await;
+    [
+        (organization.solo().await.token, ""),
+        (organization.client().await.token, "?user_id=marina"),
+        (platform.token, "?org_id=globex&user_id=marina"),
+    ]
 }
 
-#[tokio::test]
-async fn python_and_langchain_clients_list_and_call_with_each_header() {
-    let (_server, endpoint) = everything().await;
+async fn run((program, file, arguments, _): &Client, url: &str, header: &str, token: &str) -> Value {
+    let tools = tools();
+    let mut command = match *program {
+        "node" => {
+            let path = std::env::var("PATH").unwrap_or_default();
+            let mut node = Command::new("env");
+            node.arg(format!("PATH={}:{path}", tools.join("node-runtime/bin").display())).arg("node");
+            node
+        }
+        python => Command::new(tools.join(python).join("bin/python")),
+    };
+    let output = command
+        .arg(script(file))
+        .args(*arguments)
+        .args(["--url", url, "--header", header])
+        .env("KEYRACK_TOKEN", token)
+        .env("KEYRACK_TEST_TOOLS", &tools)
+        // Installing does not compile the packages; the first use does, for all that come after.
+        .env_remove("PYTHONDONTWRITEBYTECODE")
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.expect("in time").expect("the client runs");
+    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{file} {arguments:?} {url}: {errors}\n{}", support::logs::tail());
+    let last = out.trim().lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{file}: {error}: {out}"))
+}
+
+fn check(client: &str, seen: &Value, protocol: &str) {
+    assert_eq!(seen["echo"], format!("Echo: {MESSAGE}"), "{client}: {seen}");
+    let has_echo = seen["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool == "echo"));
+    assert!(has_echo, "{client}: {seen}");
+    assert_eq!(seen["protocol"], protocol, "{client}: {seen}");
+}
+
+/// Every client lists and calls. Types of keys and headers take turns, so that one after the other sees all of them.
+async fn every_client(slug: &str, program: PathBuf, speaks: &str, more: &[Client]) {
+    let (_server, endpoint) = start(program).await;
     let app = App::spawn().await;
     let acme = app.organization("acme").await;
-    acme.server("everything", &endpoint).await;
-    let (solo, client) = (acme.solo().await.token, acme.client().await.token);
-    let url = format!("{}/mcp-connect/everything/mcp", app.base);
-    for (token, url) in [(&solo, url.clone()), (&client, format!("{url}?user_id=marina"))] {
-        for header in ["x-api-key", "bearer"] {
-            for mode in ["auto", "legacy"] {
-                let seen =
-                    run("mcp2", "mcp_client.py", &["--url", &url, "--mode", mode, "--header", header], token).await;
-                check(&seen);
-            }
-            check(&run("langchain", "langchain_client.py", &["--url", &url, "--header", header], token).await);
-        }
+    acme.server(slug, &endpoint).await;
+    let keys = keys(&acme).await;
+    let mut turns = keys.iter().cycle().zip(["x-api-key", "bearer"].iter().cycle());
+    for client in CLIENTS.iter().chain(more) {
+        let Some(((token, query), header)) = turns.next() else { unreachable!("a cycle has no end") };
+        let url = format!("{}/mcp-connect/{slug}/mcp{query}", app.base);
+        let seen = run(client, &url, header, token).await;
+        check(&format!("{client:?}"), &seen, if client.3 { speaks } else { LEGACY });
+    }
+    for modern in [false, true] {
+        let Some(((token, query), _)) = turns.next() else { unreachable!("a cycle has no end") };
+        let url = format!("{}/mcp-connect/{slug}/mcp{query}", app.base);
+        check("rmcp", &rust(&url, token, modern).await, if modern { speaks } else { LEGACY });
     }
 }
 
-fn check(seen: &Value) {
-    assert_eq!(seen["echo"], "Echo: hello keyrack", "{seen}");
-    let has_echo = seen["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool == "echo"));
-    assert!(has_echo, "{seen}");
+/// The Rust SDK, which the other clients' programs stand beside.
+async fn rust(url: &str, token: &str, modern: bool) -> Value {
+    let value = HeaderValue::from_str(token).expect("a token is a header's value");
+    let headers = HashMap::from([(HeaderName::from_static("x-api-key"), value)]);
+    let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers);
+    let transport = StreamableHttpClientTransport::with_client(reqwest::Client::new(), config);
+    let lifecycle = if modern {
+        ClientLifecycleMode::Auto {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            legacy_version: Some(ProtocolVersion::V_2025_11_25),
+        }
+    } else {
+        ClientLifecycleMode::Initialize
+    };
+    let whole = async {
+        let client = serve_client_with_lifecycle((), transport, lifecycle).await.expect("it connects");
+        let tools = client.list_all_tools().await.expect("it lists");
+        let arguments = json!({"message": MESSAGE}).as_object().cloned().unwrap_or_default();
+        let result = client.call_tool(CallToolRequestParams::new("echo").with_arguments(arguments)).await;
+        let echo = result.expect("it calls").content.iter().find_map(|block| block.as_text()).cloned();
+        let protocol = client.peer().peer_info().map(|server| server.protocol_version.as_str().to_owned());
+        client.cancel().await.expect("it leaves");
+        let tools: Vec<_> = tools.iter().map(|tool| tool.name.clone()).collect();
+        json!({"tools": tools, "echo": echo.map(|echo| echo.text), "protocol": protocol})
+    };
+    tokio::time::timeout(PATIENCE, whole).await.expect("in time")
+}
+
+#[tokio::test]
+async fn every_client_lists_and_calls_on_a_legacy_server() {
+    every_client("everything", script("everything.sh"), LEGACY, &[]).await;
+}
+
+#[tokio::test]
+async fn every_client_lists_and_calls_on_a_server_of_both_eras() {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_conformance_upstream"));
+    every_client("both", program, MODERN, &[MODERN_ONLY]).await;
 }

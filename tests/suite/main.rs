@@ -2,6 +2,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests look at the database from outside, and break it")]
 
+/// Each contract becomes two tests.
+macro_rules! on_both {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        mod sqlite { $( #[tokio::test] async fn $name() { super::$name(support::Store::Sqlite).await; } )+ }
+        mod postgres { $( #[tokio::test] async fn $name() { super::$name(support::Store::Postgres).await; } )+ }
+    };
+}
+
 mod accounts;
 mod api_keys;
 mod assertion_keys;
@@ -11,6 +19,7 @@ mod audit_export;
 mod audit_store;
 mod authentication;
 mod bad_input;
+mod breaker;
 mod bulk_revocation;
 mod call_records;
 mod calls_store;
@@ -39,6 +48,7 @@ mod members;
 mod no_writes;
 mod organizations;
 mod overtaken;
+mod people_stores;
 mod policies;
 mod revocation;
 mod root_secret;
@@ -47,9 +57,12 @@ mod row_locks;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod stopping;
 mod stores;
+mod streams;
 mod tenancy;
 mod tenancy_model;
 mod tenants;
+mod timeouts;
 mod usage;
 mod verifiers;

@@ -77,6 +77,11 @@ pub(super) async fn request(
             acme.server(&slug, "https://x.example.com/mcp").await;
             (Value::Null, vec![("server", slug)])
         }
+        "change_mcp_server" => {
+            let slug = format!("fresh-{number}");
+            acme.server(&slug, "https://x.example.com/mcp").await;
+            (json!({"name": "Another name"}), vec![("server", slug)])
+        }
         "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
         "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
         "suspend_tenant_org" | "resume_tenant_org" => {
@@ -134,7 +139,7 @@ async fn fresh_member(acme: &Organization, number: usize) -> String {
 /// The permission that an operation needs, where a key can hold it.
 fn permission(operation: &str) -> Option<&'static str> {
     match operation {
-        "create_mcp_server" | "archive_mcp_server" => Some("servers:write"),
+        "create_mcp_server" | "change_mcp_server" | "archive_mcp_server" => Some("servers:write"),
         tenants if tenants.contains("_tenant_") => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),

@@ -1,7 +1,8 @@
 //! Registering, listing, showing and archiving servers.
 
+use reqwest::Method;
 use serde_json::json;
-use support::{App, Upstream};
+use support::{App, Store, Upstream};
 
 #[tokio::test]
 async fn a_server_is_registered_shown_listed_and_archived() {
@@ -152,4 +153,107 @@ async fn a_server_outside_the_key_is_a_refusal_in_the_log_and_not_only_an_allowe
     caller.get("/api/v1/mcp-servers/outside").await.refused(403, "server_not_allowed");
     let after_refused = rows().await;
     assert_eq!((after_allowed - start, after_refused - after_allowed), (1, 2));
+}
+
+#[tokio::test]
+async fn a_change_is_shown_stored_and_effective_on_the_next_request() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let (app, upstream) = (App::on(store).await, Upstream::start());
+        let acme = app.organization("acme").await;
+        let before = acme
+            .server_with(json!({
+                "name": "Up", "slug": "up", "url": upstream.url("/echo"), "description": "old", "categories": ["a"],
+                "auth": {"kind": "bearer", "secret": "first"}, "rateLimit": {"requests": 1000, "perSeconds": 60},
+            }))
+            .await;
+        let caller = app.key(&acme.solo().await.token);
+        caller.mcp("up", "", "ping", json!({})).await.expect(200);
+        let change = json!({
+            "name": "Up there", "url": upstream.url("/echo?moved=1"), "description": null, "categories": ["b", "c"],
+            "auth": {"kind": "header", "header": "X-Token", "secret": "second"}, "allowedSecretFields": ["password"],
+            "rateLimit": null, "timeouts": {"connectMs": 250, "idleMs": 2000},
+        });
+        let path = "/api/v1/mcp-servers/up";
+        let after = acme.owner().with_body(Method::PATCH, path, &change).await.expect(200);
+        for (field, value) in [
+            ("name", json!("Up there")),
+            ("slug", json!("up")),
+            ("url", change["url"].clone()),
+            ("description", json!(null)),
+            ("categories", json!(["b", "c"])),
+            ("auth", json!({"kind": "header", "scope": "organization", "header": "x-token"})),
+            ("allowedSecretFields", json!(["password"])),
+            ("rateLimit", json!(null)),
+            ("timeouts", json!({"connectMs": 250, "idleMs": 2000})),
+            ("id", before["id"].clone()),
+            ("createdAt", before["createdAt"].clone()),
+        ] {
+            assert_eq!(after[field], value, "{field}");
+        }
+        assert_eq!(acme.owner().get(path).await.expect(200), after);
+        caller.mcp("up", "", "tools/call", json!({"name": "t", "arguments": {"password": "x"}})).await.expect(200);
+        let seen = upstream.last();
+        assert_eq!((seen.target.as_str(), seen.header("x-token")), ("/echo?moved=1", Some("second")));
+        assert_eq!(seen.header("authorization"), None);
+        // What is left out stays, also within the times.
+        let part = json!({"timeouts": {"idleMs": null}});
+        let after = acme.owner().with_body(Method::PATCH, path, &part).await.expect(200);
+        assert_eq!(after["timeouts"], json!({"connectMs": 250, "idleMs": null}));
+        assert_eq!((&after["name"], &after["auth"]["kind"]), (&json!("Up there"), &json!("header")));
+        let none = acme.owner().with_body(Method::PATCH, path, &json!({"timeouts": null})).await.expect(200);
+        assert_eq!(none["timeouts"], json!({"connectMs": null, "idleMs": null}));
+    }
+}
+
+#[tokio::test]
+async fn a_credential_does_not_follow_its_server_to_another_origin() {
+    let (app, upstream, elsewhere) = (App::spawn().await, Upstream::start(), Upstream::start());
+    let acme = app.organization("acme").await;
+    let auth = json!({"kind": "bearer", "secret": "s3cret"});
+    acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/echo"), "auth": auth})).await;
+    let caller = app.key(&acme.solo().await.token);
+    let away = json!({"url": elsewhere.url("/echo")});
+    let path = "/api/v1/mcp-servers/up";
+    let refused = acme.owner().with_body(Method::PATCH, path, &away).await;
+    refused.refused(400, "validation_failed").names_field("auth");
+    caller.mcp("up", "", "ping", json!({})).await.expect(200);
+    assert!(elsewhere.seen().is_empty());
+    let with_its_own = json!({"url": elsewhere.url("/echo"), "auth": {"kind": "none"}});
+    acme.owner().with_body(Method::PATCH, path, &with_its_own).await.expect(200);
+    caller.mcp("up", "", "ping", json!({})).await.expect(200);
+    assert_eq!(elsewhere.last().header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_is_refused_by_field_and_changes_nothing() {
+    let app = App::spawn().await;
+    let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
+    let before = acme.server("up", "https://x.example.com/mcp").await;
+    let path = "/api/v1/mcp-servers/up";
+    for (change, field) in [
+        (json!({}), "body"),
+        (json!({"name": ""}), "name"),
+        (json!({"url": "http://x.example.com"}), "url"),
+        (json!({"auth": {"kind": "bearer"}}), "auth.secret"),
+        (json!({"categories": [""]}), "categories[0]"),
+        (json!({"timeouts": {"connectMs": 99}}), "timeouts.connectMs"),
+        (json!({"timeouts": {"connectMs": 60001}}), "timeouts.connectMs"),
+        (json!({"timeouts": {"idleMs": 999}}), "timeouts.idleMs"),
+        (json!({"timeouts": {"idleMs": 86_400_001}}), "timeouts.idleMs"),
+    ] {
+        let answer = acme.owner().with_body(Method::PATCH, path, &change).await;
+        answer.refused(400, "validation_failed").names_field(field);
+    }
+    let wrong = json!({"name": "x", "url": "https://x.example.com", "timeouts": {"connectMs": 1, "idleMs": 1}});
+    let answer = acme.owner().post("/api/v1/mcp-servers", &wrong).await;
+    answer.refused(400, "validation_failed").names_field("timeouts.connectMs");
+    answer.names_field("timeouts.idleMs");
+    assert_eq!(acme.owner().get(path).await.expect(200), before);
+    let name = json!({"name": "theirs"});
+    let foreign = globex.owner().with_body(Method::PATCH, path, &name).await;
+    let unknown = globex.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/nothing", &name).await;
+    foreign.refused(404, "server_not_found");
+    assert_eq!(foreign.body_without_request_id(), unknown.body_without_request_id());
+    acme.owner().post("/api/v1/mcp-servers/up/archive", &json!({})).await.expect(200);
+    acme.owner().with_body(Method::PATCH, path, &name).await.refused(409, "conflict");
 }

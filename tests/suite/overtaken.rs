@@ -92,7 +92,8 @@ async fn every_change(app: &App, scope: &TenantScope, things: &Things) -> Vec<(&
         "key.change": services.keys.change(&grant(scope), things.key, rename, event("key.change")),
         "key.rotate": services.keys.rotate(&grant(scope), things.own_key, Grace::default(), event("key.rotate")),
         "key.tenants.change": services.keys.change_tenants(&grant(scope), things.key, tenants, event("key.tenants.change")),
-        "key.revoke": services.keys.revoke_many(&grant(scope), &KeysOf::Owner(bob), event("key.revoke")),
+        "key.revoke": services.keys.revoke(&grant(scope), things.key, event("key.revoke")),
+        "keys.revoke": services.keys.revoke_many(&grant(scope), &KeysOf::Owner(bob), event("key.revoke")),
         "invitation.create": services.invitations.invite(&grant(scope), invitation, event("invitation.create")),
         "invitation.revoke": services.invitations.revoke(
             &grant(scope),
@@ -120,6 +121,11 @@ async fn count(db: &DatabaseConnection, what: &str) -> i64 {
     let sql = format!("SELECT COUNT(*) AS n FROM {what}");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("an answer");
     row.expect("a row").try_get("", "n").expect("a number")
+}
+
+on_both! {
+    whoever_lost_their_place_since_the_request_began_changes_nothing
+    whoever_keeps_their_place_gets_every_change_through
 }
 
 async fn whoever_lost_their_place_since_the_request_began_changes_nothing(store: Store) {
@@ -167,26 +173,6 @@ async fn whoever_keeps_their_place_gets_every_change_through(store: Store) {
     for (action, outcome) in every_change(&app, &scope, &things).await {
         assert!(outcome.is_ok(), "{action}: {outcome:?}");
     }
-}
-
-#[tokio::test]
-async fn whoever_lost_their_place_since_the_request_began_changes_nothing_on_sqlite() {
-    whoever_lost_their_place_since_the_request_began_changes_nothing(Store::Sqlite).await;
-}
-
-#[tokio::test]
-async fn whoever_lost_their_place_since_the_request_began_changes_nothing_on_postgres() {
-    whoever_lost_their_place_since_the_request_began_changes_nothing(Store::Postgres).await;
-}
-
-#[tokio::test]
-async fn whoever_keeps_their_place_gets_every_change_through_on_sqlite() {
-    whoever_keeps_their_place_gets_every_change_through(Store::Sqlite).await;
-}
-
-#[tokio::test]
-async fn whoever_keeps_their_place_gets_every_change_through_on_postgres() {
-    whoever_keeps_their_place_gets_every_change_through(Store::Postgres).await;
 }
 
 /// Returns when so many connections wait for somebody's lock.

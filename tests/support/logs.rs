@@ -1,8 +1,15 @@
 //! Everything that is logged while the tests run, at trace level, kept in memory: for the test that looks for secrets,
-//! and to be shown when a test fails.
+//! and to be shown when a test fails. And how many statements each thread sent to PostgreSQL, whose driver logs them where
+//! they are sent.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static BEGIN: Once = Once::new();
@@ -24,11 +31,31 @@ impl Write for Sink {
     }
 }
 
+thread_local! {
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Statements;
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            STATEMENTS.set(STATEMENTS.get() + 1);
+        }
+    }
+}
+
+/// How many statements this thread has sent to PostgreSQL so far.
+#[must_use]
+pub fn statements() -> usize {
+    STATEMENTS.get()
+}
+
 /// Begins to keep what is logged; once per process.
 pub fn begin() {
     BEGIN.call_once(|| {
-        let lines = tracing_subscriber::fmt().with_env_filter("trace").with_ansi(false).with_writer(|| Sink);
-        lines.init();
+        let lines = fmt::layer().with_ansi(false).with_writer(|| Sink);
+        registry().with(EnvFilter::new("trace")).with(lines).with(Statements).init();
     });
 }
 

@@ -43,6 +43,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     open: AtomicUsize,
     closed: AtomicUsize,
+    gate: tokio::sync::watch::Sender<bool>,
 }
 
 /// The upstream.
@@ -93,10 +94,16 @@ impl Upstream {
         Self { base, state }
     }
 
-    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…`, `/session`.
+    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…`, `/session`, `/gate`
+    /// (answers once [`Upstream::open_gate`] was called).
     #[must_use]
     pub fn url(&self, behaviour: &str) -> String {
         format!("{}{behaviour}", self.base)
+    }
+
+    /// Lets requests to `/gate` be answered.
+    pub fn open_gate(&self) {
+        self.state.gate.send_replace(true);
     }
 
     /// What was seen so far.
@@ -163,6 +170,11 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             tokio::time::sleep(Duration::from_mins(1)).await;
             drop(open);
             HttpResponse::Ok().json(result)
+        }
+        "/gate" => {
+            let opened = state.gate.subscribe().wait_for(|open| *open).await.is_ok_and(|open| *open);
+            drop(open);
+            HttpResponse::Ok().json(if opened { result } else { Value::Null })
         }
         "/half" => {
             // The pause lets the first half leave before the connection breaks.

@@ -205,7 +205,7 @@ mod tests {
 
     async fn arriving(parts: impl Stream<Item = Result<Bytes, PayloadError>> + 'static) -> web::Payload {
         let request = TestRequest::default().to_http_request();
-        let mut payload = Payload::Stream { payload: Box::pin(parts) };
+        let mut payload: Payload = Payload::Stream { payload: Box::pin(parts) };
         web::Payload::from_request(&request, &mut payload).await.expect("a payload")
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::Method;
+use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use domain::access::Grant;
@@ -14,14 +15,14 @@ use domain::mcp::Envelope;
 use domain::tenant::TenantRefusal;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use infra::cache::LiveKeyHandle;
 use infra::upstream::{Answer, AnswerBody, Target, UpstreamFault};
 
 use super::bridge;
+use super::events::Events;
 use super::headers::{self, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::recorder::CallUnderWay;
-use super::stream::{Relayed, Speaker};
+use super::stream::{Ending, Relayed, Speaker};
 use super::{Admitted, Line, session};
 use crate::authenticate::request_id;
 use crate::code::Code;
@@ -31,6 +32,7 @@ use crate::problem::Problem;
 /// The signed statement of who calls.
 const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 const SESSION_UP: HeaderName = HeaderName::from_static("mcp-session-id");
+const MCP_METHOD: &str = "mcp-method";
 /// Headers beside the caller's: the assertion, a credential, a session, and the client's own `Host`.
 const OUR_HEADERS: usize = 4;
 
@@ -46,7 +48,7 @@ pub(super) async fn forward(
     body: Bytes,
     call: &mut CallUnderWay,
 ) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
-    let Admitted { grant, live, server } = admitted;
+    let Admitted { grant, live, server, place } = admitted;
     // The message may have taken its time to arrive.
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
@@ -70,26 +72,24 @@ pub(super) async fn forward(
     if let Some(session) = &session {
         call.belongs_to(services, grant.tenant(), session.as_bytes());
     }
-    let idle = services.settings.upstream_idle_timeout;
+    let timeouts = server.record().timeouts;
+    let idle = timeouts.idle_or(services.settings.upstream_idle_timeout);
+    let connect = timeouts.connect_or(services.settings.upstream_connect_timeout);
     let method = bridge::method_up(request.method()).ok_or_else(|| Problem::new(Code::InvalidRequest))?;
+    let attempt = passport.health.begin(passport.caller)?;
     let answer = async {
         let mut elsewhere = None;
         for _hop in 0..2 {
             let target = elsewhere.as_ref().unwrap_or(&passport.target);
             let headers = outgoing(request, &passport, session.as_ref());
-            let connect = services.settings.upstream_connect_timeout;
-            let sent = line.upstream.send(target, method.clone(), headers, body.clone(), connect);
-            let answer = sent.await.map_err(|error| fault(request, error))?;
+            let answer = line.upstream.send(target, method.clone(), headers, body.clone(), connect).await?;
             match redirect(&answer, target) {
-                Redirect::No => return Ok(answer),
+                Redirect::No => return Ok(Some(answer)),
                 Redirect::Same(next) if elsewhere.is_none() => elsewhere = Some(*next),
                 Redirect::Same(_) | Redirect::Elsewhere => break,
             }
         }
-        Err(Problem::because(
-            Code::UpstreamError,
-            "the server redirects elsewhere; register the URL that it redirects to",
-        ))
+        Ok(None)
     };
     // Dropping the future closes the upstream connection, which is how the upstream learns that nobody waits any more.
     let answer = tokio::select! {
@@ -97,15 +97,55 @@ pub(super) async fn forward(
         () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
         answer = line.clock.within(idle, || services.suspended.covers(grant.tenant()), answer) => answer,
     };
+    let answer = match answer {
+        Some(Ok(answer)) => {
+            // A redirect that leads nowhere is an answer, too.
+            attempt.answered(answer.as_ref().map_or(StatusCode::TEMPORARY_REDIRECT, Answer::status), line.clock.now());
+            answer
+        }
+        Some(Err(fault)) => {
+            attempt.failed(&fault, line.clock.now());
+            return Err(unanswered(request, fault));
+        }
+        None if services.suspended.covers(grant.tenant()) => None,
+        None => return Err(Problem::because(Code::UpstreamTimeout, "the server did not answer in time")),
+    };
     if services.suspended.covers(grant.tenant()) {
         return Err(TenantRefusal::Suspended.into());
     }
-    let late = || Problem::because(Code::UpstreamTimeout, "the server did not answer in time");
-    let answer = answer.ok_or_else(late)??;
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, line, request, answer, &grant, &server, live, call)
+    let answer = answer.ok_or_else(|| {
+        Problem::because(Code::UpstreamError, "the server redirects elsewhere; register the URL that it redirects to")
+    })?;
+    if let Some(upstream) = answer.headers().get(SESSION_UP) {
+        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
+    }
+    let tenant = grant.tenant().clone();
+    let speaker = Speaker { live, tenant, suspended: Arc::clone(&services.suspended), place };
+    let response = head(services, &answer, &grant, &server)?;
+    let length = match *request.method() {
+        // It has no body, and tells the length that another method's would have.
+        Method::HEAD => announced(answer.headers()),
+        _ => answer.length(),
+    };
+    // Events that are encoded, or whose number of bytes was told, cannot be ended between two.
+    let endless = length.is_none() && !response.headers().contains_key(CONTENT_ENCODING);
+    let ending = (endless && headers::is_event_stream(response.headers())).then(|| Ending {
+        stopping: Arc::clone(&services.stopping),
+        listens: listens(request),
+        events: Events::BEGIN,
+    });
+    let body = Relayed::new(answer.into_body(), length, speaker, ending, idle, line.clock.clone());
+    Ok(response.set_body(body))
+}
+
+/// Whether a client asks to be told of what happens, and for no answer: with GET in the legacy versions of the protocol,
+/// with a method of its own in the modern ones.
+fn listens(request: &HttpRequest) -> bool {
+    request.method() == Method::GET
+        || request.headers().get(MCP_METHOD).is_some_and(|method| method.as_bytes() == b"subscriptions/listen")
 }
 
 fn outgoing(request: &HttpRequest, passport: &Passport, session: Option<&HeaderValue>) -> HeaderMap {
@@ -121,7 +161,7 @@ fn outgoing(request: &HttpRequest, passport: &Passport, session: Option<&HeaderV
     headers
 }
 
-fn fault(request: &HttpRequest, fault: UpstreamFault) -> Problem {
+fn unanswered(request: &HttpRequest, fault: UpstreamFault) -> Problem {
     let request_id = request_id(request).map(tracing::field::display);
     tracing::warn!(request_id, error = &fault as &dyn std::error::Error, "the upstream server gave no answer");
     fault.into()
@@ -150,16 +190,13 @@ fn redirect(answer: &Answer, from: &Target) -> Redirect {
     same_origin().map_or(Redirect::Elsewhere, |target| Redirect::Same(Box::new(target)))
 }
 
-fn relay(
+/// The head of the answer that the caller gets.
+fn head(
     services: &Services,
-    line: &Line,
-    request: &HttpRequest,
-    answer: Answer,
+    answer: &Answer,
     grant: &Grant<McpConnect>,
     server: &ReachableServer,
-    live: LiveKeyHandle,
-    call: &mut CallUnderWay,
-) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
+) -> Result<HttpResponse<()>, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
         return Err(Problem::because(
@@ -168,22 +205,14 @@ fn relay(
         ));
     }
     let broken = || Problem::because(Code::UpstreamError, "the server's answer cannot be passed on");
-    let mut response = HttpResponse::build(bridge::status_down(answer.status()).ok_or_else(broken)?).finish();
+    let status = bridge::status_down(answer.status()).ok_or_else(broken)?;
+    let mut response = HttpResponse::build(status).finish().drop_body();
     copy_response(answer.headers(), response.headers_mut());
     if let Some(upstream) = answer.headers().get(SESSION_UP) {
-        call.belongs_to(services, grant.tenant(), upstream.as_bytes());
         let upstream = bridge::value_down(upstream).ok_or_else(broken)?;
         response.headers_mut().insert(MCP_SESSION_ID, session::seal(&services.sealer, grant, server, &upstream)?);
     }
-    let length = match *request.method() {
-        // It has no body, and tells the length that another method's would have.
-        Method::HEAD => announced(answer.headers()),
-        _ => answer.length(),
-    };
-    let speaker = Speaker { live, tenant: grant.tenant().clone(), suspended: Arc::clone(&services.suspended) };
-    let body =
-        Relayed::new(answer.into_body(), length, speaker, services.settings.upstream_idle_timeout, line.clock.clone());
-    Ok(response.set_body(body))
+    Ok(response)
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

@@ -4,6 +4,7 @@
 //! credentials goes upstream, and what comes back is streamed as it comes.
 
 mod bridge;
+mod events;
 mod forward;
 mod headers;
 mod idle;
@@ -13,6 +14,8 @@ pub mod recorder;
 pub mod refusal;
 mod session;
 mod stream;
+
+use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -24,7 +27,7 @@ use domain::key::port::LiveKey;
 use domain::server::port::ServerName;
 use domain::tenant::Surface;
 use domain::time::{Clock, SystemClock};
-use infra::cache::LiveKeyHandle;
+use infra::cache::{CallPlace, LiveKeyHandle};
 use infra::calls::CallQueue;
 use infra::upstream::Upstream;
 use infra::usage::UsageMeter;
@@ -55,7 +58,7 @@ impl Line {
     pub fn open(services: &Services) -> Self {
         Self {
             upstream: Upstream::new(&services.egress),
-            clock: IdleClock::start(),
+            clock: IdleClock::start(Arc::clone(&services.stopping)),
             calls: services.calls.clone(),
             usage: services.usage.clone(),
         }
@@ -67,6 +70,8 @@ struct Admitted {
     grant: Grant<McpConnect>,
     live: LiveKeyHandle,
     server: ReachableServer,
+    // Its place among the calls that the key has under way, until the last byte of the answer.
+    place: CallPlace,
 }
 
 /// The gateway's one handler. Its refusals are JSON-RPC errors.
@@ -87,7 +92,7 @@ pub async fn handle(
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
     let call = CallUnderWay::begin(&services, &line, &request, admitted.live.facts(), scope.tenant(), server).await;
     let (problem, body) = match call {
-        Err(saturated) => (saturated.into(), None),
+        Err(saturated) => (saturated.into(), extract::read_start(payload).await),
         Ok(mut call) => match extract::read(payload, services.settings.body_limit).await {
             Err(problem) => {
                 call.came_to_nothing(&problem);
@@ -121,12 +126,13 @@ async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, P
         server: Some(name.as_ref().into()),
         action: "mcp.connect",
     };
-    let Proven { scope, live, server } = by_key(services, request, ask).await?;
+    let Proven { scope, live, server, place } = by_key(services, request, ask).await?;
     let missing = || Problem::new(Code::Internal);
     Ok(Admitted {
         grant: scope.grant::<McpConnect>()?,
         live: live.ok_or_else(missing)?,
         server: server.ok_or_else(missing)?,
+        place: place.ok_or_else(missing)?,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What is sent upstream on a caller's behalf, made once per caller, server and minute: the signed assertion, the
 //! organization's credential and the target.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use domain::assertion::{ASSERTION_LIFETIME, AssertionClaims};
 use domain::id::{ServerId, TenantOrgId, TenantUserId, UserId};
 use domain::key::KeyId;
 use domain::server::UpstreamAuth;
+use domain::server::breaker::Caller;
 use domain::server::model::SharedServer;
 use domain::tenant::Tenant;
 use domain::time::{Clock, SystemClock, Timestamp};
@@ -20,6 +23,7 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use infra::cache::GuardedCache;
 use infra::token::{AssertionSigner, JwkSet};
 use infra::upstream::Target;
+use infra::upstream::health::{HealthBook, ServerHealth};
 use secrecy::ExposeSecret;
 
 use crate::code::Code;
@@ -47,6 +51,10 @@ pub struct Passport {
     pub assertion: HeaderValue,
     /// The organization's credential.
     pub credential: Option<(HeaderName, HeaderValue)>,
+    /// How the server does.
+    pub health: Arc<ServerHealth>,
+    /// Who calls, as the server's health knows callers.
+    pub caller: Caller,
     // The record that it was made of: a changed server is another record.
     server: SharedServer,
     // The name that the assertion gives the caller's organization.
@@ -59,13 +67,15 @@ pub struct Passports {
     signer: Arc<AssertionSigner>,
     issuer: String,
     made: GuardedCache<Bearer, Arc<Passport>>,
+    health: Arc<HealthBook>,
+    callers: RandomState,
 }
 
 impl Passports {
     /// Passports of this installation, which upstream servers know as `issuer`.
     #[must_use]
-    pub fn new(signer: Arc<AssertionSigner>, issuer: String, capacity: usize) -> Self {
-        Self { signer, issuer, made: GuardedCache::new(capacity) }
+    pub fn new(signer: Arc<AssertionSigner>, issuer: String, capacity: usize, health: Arc<HealthBook>) -> Self {
+        Self { signer, issuer, made: GuardedCache::new(capacity), health, callers: RandomState::new() }
     }
 
     /// What upstream servers verify assertions with now.
@@ -88,14 +98,20 @@ impl Passports {
         {
             return Ok(passport);
         }
-        let passport = Arc::new(self.make(grant, server, now)?);
+        let passport = Arc::new(self.make(grant, server, &bearer, now)?);
         let ticket = self.made.ticket(&bearer);
         // Nothing invalidates passports: the server's record and the organization's slug are compared at every use.
         let _ = self.made.fill(ticket, bearer, Arc::clone(&passport));
         Ok(passport)
     }
 
-    fn make(&self, grant: &Grant<McpConnect>, server: &ReachableServer, now: Timestamp) -> Result<Passport, Problem> {
+    fn make(
+        &self,
+        grant: &Grant<McpConnect>,
+        server: &ReachableServer,
+        bearer: &Bearer,
+        now: Timestamp,
+    ) -> Result<Passport, Problem> {
         let record = server.record();
         let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now), now);
         let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
@@ -103,6 +119,8 @@ impl Passports {
             target: Target::of(record.url.as_url()).map_err(|_| unusable())?,
             assertion: HeaderValue::from_str(&assertion).map_err(|_| unusable())?,
             credential: credential(&record.auth).ok_or_else(unusable)?,
+            health: self.health.of(record.id),
+            caller: Caller(self.callers.hash_one(bearer)),
             server: Arc::clone(record),
             organization: Arc::clone(&grant.organization().slug),
             until: now.after(REUSE),

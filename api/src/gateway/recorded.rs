@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use bytes::Bytes;
-use domain::call::{AnswerFault, Outcome};
+use domain::call::{AnswerFault, Cut, Outcome};
 
 use super::recorder::CallUnderWay;
 use super::stream;
@@ -109,6 +109,8 @@ where
         match &next {
             Some(Ok(chunk)) => this.passed(chunk),
             Some(Err(cut)) => this.call.ended(Outcome::Cut(cut.into())),
+            // Between two events, by us.
+            None if this.look == Look::Events && this.call.stops() => this.call.ended(Outcome::Cut(Cut::Shutdown)),
             None => this.call.ended(Outcome::Answered),
         }
         Poll::Ready(next)

@@ -148,6 +148,11 @@ impl CallUnderWay {
         }
     }
 
+    /// Whether the program stops.
+    pub fn stops(&self) -> bool {
+        self.line.calls.is_stopping()
+    }
+
     fn note(&mut self, note: impl FnOnce(&mut CallRecord)) {
         if let Some(record) = &mut self.record {
             note(record);
@@ -167,7 +172,6 @@ impl CallUnderWay {
 
 impl Drop for CallUnderWay {
     fn drop(&mut self) {
-        let stopped = self.line.calls.is_stopping();
-        self.ended(if stopped { Outcome::Cut(Cut::Shutdown) } else { Outcome::Cancelled });
+        self.ended(if self.stops() { Outcome::Cut(Cut::Shutdown) } else { Outcome::Cancelled });
     }
 }

@@ -1,5 +1,5 @@
 //! The body on its way back: passed on chunk by chunk, cut when the key is revoked, ended when the upstream is silent
-//! for too long.
+//! for too long, and a stream of events ended between two of them when the server stops.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,10 +14,12 @@ use bytes::Bytes;
 use domain::key::port::LiveKey;
 use domain::tenant::Tenant;
 use futures_util::Stream;
-use infra::cache::LiveKeyHandle;
 use infra::cache::suspended::SuspendedTenants;
+use infra::cache::{CallPlace, LiveKeyHandle};
 
+use super::events::Events;
 use super::idle::IdleClock;
+use crate::stopping::Stopping;
 
 /// Why a body ended before its time. The connection is closed without the end that HTTP asks for, so that nobody takes
 /// a part for the whole.
@@ -37,17 +39,6 @@ pub enum Cut {
     Broken,
 }
 
-impl From<&Cut> for domain::call::Cut {
-    fn from(cut: &Cut) -> Self {
-        match cut {
-            Cut::KeyOver => Self::KeyOver,
-            Cut::TenantSuspended => Self::TenantSuspended,
-            Cut::Idle => Self::Idle,
-            Cut::Broken => Self::Broken,
-        }
-    }
-}
-
 /// Whom a body is for, and what ends it before its time.
 pub struct Speaker {
     /// The key.
@@ -56,6 +47,25 @@ pub struct Speaker {
     pub tenant: Tenant,
     /// Tenants that were suspended meanwhile.
     pub suspended: Arc<SuspendedTenants>,
+    /// Its place among the calls that the key has under way.
+    #[expect(dead_code, reason = "held for as long as the body is")]
+    pub place: CallPlace,
+}
+
+/// A stream of events, which can be ended between two of them.
+pub struct Ending {
+    /// Whether the server stops.
+    pub stopping: Arc<Stopping>,
+    /// Whether the client only listens, and waits for no answer.
+    pub listens: bool,
+    /// How far it has come.
+    pub events: Events,
+}
+
+impl Ending {
+    fn is_due(&self) -> bool {
+        self.stopping.ends(self.listens)
+    }
 }
 
 /// An upstream's body.
@@ -63,6 +73,8 @@ pub struct Relayed<S> {
     inner: S,
     size: BodySize,
     speaker: Speaker,
+    // Of a stream of events alone.
+    ending: Option<Ending>,
     idle_timeout: Duration,
     clock: IdleClock,
     // Made at the first wait: most bodies are there at once and never need them.
@@ -82,6 +94,7 @@ impl<S> Relayed<S> {
         inner: S,
         length: Option<u64>,
         speaker: Speaker,
+        ending: Option<Ending>,
         idle_timeout: Duration,
         clock: IdleClock,
     ) -> Self {
@@ -89,7 +102,7 @@ impl<S> Relayed<S> {
             Some(length) => BodySize::Sized(length),
             None => BodySize::Stream,
         };
-        Self { inner, size, speaker, idle_timeout, clock, waiting: None }
+        Self { inner, size, speaker, ending, idle_timeout, clock, waiting: None }
     }
 }
 
@@ -112,8 +125,17 @@ where
         if this.speaker.suspended.covers(&this.speaker.tenant) {
             return Poll::Ready(Some(Err(Cut::TenantSuspended)));
         }
+        let ends = this.ending.as_ref().is_some_and(Ending::is_due);
+        if ends && this.ending.as_ref().is_some_and(|ending| ending.events.between()) {
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut this.inner).poll_next(cx) {
-            Poll::Ready(Some(Ok(chunk))) => {
+            Poll::Ready(Some(Ok(mut chunk))) => {
+                match &mut this.ending {
+                    Some(ending) if ends => chunk.truncate(ending.events.finish(&chunk)),
+                    Some(ending) => ending.events.pass(&chunk),
+                    None => {}
+                }
                 if let Some(waiting) = &this.waiting {
                     waiting.last.set(Instant::now());
                 }

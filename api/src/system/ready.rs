@@ -4,13 +4,14 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 
 use super::health::StatusShape;
+use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::{ErrorBody, Problem};
 
-/// The database answers, so requests can be served.
+/// The database answers and the node goes on, so requests can be served.
 ///
 /// # Errors
-/// 503 when it does not.
+/// 503 when not.
 #[utoipa::path(
     operation_id = "get_ready", tag = "system",
     responses(
@@ -20,6 +21,9 @@ use crate::problem::{ErrorBody, Problem};
 )]
 #[get("/ready")]
 pub async fn get_ready(services: Data<Services>) -> Result<HttpResponse, Problem> {
+    if services.stopping.begun() {
+        return Err(Problem::because(Code::Unavailable, "this node stops"));
+    }
     services.database.ping().await?;
     Ok(HttpResponse::Ok().json(StatusShape { status: "ok" }))
 }

@@ -17,4 +17,4 @@ pub mod tenants;
 pub mod usage;
 
 pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals};
-pub use shapes::{AnyOr, Items, PersonShape, time};
+pub use shapes::{AnyOr, Items, PersonShape, given, time};

@@ -43,6 +43,14 @@ impl From<&UserRef> for PersonShape {
     }
 }
 
+/// Tells null, which is a value in a change, from a field that is not there.
+///
+/// # Errors
+/// What the field's own type says.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
 /// A point in time as JSON has it.
 #[must_use]
 pub fn time(at: Timestamp) -> String {

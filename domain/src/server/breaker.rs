@@ -137,11 +137,11 @@ impl Breaker {
         let own = again.map_or(0, |(_, count)| count).saturating_add(1);
         self.own = Some((caller, own));
         self.last = Some(failure);
-        let only = match () {
-            () if self.shared >= THRESHOLD => None,
-            () if own >= THRESHOLD => Some(caller),
-            () => return,
-        };
+        let everybody = self.shared >= THRESHOLD;
+        if !everybody && own < THRESHOLD {
+            return;
+        }
+        let only = (!everybody).then_some(caller);
         let pause = match &self.open {
             Some(open) if probe => (open.pause * 2).min(LONGEST_PAUSE),
             // A call that began before: it says nothing new.

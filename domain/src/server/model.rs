@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::timeouts::Timeouts;
 use crate::egress::VettedUrl;
 use crate::guard::AllowedFields;
 use crate::id::{OrganizationId, ServerId};
@@ -134,6 +135,8 @@ pub struct ServerRecord {
     pub allowed_secret_fields: AllowedFields,
     /// The limit of all calls to it, if any.
     pub rate_limit: Option<RateLimit>,
+    /// How long it may take.
+    pub timeouts: Timeouts,
     /// Whether it takes calls.
     pub status: ServerStatus,
     /// When it was registered.

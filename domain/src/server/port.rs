@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::change::ServerChange;
 use super::model::{ServerRecord, SharedServer};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::access::{Grant, SystemScope};
 use crate::audit::AuditEvent;
+use crate::field::FieldErrors;
 use crate::id::{OrganizationId, ServerId};
 use crate::page::{Page, PageRequest};
 use crate::store::{StoreFault, WriteFault};
@@ -44,6 +46,20 @@ impl std::fmt::Display for ServerName {
     }
 }
 
+/// Why a server was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeFault {
+    /// The change does not fit what is there.
+    #[error(transparent)]
+    Invalid(#[from] FieldErrors),
+    /// It is put away.
+    #[error("the server is archived; archived servers do not change")]
+    Archived,
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
 /// Keeps servers. Every change takes the event that records it: the store writes both or neither, and no event when
 /// nothing changed.
 #[async_trait]
@@ -76,6 +92,19 @@ pub trait ServerStore: Send + Sync {
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, StoreFault>;
+
+    /// Changes a server; none when there is no such server. Two changes at once come one after the other. The event gets
+    /// the server's id. When it returns, requests that start see the change.
+    ///
+    /// # Errors
+    /// [`ChangeFault`]
+    async fn change(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        change: ServerChange,
+        event: AuditEvent,
+    ) -> Result<Option<SharedServer>, ChangeFault>;
 
     /// Puts a server away; none when there is no such server. The event gets the server's id. When it returns, no request that starts reaches it.
     ///

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::change::ServerChange;
 use super::model::{AuthScope, ServerRecord, ServerStatus, SharedServer, UpstreamAuth};
-use super::port::{ServerName, ServerStore};
+use super::port::{ChangeFault, ServerName, ServerStore};
+use super::timeouts::Timeouts;
 use crate::access::decide::{manages, sees_every_server};
 use crate::access::permission::{ServersRead, ServersWrite};
 use crate::access::{Denied, Grant, TenantScope};
@@ -40,6 +42,8 @@ pub struct ServerRequest {
     pub allowed_secret_fields: AllowedFields,
     /// A limit of all calls to it.
     pub rate_limit: Option<RateLimit>,
+    /// How long it may take.
+    pub timeouts: Timeouts,
 }
 
 /// Why a server could not be registered, found or archived.
@@ -54,6 +58,9 @@ pub enum ServerFault {
     /// The caller may not.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// It is put away.
+    #[error("the server is archived; archived servers do not change")]
+    Archived,
     /// The slug is taken, or the store could not.
     #[error(transparent)]
     Write(#[from] WriteFault),
@@ -62,6 +69,16 @@ pub enum ServerFault {
 impl From<StoreFault> for ServerFault {
     fn from(fault: StoreFault) -> Self {
         Self::Write(fault.into())
+    }
+}
+
+impl From<ChangeFault> for ServerFault {
+    fn from(fault: ChangeFault) -> Self {
+        match fault {
+            ChangeFault::Invalid(errors) => Self::Invalid(errors),
+            ChangeFault::Archived => Self::Archived,
+            ChangeFault::Store(fault) => fault.into(),
+        }
     }
 }
 
@@ -106,6 +123,7 @@ impl<C: Clock> ServerService<C> {
             categories: request.categories,
             allowed_secret_fields: request.allowed_secret_fields,
             rate_limit: request.rate_limit,
+            timeouts: request.timeouts,
             status: ServerStatus::Active,
             created_at: self.clock.now(),
         };
@@ -137,6 +155,22 @@ impl<C: Clock> ServerService<C> {
         let access = self.access.of(grant.organization().id).await?;
         let visible = visible(grant, &access);
         Ok(self.store.list(grant, visible.as_ref(), archived, page).await?)
+    }
+
+    /// Changes a server; effective on the next request.
+    ///
+    /// # Errors
+    /// [`ServerFault`]
+    pub async fn change(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        change: ServerChange,
+        event: AuditEvent,
+    ) -> Result<SharedServer, ServerFault> {
+        let read = (**grant).clone().grant::<ServersRead>()?;
+        self.get(&read, name).await?;
+        self.store.change(grant, name, change, event).await?.ok_or(ServerFault::NotFound)
     }
 
     /// Puts a server away. Archiving it again changes nothing and succeeds.

@@ -1,7 +1,7 @@
 //! Keys in use, by digest, and the signal that ends their tokens.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -25,16 +25,19 @@ pub struct KeyEnd {
     // Microseconds since the epoch, OPEN or OVER.
     until: AtomicI64,
     bell: Notify,
+    // How many calls the key has under way, with whichever of its tokens.
+    calls: Arc<AtomicU32>,
     // Whose key it is: a key ends with its owner's membership.
     organization: OrganizationId,
     owner: UserId,
 }
 
 impl KeyEnd {
-    fn of(facts: &KeyFacts) -> Self {
+    fn of(facts: &KeyFacts, calls: Arc<AtomicU32>) -> Self {
         Self {
             until: AtomicI64::new(OPEN),
             bell: Notify::new(),
+            calls,
             organization: facts.organization.id,
             owner: facts.owner.id,
         }
@@ -87,7 +90,26 @@ pub struct LiveKeyHandle {
     earlier: bool,
 }
 
+/// A place among the calls that a key has under way. Dropping it gives it up.
+#[derive(Debug)]
+pub struct CallPlace(Arc<KeyEnd>);
+
+impl Drop for CallPlace {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl LiveKeyHandle {
+    /// A place for one more call; none when `limit` of them are under way.
+    #[must_use]
+    pub fn begin_call(&self, limit: u32) -> Option<CallPlace> {
+        // Counted first, so that of two at once not both see the last place free.
+        let before = self.end.calls.fetch_add(1, Ordering::AcqRel);
+        let place = CallPlace(Arc::clone(&self.end));
+        (before < limit).then_some(place)
+    }
+
     /// Which of its key's tokens it is, if it was rotated away.
     #[must_use]
     pub fn earlier_issue(&self) -> Option<i32> {
@@ -157,13 +179,19 @@ pub struct KeyCache {
     keys: GuardedCache<Digest, LiveKeyHandle, BuildHasherDefault<DigestHasher>>,
     // Every end that something under way still holds, also of keys that the cache has forgotten.
     ends: DashMap<(KeyId, i32), Weak<KeyEnd>>,
+    // How many calls keys have under way; every end of a key has the same number.
+    calls: DashMap<KeyId, Weak<AtomicU32>>,
 }
 
 impl KeyCache {
     /// An empty cache of about this many keys at most.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { keys: GuardedCache::with_hasher(capacity, BuildHasherDefault::default()), ends: DashMap::new() }
+        Self {
+            keys: GuardedCache::with_hasher(capacity, BuildHasherDefault::default()),
+            ends: DashMap::new(),
+            calls: DashMap::new(),
+        }
     }
 
     /// What is remembered of the key with this digest.
@@ -251,12 +279,22 @@ impl KeyCache {
     fn join_end(&self, issue: i32, facts: &KeyFacts) -> Arc<KeyEnd> {
         if self.ends.len() > 2 * self.keys.len() + 1024 {
             self.ends.retain(|_, end| end.strong_count() > 0);
+            self.calls.retain(|_, calls| calls.strong_count() > 0);
         }
         let mut slot = self.ends.entry((facts.id, issue)).or_default();
         slot.upgrade().unwrap_or_else(|| {
-            let end = Arc::new(KeyEnd::of(facts));
+            let end = Arc::new(KeyEnd::of(facts, self.join_calls(facts.id)));
             *slot = Arc::downgrade(&end);
             end
+        })
+    }
+
+    fn join_calls(&self, key: KeyId) -> Arc<AtomicU32> {
+        let mut slot = self.calls.entry(key).or_default();
+        slot.upgrade().unwrap_or_else(|| {
+            let calls = Arc::default();
+            *slot = Arc::downgrade(&calls);
+            calls
         })
     }
 }

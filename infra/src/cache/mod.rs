@@ -11,4 +11,4 @@ pub mod tenants;
 
 pub use access::AccessCache;
 pub use guarded::GuardedCache;
-pub use keys::{KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};
+pub use keys::{CallPlace, KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};

@@ -59,6 +59,7 @@ impl InstanceKeyStore for SqlKeyStore {
         let organization = found.facts.organization.id;
         // Not the instance admin's own organization: it is the key's whose log must tell.
         let event = AuditEvent { organization: Some(organization), ..event };
-        self.revoke_key(&SystemScope::new(organization, REASON), id, grant.user().id, at, event).await
+        let scope = SystemScope::new(organization, REASON);
+        self.revoke_key(self.begin().await?, &scope, id, grant.user().id, at, event).await
     }
 }

@@ -68,13 +68,13 @@ impl SqlKeyStore {
 
     pub(super) async fn revoke_key(
         &self,
+        transaction: DatabaseTransaction,
         scope: &impl WithinOrganization,
         id: KeyId,
         by: UserId,
         at: Timestamp,
         event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
-        let transaction = self.begin().await?;
         let marked = scoped::update::<api_key::Entity>(scope)
             .filter(api_key::Column::Id.eq(id.as_token_part()))
             .filter(api_key::Column::RevokedAt.is_null())
@@ -271,7 +271,9 @@ impl KeyStore for SqlKeyStore {
         at: Timestamp,
         event: AuditEvent,
     ) -> Result<Option<Revoked>, StoreFault> {
-        self.revoke_key(grant, id, grant.user().id, at, event).await
+        let transaction = self.begin().await?;
+        hold_actor(&self.db, &transaction, grant).await?;
+        self.revoke_key(transaction, grant, id, grant.user().id, at, event).await
     }
 
     async fn revoke_many(

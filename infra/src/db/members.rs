@@ -266,7 +266,7 @@ impl MemberStore for SqlMembers {
         let transaction = self.begin().await?;
         // Both, in the order in which every change of members locks them. Whether the caller is the owner still is seen below.
         let mut both = [grant.user().id, to];
-        both.sort_by_key(|user| user.as_uuid());
+        both.sort_by_key(UserId::as_uuid);
         for user in both {
             locked_membership(&self.db, &transaction, grant, user, LockType::Update).await?;
         }

@@ -11,8 +11,10 @@ use domain::egress::VettedUrl;
 use domain::guard::AllowedFields;
 use domain::id::{OrganizationId, ServerId};
 use domain::page::{Page, PageRequest};
+use domain::server::change::ServerChange;
 use domain::server::model::SharedServer;
-use domain::server::port::{ServerDirectory, ServerName, ServerStore};
+use domain::server::port::{ChangeFault, ServerDirectory, ServerName, ServerStore};
+use domain::server::timeouts::{InvalidTimeout, Timeouts};
 use domain::server::{AuthKind, AuthScope, ServerRecord, ServerStatus, UpstreamAuth};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
@@ -90,10 +92,62 @@ impl SqlServers {
             allowed_secret_fields: allowed_fields(row.allowed_secret_fields.as_deref())
                 .ok_or_else(|| corrupt("allowed secret fields"))?,
             rate_limit: rate_limit(row.rate_requests, row.rate_seconds).map_err(|_| corrupt("rate limit"))?,
+            timeouts: timeouts(row.connect_timeout_ms, row.idle_timeout_ms).map_err(|_| corrupt("timeouts"))?,
             status: if row.archived_at.is_some() { ServerStatus::Archived } else { ServerStatus::Active },
             created_at: Timestamp::from_micros(row.created_at),
         })
     }
+}
+
+impl SqlServers {
+    fn row(&self, grant: &Grant<ServersWrite>, server: &ServerRecord) -> Result<server::ActiveModel, StoreFault> {
+        let place = ServerPlace { organization: grant.organization_id(), server: server.id };
+        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &server.auth {
+            UpstreamAuth::None => (None, None, None),
+            UpstreamAuth::Bearer(secret) => (None, None, Some(secret)),
+            UpstreamAuth::Header { name, value } => (Some(name), None, Some(value)),
+            UpstreamAuth::Basic { username, password } => (None, Some(username), Some(password)),
+        };
+        let categories = serde_json::to_string(&server.categories)
+            .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
+        let (rate_requests, rate_seconds) = rate_columns(server.rate_limit);
+        Ok(server::ActiveModel {
+            id: ActiveValue::Set(server.id.as_uuid()),
+            organization_id: ActiveValue::NotSet,
+            slug: ActiveValue::Set(server.slug.to_string()),
+            name: ActiveValue::Set(server.name.to_string()),
+            description: ActiveValue::Set(server.description.as_ref().map(ToString::to_string)),
+            url: ActiveValue::Set(server.url.as_url().to_string()),
+            auth_kind: ActiveValue::Set(server.auth.kind().as_str().to_owned()),
+            auth_header: ActiveValue::Set(header.map(str::to_owned)),
+            auth_username: ActiveValue::Set(username.map(str::to_owned)),
+            auth_sealed: ActiveValue::Set(
+                secret
+                    .map(|secret| self.sealer.seal_server(place, secret.expose_secret()))
+                    .transpose()
+                    .map_err(|error| StoreFault::Broken(Box::new(error)))?,
+            ),
+            categories: ActiveValue::Set(categories),
+            created_at: ActiveValue::Set(server.created_at.as_micros()),
+            archived_at: ActiveValue::Set(None),
+            rate_requests: ActiveValue::Set(rate_requests),
+            rate_seconds: ActiveValue::Set(rate_seconds),
+            allowed_secret_fields: ActiveValue::Set(stored_fields(&server.allowed_secret_fields)?),
+            connect_timeout_ms: ActiveValue::Set(stored_ms(server.timeouts.connect_ms())),
+            idle_timeout_ms: ActiveValue::Set(stored_ms(server.timeouts.idle_ms())),
+        })
+    }
+}
+
+fn stored_ms(time: Option<u32>) -> Option<i32> {
+    // Every time that is allowed fits.
+    time.and_then(|time| i32::try_from(time).ok())
+}
+
+fn timeouts(connect: Option<i32>, idle: Option<i32>) -> Result<Timeouts, InvalidTimeout> {
+    // What does not fit is 0, which no time is.
+    let read = |column: Option<i32>| column.map(|time| u32::try_from(time).unwrap_or(0));
+    Timeouts::new(read(connect), read(idle))
 }
 
 fn stored_fields(allowed: &AllowedFields) -> Result<Option<String>, StoreFault> {
@@ -126,39 +180,7 @@ impl ServerStore for SqlServers {
         server: &ServerRecord,
         event: AuditEvent,
     ) -> Result<(), WriteFault> {
-        let place = ServerPlace { organization: grant.organization_id(), server: server.id };
-        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &server.auth {
-            UpstreamAuth::None => (None, None, None),
-            UpstreamAuth::Bearer(secret) => (None, None, Some(secret)),
-            UpstreamAuth::Header { name, value } => (Some(name), None, Some(value)),
-            UpstreamAuth::Basic { username, password } => (None, Some(username), Some(password)),
-        };
-        let categories = serde_json::to_string(&server.categories)
-            .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
-        let (rate_requests, rate_seconds) = rate_columns(server.rate_limit);
-        let row = server::ActiveModel {
-            id: ActiveValue::Set(server.id.as_uuid()),
-            organization_id: ActiveValue::NotSet,
-            slug: ActiveValue::Set(server.slug.to_string()),
-            name: ActiveValue::Set(server.name.to_string()),
-            description: ActiveValue::Set(server.description.as_ref().map(ToString::to_string)),
-            url: ActiveValue::Set(server.url.as_url().to_string()),
-            auth_kind: ActiveValue::Set(server.auth.kind().as_str().to_owned()),
-            auth_header: ActiveValue::Set(header.map(str::to_owned)),
-            auth_username: ActiveValue::Set(username.map(str::to_owned)),
-            auth_sealed: ActiveValue::Set(
-                secret
-                    .map(|secret| self.sealer.seal_server(place, secret.expose_secret()))
-                    .transpose()
-                    .map_err(|error| StoreFault::Broken(Box::new(error)))?,
-            ),
-            categories: ActiveValue::Set(categories),
-            created_at: ActiveValue::Set(server.created_at.as_micros()),
-            archived_at: ActiveValue::Set(None),
-            rate_requests: ActiveValue::Set(rate_requests),
-            rate_seconds: ActiveValue::Set(rate_seconds),
-            allowed_secret_fields: ActiveValue::Set(stored_fields(&server.allowed_secret_fields)?),
-        };
+        let row = self.row(grant, server)?;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         scoped::insert::<server::Entity, _>(grant, [row])
             .exec_without_returning(&transaction)
@@ -198,6 +220,36 @@ impl ServerStore for SqlServers {
         let servers =
             rows.into_iter().map(|row| self.record(row).map(Arc::new)).collect::<Result<Vec<_>, StoreFault>>()?;
         Ok(Page::of_overread(servers, page.limit, |server| server.id))
+    }
+
+    async fn change(
+        &self,
+        grant: &Grant<ServersWrite>,
+        name: &ServerName,
+        change: ServerChange,
+        event: AuditEvent,
+    ) -> Result<Option<SharedServer>, ChangeFault> {
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // Locked, so that what the change is compared with is still true when it is made.
+        let found = named(scoped::find::<server::Entity>(grant), name).lock_exclusive().one(&transaction).await;
+        let Some(row) = found.map_err(store_fault)? else { return Ok(None) };
+        let (before, archived_at) = (self.record(row.clone())?, row.archived_at);
+        if archived_at.is_some() {
+            return Err(ChangeFault::Archived);
+        }
+        let after = change.apply(&before)?;
+        let mut columns = self.row(grant, &after)?;
+        columns.id = ActiveValue::NotSet;
+        scoped::update::<server::Entity>(grant)
+            .filter(server::Column::Id.eq(before.id.as_uuid()))
+            .set(columns)
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        record(&transaction, [event.about(AuditTarget::Server(before.id))]).await?;
+        let cache = Arc::clone(&self.cache);
+        commit_then(transaction, move || cache.changed(&before)).await?;
+        Ok(Some(Arc::new(after)))
     }
 
     async fn archive(

@@ -52,7 +52,8 @@ impl Connector {
         if !endpoint.tls {
             return h1(tcp).await;
         }
-        let name = ServerName::try_from(endpoint.host.clone()).map_err(|error| UpstreamFault::Tls(other(error)))?;
+        let name =
+            ServerName::try_from(endpoint.host.clone()).map_err(|error| UpstreamFault::Tls(io::Error::other(error)))?;
         let tls = self.tls.connect(name, tcp).await.map_err(UpstreamFault::Tls)?;
         if tls.get_ref().1.alpn_protocol() == Some(b"h2") { h2(tls).await } else { h1(tls).await }
     }
@@ -113,10 +114,6 @@ fn config(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
-}
-
-fn other(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
-    io::Error::other(error)
 }
 
 /// Runs what hyper wants run on the worker's own thread.

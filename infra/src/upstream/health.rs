@@ -14,6 +14,7 @@ use domain::server::breaker::{Admission, Breaker, Caller, Failure};
 use domain::server::health::{Health, HealthState};
 use domain::time::Timestamp;
 use foldhash::quality::RandomState;
+use http::StatusCode;
 
 use super::UpstreamFault;
 
@@ -83,7 +84,10 @@ impl ServerHealth {
             match breaker.admit(caller, Instant::now()) {
                 Admission::Pass => false,
                 Admission::Probe => true,
-                Admission::Wait(wait) => return Err(LeftAlone { wait, last: breaker.last() }),
+                Admission::Wait(wait) => {
+                    let how = breaker.last().map(|failure| failure.to_string()).unwrap_or_default();
+                    return Err(LeftAlone { wait, how });
+                }
             }
         };
         Ok(Attempt { health: self, caller, probe })
@@ -115,11 +119,11 @@ impl ServerHealth {
 
 /// A server is left alone for now.
 #[derive(Debug, thiserror::Error)]
-#[error("the server failed repeatedly ({}) and is left alone for a moment", .last.map(|last| last.to_string()).unwrap_or_default())]
+#[error("the server failed repeatedly and is left alone for a moment; last, {how}")]
 pub struct LeftAlone {
     /// When to try again.
     pub wait: Duration,
-    last: Option<Failure>,
+    how: String,
 }
 
 /// A call under way. Dropped without a word, it told nothing of the server.
@@ -132,9 +136,9 @@ pub struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// An answer with this status begins.
-    pub fn answered(mut self, status: u16, now: Timestamp) {
-        if (500..600).contains(&status) {
-            self.fail(Failure::Status(status), now);
+    pub fn answered(mut self, status: StatusCode, now: Timestamp) {
+        if status.is_server_error() {
+            self.fail(Failure::Status(status.as_u16()), now);
             return;
         }
         if !self.health.calm.load(Ordering::Acquire) {
@@ -195,7 +199,7 @@ mod tests {
         let (sick, well) = (ServerId::new(), ServerId::new());
         assert_eq!(book.view(sick), Health::default());
         let (health, other) = (book.of(sick), book.of(well));
-        attempt(&health, 1).expect("it is not known to be sick").answered(200, NOW);
+        attempt(&health, 1).expect("it is not known to be sick").answered(StatusCode::OK, NOW);
         assert_eq!(book.view(sick), Health { state: HealthState::Up, checked_at: Some(NOW), detail: None });
         for _ in 0..THRESHOLD {
             attempt(&health, 1).expect("not yet").failed(&UpstreamFault::ConnectTimeout, NOW);
@@ -204,7 +208,7 @@ mod tests {
         assert!(left.wait <= Duration::from_secs(1), "{left:?}");
         let view = book.view(sick);
         assert_eq!((view.state, view.detail.as_deref()), (HealthState::Down, Some("connecting takes too long")));
-        attempt(&other, 2).expect("another server").answered(200, NOW);
+        attempt(&other, 2).expect("another server").answered(StatusCode::OK, NOW);
     }
 
     #[test]
@@ -212,7 +216,7 @@ mod tests {
         let health = ServerHealth::default();
         for status in [400, 401, 403, 404, 429] {
             for _ in 0..=THRESHOLD {
-                attempt(&health, 1).expect("well").answered(status, NOW);
+                attempt(&health, 1).expect("well").answered(StatusCode::from_u16(status).expect("a status"), NOW);
             }
         }
         for _ in 0..=THRESHOLD {
@@ -221,7 +225,7 @@ mod tests {
             attempt(&health, 1).expect("well").failed(&refused, NOW);
         }
         assert_eq!(health.view().state, HealthState::Up);
-        attempt(&health, 1).expect("well").answered(500, NOW);
+        attempt(&health, 1).expect("well").answered(StatusCode::INTERNAL_SERVER_ERROR, NOW);
         assert_eq!(health.view().state, HealthState::Failing);
     }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod connect;
 mod connection;
+pub mod health;
 mod pool;
 mod target;
 
@@ -22,7 +23,7 @@ use rustls::RootCertStore;
 
 pub use self::answer::{Answer, AnswerBody};
 use self::connect::Connector;
-use self::connection::Sent;
+use self::connection::{Outgoing, Sent};
 use self::pool::Pool;
 pub use self::target::{NotATarget, Target};
 
@@ -96,6 +97,16 @@ impl Upstream {
                 Sent::Untouched(returned, _) => request = returned,
             }
         }
+        // Apart, so that what connecting needs takes no room in every call.
+        Box::pin(self.send_over_new(target, request, connect)).await
+    }
+
+    async fn send_over_new(
+        &self,
+        target: &Target,
+        request: Request<Outgoing>,
+        connect: Duration,
+    ) -> Result<Answer, UpstreamFault> {
         let fresh = self.connector.connect(target.endpoint(), connect).await?;
         self.pool.share(target.endpoint(), &fresh);
         match fresh.send(&self.pool, target, request).await? {

@@ -82,10 +82,11 @@ async fn serve(script: Script, tls: Option<TlsAcceptor>) -> Server {
             spawn_local(async move {
                 match tls {
                     None => talk(tcp, script, &requests).await,
-                    Some(tls) => match tls.accept(tcp).await {
-                        Ok(io) => talk(io, script, &requests).await,
-                        Err(error) => drop(error),
-                    },
+                    Some(tls) => {
+                        if let Ok(io) = tls.accept(tcp).await {
+                            talk(io, script, &requests).await;
+                        }
+                    }
                 }
             });
         }
@@ -133,7 +134,7 @@ async fn read(answer: Answer) -> Result<String, hyper::Error> {
 #[tokio::test]
 async fn a_connection_is_kept_for_the_next_request_once_its_answer_was_read() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (server, upstream) = (serve(whole(OK), None).await, Upstream::new(&policy()));
             let target = server.target("http");
             for _ in 0..5 {
@@ -146,7 +147,7 @@ async fn a_connection_is_kept_for_the_next_request_once_its_answer_was_read() {
                 drop(get(&upstream, &unread.target("http")).await.expect("an answer"));
             }
             assert_eq!(unread.counts(), (2, 2));
-        })
+        }))
         .await;
 }
 
@@ -156,7 +157,7 @@ async fn a_body_is_whole_or_an_error_however_it_ends() {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n";
     const CLOSED: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nwhole";
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (acceptor, upstream) = tls(&[b"http/1.1"]);
             for (scheme, tls) in [("http", None), ("https", Some(acceptor))] {
                 for cut in [SIZED, CHUNKED] {
@@ -172,27 +173,27 @@ async fn a_body_is_whole_or_an_error_however_it_ends() {
                 let answer = get(&upstream, &rude.target(scheme)).await.expect("a head");
                 assert_eq!(read(answer).await.is_ok(), scheme == "http");
             }
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn a_request_that_was_sent_is_never_sent_again() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             // It takes the request and hangs up.
             let (server, upstream) = (serve(closing(""), None).await, Upstream::new(&policy()));
             let fault = get(&upstream, &server.target("http")).await.err().expect("no answer");
             assert!(matches!(fault, UpstreamFault::Broken(_)), "{fault:?}");
             assert_eq!(server.counts(), (1, 1));
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn a_request_that_a_closed_connection_did_not_take_is_given_back_whole() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (server, upstream) = (serve(whole(OK), None).await, Upstream::new(&policy()));
             let target = server.target("http");
             read(get(&upstream, &target).await.expect("an answer")).await.expect("whole");
@@ -210,68 +211,73 @@ async fn a_request_that_a_closed_connection_did_not_take_is_given_back_whole() {
                 kept.send(&upstream.pool, &target, Request::new(Full::new("body".into()))).await.expect("no fault");
             assert!(matches!(sent, Sent::Untouched(_, _)));
             assert_eq!(server.counts(), before);
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn a_server_that_closes_idle_connections_loses_no_call_and_gets_none_twice() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (server, upstream) = (serve(closing(OK), None).await, Upstream::new(&policy()));
+            let target = server.target("http");
             for _ in 0..20 {
-                let answer = get(&upstream, &server.target("http")).await.expect("an answer");
+                let answer = get(&upstream, &target).await.expect("an answer");
                 assert_eq!(read(answer).await.expect("whole"), "ok");
-                tokio::task::yield_now().await;
+                // What was kept is given back until its end is noticed.
+                while let Some(connection::Connection::H1(kept)) = upstream.pool.take(target.endpoint()) {
+                    Rc::clone(&upstream.pool).keep(Arc::clone(target.endpoint()), kept);
+                    tokio::task::yield_now().await;
+                }
             }
             assert_eq!(server.counts(), (20, 20));
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn plain_and_tls_never_share_a_connection() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (server, upstream) = (serve(whole(OK), None).await, Upstream::new(&policy()));
             read(get(&upstream, &server.target("http")).await.expect("an answer")).await.expect("whole");
             let fault = get(&upstream, &server.target("https")).await.err().expect("it speaks no TLS");
             assert!(matches!(fault, UpstreamFault::Tls(_) | UpstreamFault::ConnectTimeout), "{fault:?}");
             assert_eq!(server.counts().1, 1, "a request for TLS went out in the clear");
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (acceptor, _) = tls(&[]);
             let server = serve(whole(OK), Some(acceptor)).await;
             let fault = get(&Upstream::new(&policy()), &server.target("https")).await.err().expect("no trust");
             assert!(matches!(fault, UpstreamFault::Tls(_)), "{fault:?}");
             assert_eq!(server.counts().1, 0);
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn nothing_is_connected_to_where_the_policy_forbids_it() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let server = serve(whole(OK), None).await;
             let strict = Upstream::new(&Arc::new(EgressPolicy::default()));
             let fault = get(&strict, &server.target("http")).await.err().expect("refused");
             assert!(matches!(fault, UpstreamFault::Egress(_)), "{fault:?}");
             assert_eq!(server.counts(), (0, 0));
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn connecting_ends_with_its_time() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             // It accepts, and never answers the TLS greeting.
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let port = listener.local_addr().expect("an address").port();
@@ -283,26 +289,26 @@ async fn connecting_ends_with_its_time() {
             assert!(matches!(sent.err(), Some(UpstreamFault::ConnectTimeout)));
             assert!((limit..SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
             drop(listener);
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn a_switch_of_protocols_is_no_answer() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
             let (server, upstream) = (serve(whole(answer), None).await, Upstream::new(&policy()));
             let fault = get(&upstream, &server.target("http")).await.err().expect("no answer");
             assert!(matches!(fault, UpstreamFault::Switched | UpstreamFault::Broken(_)), "{fault:?}");
-        })
+        }))
         .await;
 }
 
 #[tokio::test]
 async fn requests_over_http_2_share_a_connection_and_name_their_host_once() {
     LocalSet::new()
-        .run_until(async {
+        .run_until(Box::pin(async {
             let (acceptor, upstream) = tls(&[b"h2"]);
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let port = listener.local_addr().expect("an address").port();
@@ -325,7 +331,7 @@ async fn requests_over_http_2_share_a_connection_and_name_their_host_once() {
                 }
             }
             assert_eq!(connections.load(Ordering::SeqCst), 1);
-        })
+        }))
         .await;
 }
 

@@ -7,7 +7,7 @@ use domain::audit::AuditTarget;
 use domain::field::FieldErrors;
 use domain::key::service::KeyChangeRequest;
 use domain::time::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -18,7 +18,7 @@ use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
 use crate::to_the_end::to_the_end;
-use crate::v1::{AnyOr, BodyRefusals, Refusals};
+use crate::v1::{AnyOr, BodyRefusals, Refusals, given};
 
 /// What shall be different; fields that are left out stay. Role, type and owner never change.
 #[derive(Deserialize, ToSchema, Validate)]
@@ -44,11 +44,6 @@ pub struct KeyPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimitShape>)]
     rate_limit: Option<Option<RateLimitShape>>,
-}
-
-/// Tells null, which is a value here, from a field that is not there.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(input).map(Some)
 }
 
 impl KeyPatch {

@@ -31,11 +31,12 @@ pub async fn archive_mcp_server(
     server: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let name = ServerName::parse(&server).ok_or_else(|| Problem::from(Denied::ServerNotFound))?;
-    let server = to_the_end(async move {
+    let view = to_the_end(async move {
         let event = allowed.event("server.archive", AuditTarget::Organization);
         let archived = services.servers.archive(&allowed, &name, event).await;
-        allowed.noted(&services, AuditTarget::Organization, archived).await
+        let server = allowed.noted(&services, AuditTarget::Organization, archived).await?;
+        Ok(ServerShape::new(&server, services.health.view(server.id)))
     })
     .await?;
-    Ok(HttpResponse::Ok().json(ServerShape::from(&server)))
+    Ok(HttpResponse::Ok().json(view))
 }

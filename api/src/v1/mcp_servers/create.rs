@@ -9,7 +9,9 @@ use domain::audit::AuditTarget;
 use domain::egress::EgressPolicy;
 use domain::field::FieldErrors;
 use domain::guard::{AllowedField, AllowedFields};
+use domain::server::change::TimeoutChange;
 use domain::server::service::ServerRequest;
+use domain::server::timeouts::Timeouts;
 use domain::server::{AuthKind, UpstreamAuth};
 use domain::text::Slug;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +19,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::shapes::ServerShape;
+use super::shapes::{ServerShape, TimeoutsShape};
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::gateway::passport::credential;
@@ -26,7 +28,8 @@ use crate::problem::Problem;
 use crate::v1::api_keys::RateLimitShape;
 use crate::v1::{BodyRefusals, Refusals};
 
-const CATEGORIES_MAX: u64 = 20;
+/// Most words to group a server by.
+pub(super) const CATEGORIES_MAX: u64 = 20;
 const CATEGORY_MAX: usize = 50;
 const ALLOWED_FIELDS_MAX: usize = 100;
 
@@ -60,6 +63,8 @@ pub struct NewServer {
     /// A limit of all calls to it, whichever keys of the organization make them; none when not given.
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimitShape>,
+    /// How long it may take; the installation's defaults when not given.
+    timeouts: Option<TimeoutsShape>,
 }
 
 /// How to authenticate to a server.
@@ -115,7 +120,8 @@ impl From<AuthKindName> for AuthKind {
 }
 
 impl NewAuth {
-    fn parse(self, errors: &mut FieldErrors) -> Option<UpstreamAuth> {
+    /// Checks it; `auth` is where the shape stands in requests.
+    pub(super) fn parse(self, errors: &mut FieldErrors) -> Option<UpstreamAuth> {
         let AuthScopeName::Organization = self.scope.unwrap_or(AuthScopeName::Organization);
         let kind = AuthKind::from(self.kind);
         let unneeded = [
@@ -211,7 +217,17 @@ fn header_name(header: Option<String>, errors: &mut FieldErrors) -> Option<Strin
     }
 }
 
-fn parse_allowed(names: &[String], errors: &mut FieldErrors) -> AllowedFields {
+/// Checks the words to group by.
+pub(super) fn check_categories(categories: &[String], errors: &mut FieldErrors) {
+    for (index, category) in categories.iter().enumerate() {
+        if category.is_empty() || category.chars().count() > CATEGORY_MAX || category.chars().any(char::is_control) {
+            errors.add(format!("categories[{index}]"), "must be 1 to 50 characters without control characters");
+        }
+    }
+}
+
+/// Reads the arguments that a server may take.
+pub(super) fn parse_allowed(names: &[String], errors: &mut FieldErrors) -> AllowedFields {
     if names.len() > ALLOWED_FIELDS_MAX {
         errors.add("allowedSecretFields", format!("must be at most {ALLOWED_FIELDS_MAX}"));
         return AllowedFields::default();
@@ -232,18 +248,25 @@ impl NewServer {
             Some(auth) => auth.parse(&mut errors),
         };
         let categories = self.categories.unwrap_or_default();
-        for (index, category) in categories.iter().enumerate() {
-            if category.is_empty() || category.chars().count() > CATEGORY_MAX || category.chars().any(char::is_control)
-            {
-                errors.add(format!("categories[{index}]"), "must be 1 to 50 characters without control characters");
-            }
-        }
+        check_categories(&categories, &mut errors);
         let allowed_secret_fields = parse_allowed(&self.allowed_secret_fields.unwrap_or_default(), &mut errors);
         let rate_limit = self.rate_limit.and_then(|limit| limit.parse(&mut errors));
+        let timeouts = self.timeouts.map_or_else(Timeouts::default, |timeouts| {
+            TimeoutChange { connect_ms: Some(timeouts.connect_ms), idle_ms: Some(timeouts.idle_ms) }
+                .apply(Timeouts::default(), &mut errors)
+        });
         match (name, url, auth) {
-            (Some(name), Some(url), Some(auth)) if errors.0.is_empty() => {
-                Ok(ServerRequest { name, slug, description, url, auth, categories, allowed_secret_fields, rate_limit })
-            }
+            (Some(name), Some(url), Some(auth)) if errors.0.is_empty() => Ok(ServerRequest {
+                name,
+                slug,
+                description,
+                url,
+                auth,
+                categories,
+                allowed_secret_fields,
+                rate_limit,
+                timeouts,
+            }),
             _ => Err(errors),
         }
     }
@@ -272,7 +295,7 @@ pub async fn create_mcp_server(
     once.make(&services.clone(), &scope, &bytes, async move {
         let event = allowed.event("server.create", AuditTarget::Organization);
         let server = services.servers.register(&allowed, request, event).await?;
-        Made::new(StatusCode::CREATED, &ServerShape::from(&server))
+        Made::new(StatusCode::CREATED, &ServerShape::new(&server, services.health.view(server.id)))
     })
     .await
 }

@@ -32,5 +32,5 @@ pub async fn get_mcp_server(
     let name = ServerName::parse(&server).ok_or_else(|| Problem::from(Denied::ServerNotFound))?;
     let found = services.servers.get(&allowed, &name).await;
     let server = allowed.noted(&services, AuditTarget::Organization, found).await?;
-    Ok(HttpResponse::Ok().json(ServerShape::from(&server)))
+    Ok(HttpResponse::Ok().json(ServerShape::new(&server, services.health.view(server.id))))
 }

@@ -42,7 +42,7 @@ pub async fn list_mcp_servers(
     let page =
         services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
     Ok(HttpResponse::Ok().json(Items {
-        items: page.items.iter().map(ServerShape::from).collect(),
+        items: page.items.iter().map(|server| ServerShape::new(server, services.health.view(server.id))).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))
 }

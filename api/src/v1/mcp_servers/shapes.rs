@@ -1,8 +1,10 @@
 //! A server as clients see it. Its credential is never shown.
 
+use domain::server::health::Health;
 use domain::server::model::SharedServer;
+use domain::server::timeouts::Timeouts;
 use domain::server::{ServerStatus, UpstreamAuth};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::v1::api_keys::RateLimitShape;
@@ -35,8 +37,12 @@ pub struct ServerShape {
     /// The limit of all calls to it.
     #[serde(rename = "rateLimit")]
     rate_limit: Option<RateLimitShape>,
+    /// How long it may take.
+    timeouts: TimeoutsShape,
     /// `active` or `archived`.
     status: &'static str,
+    /// How it does.
+    health: HealthShape,
     /// When it was registered, RFC 3339 UTC.
     created_at: String,
 }
@@ -53,8 +59,50 @@ pub struct AuthShape {
     header: Option<String>,
 }
 
-impl From<&SharedServer> for ServerShape {
-    fn from(server: &SharedServer) -> Self {
+/// How long a server may take, in milliseconds; null for the installation's default. A call as a whole has no limit.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeoutsShape {
+    /// For a connection to it.
+    #[serde(default)]
+    #[schema(minimum = 100, maximum = 60_000, example = 5_000)]
+    pub connect_ms: Option<u32>,
+    /// For silence, before its answer and within it.
+    #[serde(default)]
+    #[schema(minimum = 1_000, maximum = 86_400_000, example = 300_000)]
+    pub idle_ms: Option<u32>,
+}
+
+impl From<Timeouts> for TimeoutsShape {
+    fn from(timeouts: Timeouts) -> Self {
+        Self { connect_ms: timeouts.connect_ms(), idle_ms: timeouts.idle_ms() }
+    }
+}
+
+/// How a server does, as calls through this node found out.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthShape {
+    /// `up`, `failing` (the last call failed), `down` (it failed repeatedly and is left alone for a moment), or `unknown`
+    /// (nobody called it since the node started).
+    #[schema(example = "up")]
+    state: &'static str,
+    /// When a call last told something of it, RFC 3339 UTC.
+    checked_at: Option<String>,
+    /// How the last call failed.
+    detail: Option<String>,
+}
+
+impl From<Health> for HealthShape {
+    fn from(health: Health) -> Self {
+        Self { state: health.state.as_str(), checked_at: health.checked_at.map(time), detail: health.detail }
+    }
+}
+
+impl ServerShape {
+    /// A server, and what this node knows of how it does.
+    #[must_use]
+    pub fn new(server: &SharedServer, health: Health) -> Self {
         Self {
             id: server.id.to_string(),
             slug: server.slug.to_string(),
@@ -72,7 +120,9 @@ impl From<&SharedServer> for ServerShape {
             categories: server.categories.clone(),
             allowed_secret_fields: server.allowed_secret_fields.iter().map(ToString::to_string).collect(),
             rate_limit: server.rate_limit.map(RateLimitShape::from),
+            timeouts: server.timeouts.into(),
             status: ServerStatus::as_str(server.status),
+            health: health.into(),
             created_at: time(server.created_at),
         }
     }

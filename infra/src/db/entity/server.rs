@@ -22,6 +22,8 @@ pub struct Model {
     pub rate_requests: Option<i32>,
     pub rate_seconds: Option<i32>,
     pub allowed_secret_fields: Option<String>,
+    pub connect_timeout_ms: Option<i32>,
+    pub idle_timeout_ms: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
