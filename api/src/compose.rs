@@ -42,6 +42,7 @@ use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
 use infra::seal::Sealer;
+use infra::sessions::SessionUses;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 use infra::usage::UsageMeter;
 
@@ -112,6 +113,8 @@ pub struct Services {
     pub passports: Passports,
     /// Seals session ids.
     pub sealer: Arc<Sealer>,
+    /// When MCP sessions were last used on this node.
+    pub sessions_in_use: SessionUses,
     /// Where upstream servers may be.
     pub egress: Arc<EgressPolicy>,
     /// The names that this installation has.
@@ -259,6 +262,11 @@ impl Services {
                 settings.cache_entries,
             ),
             sealer,
+            sessions_in_use: SessionUses::new(
+                settings.session_lifetime,
+                settings.session_idle_timeout,
+                settings.cache_entries,
+            ),
             egress: Arc::new(settings.egress()),
             names: Names::new(&settings, public_url),
             database: database.clone(),

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
-use actix_web::http::{StatusCode, Uri, Version};
+use actix_web::http::{Method, StatusCode, Uri, Version};
 use actix_web::{HttpRequest, HttpResponse};
 use awc::ClientResponse;
 use awc::error::SendRequestError;
-use bytes::Bytes;
-use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
+use domain::mcp::Era;
 use domain::tenant::TenantRefusal;
 use infra::upstream::UpstreamFault;
 use url::Url;
 
-use super::headers::{self, ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
+use super::headers::{ASSERTION, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
+use super::session::{self, Session};
 use super::stream::{Relayed, Speaker};
-use super::{Admitted, Line, session};
+use super::{Admitted, Checked, Line};
 use crate::authenticate::request_id;
 use crate::code::Code;
 use crate::compose::Services;
@@ -34,33 +34,17 @@ pub(super) async fn forward(
     line: &Line,
     request: &HttpRequest,
     admitted: Admitted,
-    body: Bytes,
+    Checked { body, era, session }: Checked,
 ) -> Result<HttpResponse, Problem> {
     let Admitted { grant, live, server } = admitted;
-    // The message may have taken its time to arrive.
-    if live.has_ended() {
-        return Err(Problem::new(Code::Unauthenticated));
-    }
-    if services.suspended.covers(grant.tenant()) {
-        return Err(TenantRefusal::Suspended.into());
-    }
-    if !body.is_empty() && !headers::says_utf8(request.headers()) {
-        let why = "the message must be JSON in UTF-8, without a Content-Encoding";
-        return Err(Problem::because(Code::InvalidRequest, why));
-    }
-    inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)?;
     let passport = services.passports.issue(&grant, &server)?;
-    let session = match request.headers().get(MCP_SESSION_ID) {
-        Some(presented) => Some(session::open(&services.sealer, &grant, &server, presented)?),
-        None => None,
-    };
     let idle = services.settings.upstream_idle_timeout;
     let answer = async {
         let mut target = passport.target.clone();
         for hop in 0..2 {
             let mut outgoing = line.upstream.request(request.method().clone(), target.clone());
             copy_request(request.headers(), outgoing.headers_mut());
-            dress(outgoing.headers_mut(), &passport, session.as_ref());
+            dress(outgoing.headers_mut(), &passport, session.as_ref().map(|session| &session.upstream));
             let answer = outgoing.send_body(body.clone()).await.map_err(|error| fault(request, error))?;
             match redirect(&answer, &target) {
                 Redirect::No => return Ok(answer),
@@ -87,7 +71,13 @@ pub(super) async fn forward(
     if live.has_ended() {
         return Err(Problem::new(Code::Unauthenticated));
     }
-    relay(services, line, answer, &grant, &server, live)
+    if let Some(session) = &session
+        && *request.method() == Method::DELETE
+        && answer.status().is_success()
+    {
+        session.used.end();
+    }
+    relay(services, line, answer, &grant, &server, live, (era, session))
 }
 
 fn dress(
@@ -141,6 +131,7 @@ fn relay(
     grant: &domain::access::Grant<domain::access::permission::McpConnect>,
     server: &domain::access::decide::ReachableServer,
     live: infra::cache::LiveKeyHandle,
+    (era, session): (Era, Option<Session>),
 ) -> Result<HttpResponse, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
@@ -157,12 +148,21 @@ fn relay(
     }
     let mut response = HttpResponse::build(answer.status()).finish();
     copy_response(answer.headers(), response.headers_mut());
-    if let Some(upstream) = answer.headers().get(MCP_SESSION_ID) {
-        let sealed = session::seal(&services.sealer, grant, server, upstream)?;
-        response.headers_mut().insert(MCP_SESSION_ID, sealed);
+    // Modern revisions have no sessions; a server that hands one out all the same has not the caller's to give.
+    if let Some(upstream) = answer.headers().get(MCP_SESSION_ID).filter(|_| !era.is_modern()) {
+        let id = match &session {
+            Some(session) if session.upstream == *upstream => session.presented.clone(),
+            _ => session::seal(services, grant, server, upstream)?,
+        };
+        response.headers_mut().insert(MCP_SESSION_ID, id);
     }
     let length = answer.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let speaker = Speaker { live, tenant: grant.tenant().clone(), suspended: Arc::clone(&services.suspended) };
+    let speaker = Speaker {
+        live,
+        tenant: grant.tenant().clone(),
+        suspended: Arc::clone(&services.suspended),
+        session: session.map(|session| session.used),
+    };
     let body = Relayed::new(answer, length, speaker, services.settings.upstream_idle_timeout, line.clock.clone());
     Ok(response.set_body(body).map_into_boxed_body())
 }

@@ -6,6 +6,7 @@
 mod forward;
 mod headers;
 mod idle;
+mod message;
 mod metered;
 pub mod passport;
 pub mod refusal;
@@ -14,19 +15,26 @@ mod stream;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
 use domain::access::{Grant, Permission};
 use domain::audit::{AuditEvent, AuditTarget};
+use domain::guard::inspect_message;
+use domain::key::port::LiveKey;
+use domain::mcp::Era;
 use domain::server::port::ServerName;
-use domain::tenant::Surface;
+use domain::tenant::{Surface, TenantRefusal};
 use domain::time::{Clock, SystemClock};
 use infra::cache::LiveKeyHandle;
 use infra::upstream::Upstream;
 use percent_encoding::percent_decode_str;
 
+use self::headers::MCP_SESSION_ID;
 use self::idle::IdleClock;
+use self::message::Incoming;
 use self::metered::MeteredCall;
+use self::session::Session;
 use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
@@ -35,6 +43,12 @@ use crate::problem::Problem;
 
 /// What every path of the gateway begins with.
 pub const PREFIX: &str = "/mcp-connect";
+
+/// Whether a path is the gateway's.
+#[must_use]
+pub fn is_mcp_path(path: &str) -> bool {
+    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// A worker's way to upstream servers.
 pub struct Line {
@@ -77,7 +91,7 @@ pub async fn handle(
     let call = MeteredCall::begin(&services.usage, &admitted);
     let (problem, body) = match extract::read(payload, services.settings.body_limit).await {
         Err(problem) => (problem, None),
-        Ok(body) => match forward::forward(&services, &line, &request, admitted, body.clone()).await {
+        Ok(body) => match send(&services, &line, &request, admitted, &body).await {
             Ok(response) => {
                 call.answered(response.status());
                 return response;
@@ -92,6 +106,39 @@ pub async fn handle(
     ended(&mut event, &problem);
     let problem = record(&services, event).await.err().unwrap_or(problem);
     refusal::respond(&problem, &request, body.as_deref())
+}
+
+/// What a caller sent, looked at: it may go upstream.
+struct Checked {
+    body: Bytes,
+    era: Era,
+    session: Option<Session>,
+}
+
+async fn send(
+    services: &Services,
+    line: &Line,
+    request: &HttpRequest,
+    admitted: Admitted,
+    body: &Bytes,
+) -> Result<HttpResponse, Problem> {
+    let Admitted { grant, live, server } = &admitted;
+    // The message may have taken its time to arrive.
+    if live.has_ended() {
+        return Err(Problem::new(Code::Unauthenticated));
+    }
+    if services.suspended.covers(grant.tenant()) {
+        return Err(TenantRefusal::Suspended.into());
+    }
+    let Incoming { message, era } = Incoming::read(request, body)?;
+    if let Some(message) = &message {
+        inspect_message(message, &server.record().allowed_secret_fields, &services.token_keys)?;
+    }
+    // Modern revisions have no sessions: an id that a client sends all the same means nothing.
+    let presented = request.headers().get(MCP_SESSION_ID).filter(|_| !era.is_modern());
+    let session = presented.map(|presented| session::open(services, grant, server, presented)).transpose()?;
+    let checked = Checked { body: body.clone(), era, session };
+    forward::forward(services, line, request, admitted, checked).await
 }
 
 async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, Problem> {

@@ -16,6 +16,7 @@ use domain::tenant::Tenant;
 use futures_util::Stream;
 use infra::cache::LiveKeyHandle;
 use infra::cache::suspended::SuspendedTenants;
+use infra::sessions::SessionUse;
 
 use super::idle::IdleClock;
 
@@ -45,6 +46,9 @@ pub struct Speaker {
     pub tenant: Tenant,
     /// Tenants that were suspended meanwhile.
     pub suspended: Arc<SuspendedTenants>,
+    /// The session that the body belongs to, in use while it lasts.
+    #[expect(dead_code, reason = "it is held, and what counts is when it is let go")]
+    pub session: Option<SessionUse>,
 }
 
 /// An upstream's body.
