@@ -13,6 +13,7 @@ mod bad_input;
 mod bulk_revocation;
 mod clients;
 mod command_line;
+mod cors;
 mod decisions;
 mod dependencies;
 mod documents;
