@@ -62,6 +62,7 @@ codes! {
     NotFound = 404, "not_found", "There is no such thing, or it is not yours to see.", "Check the id.";
     ServerNotFound = 404, "server_not_found", "There is no such server, or none that you reach.", "Check the slug or id; archived servers take no calls.";
     SessionNotFound = 404, "session_not_found", "There is no such MCP session for this key, tenant and server.", "Initialize a new session.";
+    MethodNotAllowed = 405, "method_not_allowed", "MCP has no such HTTP method.", "Use POST, GET or DELETE.";
     Conflict = 409, "conflict", "Something with that name exists, or the thing is in a state that forbids this.", "`details.fieldErrors` names what is taken.";
     IdempotencyConflict = 409, "idempotency_conflict", "The `Idempotency-Key` was used for another request, or its first request is under way or ended in the dark.", "The message says which: use a new key, wait for `Retry-After` seconds, or look whether the thing was made.";
     PayloadTooLarge = 413, "payload_too_large", "The body is over the limit.", "Send less, or raise `KEYRACK_BODY_LIMIT`.";
@@ -98,6 +99,46 @@ impl Code {
     }
 }
 
+/// Errors of messages that the protocol itself defines, with their numbers. All of them are [`Code::InvalidRequest`]; the
+/// number tells them apart, and clients know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProtocolError {
+    /// JSON-RPC 2.0: no JSON.
+    Parse,
+    /// JSON-RPC 2.0: JSON, and no message.
+    InvalidRequest,
+    /// MCP 2026-07-28: headers that do not say what the message says.
+    HeaderMismatch,
+}
+
+impl ProtocolError {
+    const ALL: [Self; 3] = [Self::Parse, Self::InvalidRequest, Self::HeaderMismatch];
+
+    /// Its number inside a JSON-RPC error.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Parse => -32700,
+            Self::InvalidRequest => -32600,
+            Self::HeaderMismatch => -32020,
+        }
+    }
+
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Parse => "The body is no JSON that can be read to its end.",
+            Self::InvalidRequest => {
+                "The body is no JSON-RPC message, or one that could be read in two ways, or an array where the protocol's \
+                 revision has none."
+            }
+            Self::HeaderMismatch => {
+                "`MCP-Protocol-Version`, `Mcp-Method` or `Mcp-Name` does not say what the message says, is missing, or stands \
+                 there twice."
+            }
+        }
+    }
+}
+
 // By hand: inside a macro, utoipa's derive sees no literal in `rename` and would write the variants' names.
 impl PartialSchema for Code {
     fn schema() -> RefOr<Schema> {
@@ -131,6 +172,17 @@ pub fn document() -> String {
             code.fix()
         );
     }
+    text.push_str(
+        "\nErrors that the protocol defines keep its numbers. Their status is 400 and their code `invalid_request`; an error of \
+         the upstream server's own passes as it is.\n\n| JSON-RPC | meaning |\n|---|---|\n",
+    );
+    for error in ProtocolError::ALL {
+        let _ = writeln!(text, "| {} | {} |", error.number(), error.meaning());
+    }
+    text.push_str(
+        "\nA refused batch is answered with an error for each of its requests where only a message in it is refused, and else \
+         with one error without an id.\n",
+    );
     text
 }
 

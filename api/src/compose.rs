@@ -48,6 +48,7 @@ use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
 use infra::purge::Retention;
 use infra::seal::Sealer;
+use infra::sessions::SessionUses;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
 use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
@@ -132,6 +133,8 @@ pub struct Services {
     pub passports: Passports,
     /// Seals session ids.
     pub sealer: Arc<Sealer>,
+    /// When MCP sessions were last used on this node.
+    pub sessions_in_use: SessionUses,
     /// Where upstream servers may be.
     pub egress: Arc<EgressPolicy>,
     /// The names that this installation has.
@@ -301,6 +304,11 @@ impl Services {
             stopping: Arc::default(),
             health,
             sealer,
+            sessions_in_use: SessionUses::new(
+                settings.session_lifetime,
+                settings.session_idle_timeout,
+                settings.cache_entries,
+            ),
             egress: Arc::new(settings.egress()),
             names: Names::new(&settings, public_url),
             database: database.clone(),

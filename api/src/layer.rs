@@ -17,6 +17,7 @@ use crate::compose::Services;
 use crate::limit;
 use crate::problem::Problem;
 use crate::settings::Settings;
+use crate::{cors, gateway};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -114,6 +115,14 @@ pub async fn finish<B: MessageBody + 'static>(
         let response = answer(&problem, request.path(), request.request());
         return Ok(tagged(request.into_response(response).map_into_right_body(), id));
     }
+    // Only pages send one; it was checked just now.
+    let origin = request.headers().get(ORIGIN).filter(|_| !probe).cloned();
+    if let Some(mut response) = cors::options(&request) {
+        if let Some(origin) = origin {
+            cors::expose(origin, response.headers_mut());
+        }
+        return Ok(tagged(request.into_response(response).map_into_right_body(), id));
+    }
     let response = next.call(request).await?;
     let rewritten = response
         .response()
@@ -129,12 +138,15 @@ pub async fn finish<B: MessageBody + 'static>(
         // Whoever keeps the connection would find nobody at its other end.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
+    if let Some(origin) = origin {
+        cors::expose(origin, response.headers_mut());
+    }
     Ok(tagged(response, id))
 }
 
 fn answer(problem: &Problem, path: &str, request: &actix_web::HttpRequest) -> actix_web::HttpResponse {
-    if path.starts_with("/mcp-connect/") {
-        crate::gateway::refusal::respond(problem, request, None)
+    if gateway::is_mcp_path(path) {
+        gateway::refusal::respond(problem, request, None)
     } else {
         problem.respond(request)
     }

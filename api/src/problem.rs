@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
@@ -15,6 +15,8 @@ use domain::guard::Refused;
 use domain::invitation::InvitationFault;
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
+use domain::mcp::ReadFault;
+use domain::mcp::mirror::HeaderMismatch;
 use domain::member::MemberFault;
 use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
@@ -30,13 +32,16 @@ use serde::Serialize;
 use tracing_actix_web::RequestId;
 use utoipa::ToSchema;
 
-use crate::code::Code;
+use crate::code::{Code, ProtocolError};
 
 /// A time as headers have it: rounded up, since whoever comes earlier comes too early.
 #[must_use]
 pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
+
+/// The methods of MCP paths; OPTIONS is for pages of other origins.
+pub const MCP_METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
 /// Seconds after which a caller may try again when a dependency is down.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -47,6 +52,8 @@ pub struct Problem {
     code: Code,
     message: String,
     fields: Vec<FieldError>,
+    // Where the protocol has a number of its own.
+    protocol: Option<ProtocolError>,
     // Seconds, for codes that do not always have the same.
     retry_after: Option<u64>,
     // Boxed and optional: only faults of our own or of dependencies have one.
@@ -100,7 +107,8 @@ impl Problem {
     /// A problem with the code's general meaning as its message.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self { code, message: code.meaning().to_owned(), fields: Vec::new(), retry_after: None, cause: None }
+        let message = code.meaning().to_owned();
+        Self { code, message, fields: Vec::new(), protocol: None, retry_after: None, cause: None }
     }
 
     /// A problem with a message of its own.
@@ -117,6 +125,12 @@ impl Problem {
             fields: vec![FieldError { field: field.to_owned(), message: message.clone() }],
             ..Self::because(code, format!("{field} {message}"))
         }
+    }
+
+    /// A message that the protocol itself calls wrong.
+    #[must_use]
+    pub fn protocol(error: ProtocolError, message: impl ToString) -> Self {
+        Self { protocol: Some(error), ..Self::because(Code::InvalidRequest, message) }
     }
 
     /// The same, with the time after which the caller may try again; in whole seconds, and at least one.
@@ -139,6 +153,12 @@ impl Problem {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// The number inside a JSON-RPC error.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.protocol.map_or_else(|| self.code.number(), ProtocolError::number)
     }
 
     /// Logs the cause, if there is one: the end of the chain, once.
@@ -173,6 +193,9 @@ impl Problem {
         match self.code {
             Code::Unauthenticated => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="keyrack""#));
+            }
+            Code::MethodNotAllowed => {
+                headers.insert(ALLOW, HeaderValue::from_static(MCP_METHODS));
             }
             Code::Unavailable => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
@@ -395,8 +418,26 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Secret(argument) => Self::because(Code::SecretArgument, argument),
-            Refused::Unreadable => Self::because(Code::InvalidRequest, refused),
+            Refused::Unreadable => Self::protocol(ProtocolError::Parse, refused),
         }
+    }
+}
+
+impl From<ReadFault> for Problem {
+    fn from(fault: ReadFault) -> Self {
+        let error = match fault {
+            ReadFault::NotJson => ProtocolError::Parse,
+            ReadFault::NotAnObject | ReadFault::TwoWays(_) | ReadFault::Method | ReadFault::BatchLength => {
+                ProtocolError::InvalidRequest
+            }
+        };
+        Self::protocol(error, fault)
+    }
+}
+
+impl From<HeaderMismatch> for Problem {
+    fn from(mismatch: HeaderMismatch) -> Self {
+        Self::protocol(ProtocolError::HeaderMismatch, mismatch)
     }
 }
 

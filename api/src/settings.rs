@@ -141,6 +141,10 @@ settings! {
     upstream_connect_timeout: Duration = "upstream-connect-timeout", Some("5"), "", false, seconds;
     /// Seconds that an upstream server may be silent, before its answer and within it.
     upstream_idle_timeout: Duration = "upstream-idle-timeout", Some("300"), "", false, seconds;
+    /// Seconds after which an MCP session that is not used ends. An open stream is a use.
+    session_idle_timeout: Duration = "session-idle-timeout", Some("28800"), "", false, |text| within(text, 1, 31_536_000).map(Duration::from_secs);
+    /// Seconds after which an MCP session ends, used or not. It is what ends one that a node does not remember.
+    session_lifetime: Duration = "session-lifetime", Some("604800"), "", false, |text| within(text, 1, 31_536_000).map(Duration::from_secs);
     /// Seconds that a shutdown waits for what is under way.
     shutdown_timeout: Duration = "shutdown-timeout", Some("30"), "", false, seconds;
     /// Days that the record of each call through the gateway is kept.

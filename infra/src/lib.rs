@@ -14,6 +14,7 @@ pub mod limit;
 pub mod mail;
 pub mod purge;
 pub mod seal;
+pub mod sessions;
 pub mod token;
 pub mod upstream;
 pub mod usage;

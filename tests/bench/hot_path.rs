@@ -8,9 +8,12 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use domain::guard::{AllowedFields, inspect_message};
 use domain::key::TokenKeys;
 use domain::key::token::PresentedToken;
 use domain::key::verify::{Recalled, VerifiedKey};
+use domain::mcp::Envelope;
+use domain::mcp::mirror::{Header, MirrorHeaders};
 use domain::root::RootSecret;
 use domain::tenant::{Surface, TenantParams};
 use infra::cache::LiveKeyHandle;
@@ -94,5 +97,30 @@ fn hot_path(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, hot_path);
+/// What a message costs before it goes upstream: its envelope, the headers that must agree with it, and the guard of its
+/// arguments.
+fn message(criterion: &mut Criterion) {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let arguments =
+        json!({"title": "Minutes", "text": "a".repeat(400), "tags": ["a", "b"], "options": {"pin": true, "due": 7}});
+    let call = |params: serde_json::Value| {
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
+    };
+    let legacy = call(json!({"name": "add_note", "arguments": arguments}));
+    let modern = call(json!({"name": "add_note", "arguments": arguments, "_meta": meta}));
+    let keys = TokenKeys::derive(&RootSecret::new([7_u8; 32]).expect("long enough"));
+    let header = |text: &'static str| Header::of(std::iter::once(text.as_bytes()));
+    let headers =
+        MirrorHeaders { version: header("2026-07-28"), method: header("tools/call"), name: header("add_note") };
+    let read = |body: &str| drop(black_box(Envelope::read(black_box(body).as_bytes()).expect("a message")));
+    criterion.bench_function("envelope, legacy", |bench| bench.iter(|| read(&legacy)));
+    criterion.bench_function("envelope, modern", |bench| bench.iter(|| read(&modern)));
+    let message = Envelope::read(modern.as_bytes()).expect("a message");
+    criterion.bench_function("headers agree", |bench| bench.iter(|| black_box(&headers).check(&message)));
+    criterion.bench_function("guard", |bench| {
+        bench.iter(|| inspect_message(black_box(&message), &AllowedFields::default(), &keys));
+    });
+}
+
+criterion_group!(benches, hot_path, message);
 criterion_main!(benches);

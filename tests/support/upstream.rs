@@ -94,7 +94,7 @@ impl Upstream {
         Self { base, state }
     }
 
-    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…`, `/session`, `/gate`
+    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…`, `/session`, `/legacy`, `/gate`
     /// (answers once [`Upstream::open_gate`] was called).
     #[must_use]
     pub fn url(&self, behaviour: &str) -> String {
@@ -188,6 +188,32 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             HttpResponse::Ok().content_type("application/json").streaming(chunks.boxed_local())
         }
         "/session" => HttpResponse::Ok().insert_header(("mcp-session-id", "upstream-session-1")).json(result),
+        // A legacy server that gives everybody the same session and never forgets it.
+        "/legacy" => {
+            let mut answer = match (request.method().as_str(), message["method"].is_string(), message["id"].is_null()) {
+                ("DELETE", ..) if request.query_string() == "keep" => return HttpResponse::MethodNotAllowed().finish(),
+                ("DELETE", ..) => return HttpResponse::NoContent().finish(),
+                ("GET", ..) => {
+                    let since = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or("0");
+                    let note = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+                    let first = Bytes::from(format!(
+                        ": hello\n\nid: {since}+1\nretry: 10\ndata: {note}\n\nid: {since}+2\ndata:\n\n"
+                    ));
+                    let events = futures_util::stream::unfold((Some(first), open), |(first, open)| async move {
+                        match first {
+                            Some(first) => Some((Ok::<_, actix_web::Error>(first), (None, open))),
+                            None => std::future::pending().await,
+                        }
+                    });
+                    return HttpResponse::Ok().content_type("text/event-stream").streaming(events.boxed_local());
+                }
+                (_, true, false) => HttpResponse::Ok().json(result),
+                _ => HttpResponse::Accepted().finish(),
+            };
+            let session = actix_web::http::header::HeaderValue::from_static("upstream-session-1");
+            answer.headers_mut().insert(actix_web::http::header::HeaderName::from_static("mcp-session-id"), session);
+            answer
+        }
         "/rude" => HttpResponse::Ok()
             .insert_header(("set-cookie", "a=b"))
             .insert_header(("www-authenticate", "Bearer resource_metadata=\"x\""))

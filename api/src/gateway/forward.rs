@@ -5,13 +5,11 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::http::header::CONTENT_ENCODING;
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
 use domain::access::Grant;
 use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
-use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
-use domain::mcp::Envelope;
+use domain::mcp::Era;
 use domain::tenant::TenantRefusal;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -22,8 +20,9 @@ use super::events::Events;
 use super::headers::{self, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::recorder::CallUnderWay;
+use super::session::{self, Session};
 use super::stream::{Ending, Relayed, Speaker};
-use super::{Admitted, Line, session};
+use super::{Admitted, Checked, Line};
 use crate::authenticate::request_id;
 use crate::code::Code;
 use crate::compose::Services;
@@ -45,33 +44,12 @@ pub(super) async fn forward(
     line: &Line,
     request: &HttpRequest,
     admitted: Admitted,
-    body: Bytes,
+    Checked { body, era, session }: Checked,
     call: &mut CallUnderWay,
 ) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
     let Admitted { grant, live, server, place } = admitted;
-    // The message may have taken its time to arrive.
-    if live.has_ended() {
-        return Err(Problem::new(Code::Unauthenticated));
-    }
-    if services.suspended.covers(grant.tenant()) {
-        return Err(TenantRefusal::Suspended.into());
-    }
-    if !body.is_empty() && !headers::says_utf8(request.headers()) {
-        let why = "the message must be JSON in UTF-8, without a Content-Encoding";
-        return Err(Problem::because(Code::InvalidRequest, why));
-    }
-    if let Ok(envelope) = Envelope::read(&body) {
-        call.understood(&envelope, &services.token_keys);
-    }
-    inspect_message(&body, &server.record().allowed_secret_fields, &services.token_keys)?;
     let passport = services.passports.issue(&grant, &server)?;
-    let session = match request.headers().get(MCP_SESSION_ID) {
-        Some(presented) => bridge::value_up(&session::open(&services.sealer, &grant, &server, presented)?),
-        None => None,
-    };
-    if let Some(session) = &session {
-        call.belongs_to(services, grant.tenant(), session.as_bytes());
-    }
+    let session_up = session.as_ref().and_then(|session| bridge::value_up(&session.upstream));
     let timeouts = server.record().timeouts;
     let idle = timeouts.idle_or(services.settings.upstream_idle_timeout);
     let connect = timeouts.connect_or(services.settings.upstream_connect_timeout);
@@ -81,7 +59,7 @@ pub(super) async fn forward(
         let mut elsewhere = None;
         for _hop in 0..2 {
             let target = elsewhere.as_ref().unwrap_or(&passport.target);
-            let headers = outgoing(request, &passport, session.as_ref());
+            let headers = outgoing(request, &passport, session_up.as_ref());
             let answer = line.upstream.send(target, method.clone(), headers, body.clone(), connect).await?;
             match redirect(&answer, target) {
                 Redirect::No => return Ok(Some(answer)),
@@ -119,12 +97,23 @@ pub(super) async fn forward(
     let answer = answer.ok_or_else(|| {
         Problem::because(Code::UpstreamError, "the server redirects elsewhere; register the URL that it redirects to")
     })?;
+    if let Some(session) = &session
+        && *request.method() == Method::DELETE
+        && answer.status().is_success()
+    {
+        session.used.end();
+    }
     if let Some(upstream) = answer.headers().get(SESSION_UP) {
         call.belongs_to(services, grant.tenant(), upstream.as_bytes());
     }
-    let tenant = grant.tenant().clone();
-    let speaker = Speaker { live, tenant, suspended: Arc::clone(&services.suspended), place };
-    let response = head(services, &answer, &grant, &server)?;
+    let response = head(services, &answer, &grant, &server, (era, session.as_ref()))?;
+    let speaker = Speaker {
+        live,
+        tenant: grant.tenant().clone(),
+        suspended: Arc::clone(&services.suspended),
+        place,
+        session: session.map(|session| session.used),
+    };
     let length = match *request.method() {
         // It has no body, and tells the length that another method's would have.
         Method::HEAD => announced(answer.headers()),
@@ -196,6 +185,7 @@ fn head(
     answer: &Answer,
     grant: &Grant<McpConnect>,
     server: &ReachableServer,
+    (era, session): (Era, Option<&Session>),
 ) -> Result<HttpResponse<()>, Problem> {
     if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         // It judges our credential, not the caller's key.
@@ -208,9 +198,14 @@ fn head(
     let status = bridge::status_down(answer.status()).ok_or_else(broken)?;
     let mut response = HttpResponse::build(status).finish().drop_body();
     copy_response(answer.headers(), response.headers_mut());
-    if let Some(upstream) = answer.headers().get(SESSION_UP) {
+    // Modern revisions have no sessions; a server that hands one out all the same has not the caller's to give.
+    if let Some(upstream) = answer.headers().get(SESSION_UP).filter(|_| !era.is_modern()) {
         let upstream = bridge::value_down(upstream).ok_or_else(broken)?;
-        response.headers_mut().insert(MCP_SESSION_ID, session::seal(&services.sealer, grant, server, &upstream)?);
+        let id = match session {
+            Some(session) if session.upstream == upstream => session.presented.clone(),
+            _ => session::seal(services, grant, server, &upstream)?,
+        };
+        response.headers_mut().insert(MCP_SESSION_ID, id);
     }
     Ok(response)
 }

@@ -8,6 +8,7 @@ mod events;
 mod forward;
 mod headers;
 mod idle;
+mod message;
 pub mod passport;
 mod recorded;
 pub mod recorder;
@@ -19,22 +20,29 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
 use domain::access::{Grant, Permission};
 use domain::audit::{AuditEvent, AuditTarget};
+use domain::guard::inspect_message;
 use domain::key::port::LiveKey;
+use domain::mcp::Era;
 use domain::server::port::ServerName;
-use domain::tenant::Surface;
+use domain::tenant::{Surface, TenantRefusal};
 use domain::time::{Clock, SystemClock};
 use infra::cache::{CallPlace, LiveKeyHandle};
 use infra::calls::CallQueue;
-use infra::upstream::Upstream;
+use infra::upstream::{AnswerBody, Upstream};
 use infra::usage::UsageMeter;
 use percent_encoding::percent_decode_str;
 
+use self::headers::MCP_SESSION_ID;
 use self::idle::IdleClock;
+use self::message::Incoming;
 use self::recorder::CallUnderWay;
+use self::session::Session;
+use self::stream::Relayed;
 use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
@@ -43,6 +51,12 @@ use crate::problem::Problem;
 
 /// What every path of the gateway begins with.
 pub const PREFIX: &str = "/mcp-connect";
+
+/// Whether a path is the gateway's.
+#[must_use]
+pub fn is_mcp_path(path: &str) -> bool {
+    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// A worker's way to upstream servers.
 pub struct Line {
@@ -100,7 +114,7 @@ pub async fn handle(
             }
             Ok(body) => {
                 call.received(body.len());
-                match forward::forward(&services, &line, &request, admitted, body.clone(), &mut call).await {
+                match send(&services, &line, &request, admitted, &body, &mut call).await {
                     Ok(response) => return recorded::recorded(response, call),
                     Err(problem) => {
                         call.came_to_nothing(&problem);
@@ -116,6 +130,44 @@ pub async fn handle(
     ended(&mut event, &problem);
     let problem = record(&services, event).await.err().unwrap_or(problem);
     refusal::respond(&problem, &request, body.as_deref())
+}
+
+/// What a caller sent, looked at: it may go upstream.
+struct Checked {
+    body: Bytes,
+    era: Era,
+    session: Option<Session>,
+}
+
+async fn send(
+    services: &Services,
+    line: &Line,
+    request: &HttpRequest,
+    admitted: Admitted,
+    body: &Bytes,
+    call: &mut CallUnderWay,
+) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
+    let Admitted { grant, live, server, .. } = &admitted;
+    // The message may have taken its time to arrive.
+    if live.has_ended() {
+        return Err(Problem::new(Code::Unauthenticated));
+    }
+    if services.suspended.covers(grant.tenant()) {
+        return Err(TenantRefusal::Suspended.into());
+    }
+    let Incoming { message, era } = Incoming::read(request, body)?;
+    if let Some(message) = &message {
+        call.understood(message, &services.token_keys);
+        inspect_message(message, &server.record().allowed_secret_fields, &services.token_keys)?;
+    }
+    // Modern revisions have no sessions: an id that a client sends all the same means nothing.
+    let presented = request.headers().get(MCP_SESSION_ID).filter(|_| !era.is_modern());
+    let session = presented.map(|presented| session::open(services, grant, server, presented)).transpose()?;
+    if let Some(session) = &session {
+        call.belongs_to(services, grant.tenant(), session.upstream.as_bytes());
+    }
+    let checked = Checked { body: body.clone(), era, session };
+    forward::forward(services, line, request, admitted, checked, call).await
 }
 
 async fn admit(services: &Services, request: &HttpRequest) -> Result<Admitted, Problem> {

@@ -3,7 +3,8 @@
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use domain::mcp::{Envelope, Kind};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing_actix_web::RequestId;
 
@@ -13,7 +14,7 @@ use crate::problem::{ErrorContent, Problem};
 struct JsonRpcError<'a> {
     jsonrpc: &'static str,
     id: Option<&'a RawValue>,
-    error: JsonRpcErrorContent<'a>,
+    error: &'a JsonRpcErrorContent<'a>,
 }
 
 #[derive(Serialize)]
@@ -31,56 +32,44 @@ struct Data<'a> {
     details: &'a crate::problem::Details,
 }
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-}
-
 /// The answer to a refused message. `body` is the message, as far as it was read.
 #[must_use]
 pub fn respond(problem: &Problem, request: &HttpRequest, body: Option<&[u8]>) -> HttpResponse {
     let id = request.extensions().get::<RequestId>().copied();
     problem.log(id);
     let content = problem.content(id);
-    let mut response = HttpResponse::build(problem.code().mcp_status())
+    let code = problem.code();
+    let message = body.and_then(|body| Envelope::read(body).ok());
+    // Only a request is answered in the protocol; of a refused notification nobody would hear.
+    let in_protocol = message.as_ref().is_some_and(awaits_answer) && code.mcp_status() != code.status();
+    let (status, text) = match &message {
+        Some(message) if in_protocol => (code.mcp_status(), text(problem, &content, message)),
+        Some(message) if message.kind != Kind::Batch => (code.status(), text(problem, &content, message)),
+        _ => (code.status(), error(problem, &content, None)),
+    };
+    let mut response = HttpResponse::build(status)
         .insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")))
-        .body(text(problem, &content, body.and_then(message_id)));
+        .body(text);
     problem.decorate(&mut response);
     response
 }
 
-fn text(problem: &Problem, content: &ErrorContent, id: Option<&RawValue>) -> String {
-    let error = JsonRpcError {
-        jsonrpc: "2.0",
-        id,
-        error: JsonRpcErrorContent {
-            code: problem.code().number(),
-            message: &content.message,
-            data: Data { code: problem.code().as_str(), request_id: &content.request_id, details: &content.details },
-        },
-    };
-    serde_json::to_string(&error).unwrap_or_default()
+fn awaits_answer(message: &Envelope<'_>) -> bool {
+    message.messages().iter().any(|message| message.kind == Kind::Request)
 }
 
-/// The id of a JSON-RPC request: a string or a number. Anything else, or no message at all, is answered with null.
-fn message_id(body: &[u8]) -> Option<&RawValue> {
-    let id = serde_json::from_slice::<Message<'_>>(body).ok()?.id?;
-    let first = id.get().as_bytes().first()?;
-    (*first == b'"' || *first == b'-' || first.is_ascii_digit()).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_is_the_messages_own_or_null() {
-        let id = |body: &str| message_id(body.as_bytes()).map(|id| id.get().to_owned());
-        assert_eq!(id(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#).as_deref(), Some("7"));
-        assert_eq!(id(r#"{"id":"a\"b"}"#).as_deref(), Some(r#""a\"b""#));
-        for none in [r#"{"id":null}"#, r#"{"id":{}}"#, r#"{"id":[1]}"#, r#"{"id":true}"#, "{}", "[]", "no json", ""] {
-            assert_eq!(id(none), None, "{none}");
-        }
+/// One error; for a batch one for each of its requests, so that none of them waits for ever.
+fn text(problem: &Problem, content: &ErrorContent, message: &Envelope<'_>) -> String {
+    if message.kind != Kind::Batch {
+        return error(problem, content, message.id);
     }
+    let requests = message.messages().iter().filter(|message| message.kind == Kind::Request);
+    let errors: Vec<_> = requests.map(|request| error(problem, content, request.id)).collect();
+    format!("[{}]", errors.join(","))
+}
+
+fn error(problem: &Problem, content: &ErrorContent, id: Option<&RawValue>) -> String {
+    let data = Data { code: problem.code().as_str(), request_id: &content.request_id, details: &content.details };
+    let error = JsonRpcErrorContent { code: problem.number(), message: &content.message, data };
+    serde_json::to_string(&JsonRpcError { jsonrpc: "2.0", id, error: &error }).unwrap_or_default()
 }

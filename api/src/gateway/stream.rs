@@ -16,6 +16,7 @@ use domain::tenant::Tenant;
 use futures_util::Stream;
 use infra::cache::suspended::SuspendedTenants;
 use infra::cache::{CallPlace, LiveKeyHandle};
+use infra::sessions::SessionUse;
 
 use super::events::Events;
 use super::idle::IdleClock;
@@ -39,6 +40,17 @@ pub enum Cut {
     Broken,
 }
 
+impl From<&Cut> for domain::call::Cut {
+    fn from(cut: &Cut) -> Self {
+        match cut {
+            Cut::KeyOver => Self::KeyOver,
+            Cut::TenantSuspended => Self::TenantSuspended,
+            Cut::Idle => Self::Idle,
+            Cut::Broken => Self::Broken,
+        }
+    }
+}
+
 /// Whom a body is for, and what ends it before its time.
 pub struct Speaker {
     /// The key.
@@ -50,6 +62,9 @@ pub struct Speaker {
     /// Its place among the calls that the key has under way.
     #[expect(dead_code, reason = "held for as long as the body is")]
     pub place: CallPlace,
+    /// The session that the body belongs to, in use while it lasts.
+    #[expect(dead_code, reason = "it is held, and what counts is when it is let go")]
+    pub session: Option<SessionUse>,
 }
 
 /// A stream of events, which can be ended between two of them.

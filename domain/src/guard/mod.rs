@@ -2,7 +2,6 @@
 //! refused is named by its place and never by its value.
 
 mod glance;
-mod message;
 pub(crate) mod names;
 pub(crate) mod own_key;
 mod place;
@@ -13,8 +12,8 @@ pub use own_key::holds_token;
 
 use serde_json::value::RawValue;
 
-use self::message::Message;
 use crate::key::TokenKeys;
+use crate::mcp::Envelope;
 
 /// Why an argument was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +43,11 @@ pub enum Refused {
     /// An argument is a secret.
     #[error(transparent)]
     Secret(#[from] SecretArgument),
-    /// It cannot be read to its end, so that nobody knows what is in it: no JSON, not UTF-8, a number out of range, half of
-    /// a surrogate pair, or nested too deep. A server that reads on would see what we did not.
-    #[error("the message is no JSON text in UTF-8 that can be read to its end")]
+    /// They cannot be read to their end, so that nobody knows what is in them: a number out of range, half of a surrogate
+    /// pair, or nested too deep. A server that reads on would see what we did not.
+    #[error(
+        "the arguments are no JSON that can be read to its end: numbers in range, whole characters, nested less than 120 times"
+    )]
     Unreadable,
 }
 
@@ -58,45 +59,31 @@ pub fn inspect(arguments: &RawValue, allowed: &AllowedFields, keys: &TokenKeys) 
     walk::walk(arguments.get(), allowed, keys)
 }
 
-/// Looks at a JSON-RPC message, or a batch of them, on its way to a server: at what `tools/call` is given.
+/// Looks at a message, or each of a batch, on its way to a server: at what `tools/call` is given.
 ///
-/// What could be read in two ways is looked at as a whole, since the server may read it otherwise than we do: a name given
-/// twice, or one that is `method` or `params` but for its case, as lenient servers take it.
+/// All of the message is looked at, since `arguments` could stand there twice, or in another case.
 ///
 /// # Errors
-/// [`Refused`] for the first argument that is refused, and for what cannot be read. An empty body passes.
-pub fn inspect_message(body: &[u8], allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    let text = std::str::from_utf8(body).map_err(|_| Refused::Unreadable)?;
-    if text.trim_start().starts_with('[') {
-        return match serde_json::from_str::<Vec<Message<'_>>>(text) {
-            Ok(batch) if batch.iter().all(Message::is_plain) => {
-                batch.iter().try_for_each(|message| inspect_call(message, allowed, keys))
+/// [`Refused`] for the first argument that is refused, and for what cannot be read.
+pub fn inspect_message(message: &Envelope<'_>, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
+    let mut calls = message.messages().iter().filter(|message| message.method.as_deref() == Some("tools/call"));
+    calls.try_for_each(|call| {
+        if glance::sees_no_secret(call.text) {
+            return Ok(());
+        }
+        walk::walk(call.text, allowed, keys).map_err(|refused| match refused {
+            Refused::Secret(SecretArgument { path, why }) => {
+                SecretArgument { path: within(&path).to_owned(), why }.into()
             }
-            _ => walk::walk(text, allowed, keys),
-        };
-    }
-    match serde_json::from_str::<Message<'_>>(text) {
-        Ok(message) if message.is_plain() => inspect_call(&message, allowed, keys),
-        _ => walk::walk(text, allowed, keys),
-    }
+            Refused::Unreadable => Refused::Unreadable,
+        })
+    })
 }
 
-fn inspect_call(message: &Message<'_>, allowed: &AllowedFields, keys: &TokenKeys) -> Result<(), Refused> {
-    let (Some("tools/call"), Some(params)) = (message.method.as_deref(), message.params) else { return Ok(()) };
-    if glance::sees_no_secret(params.get()) {
-        return Ok(());
-    }
-    // All of them: `arguments` could stand there twice, or in another case.
-    walk::walk(params.get(), allowed, keys).map_err(|refused| match refused {
-        Refused::Secret(SecretArgument { path, why }) => {
-            let within = path.strip_prefix("/arguments").map(str::to_owned);
-            SecretArgument { path: within.unwrap_or(path), why }.into()
-        }
-        Refused::Unreadable => Refused::Unreadable,
-    })
+/// A place in a message as a place in the arguments, or else in the parameters, if it is there.
+fn within(place: &str) -> &str {
+    let inside = |outer| place.strip_prefix(outer).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    inside("/params/arguments").or_else(|| inside("/params")).unwrap_or(place)
 }
 
 #[cfg(test)]
@@ -192,8 +179,9 @@ mod tests {
         }
     }
 
-    fn check(body: impl AsRef<[u8]>) -> Option<String> {
-        inspect_message(body.as_ref(), &AllowedFields::default(), &keys()).err().map(path)
+    fn check(body: &str) -> Option<String> {
+        let message = Envelope::read(body.as_bytes()).unwrap_or_else(|fault| panic!("{body}: {fault}"));
+        inspect_message(&message, &AllowedFields::default(), &keys()).err().map(path)
     }
 
     #[test]
@@ -206,7 +194,7 @@ mod tests {
             r#"{"method":"tools/call","params":{"_meta":{"progressToken":1},"name":"x"}}"#,
             r#"{"method":"prompts/get","params":{"arguments":{"token":1}}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{"token":"x"}}"#,
-            "",
+            r#"[{"method":"tools/call","params":{"name":"x"}},{"method":"ping","params":{"token":1}}]"#,
         ] {
             assert_eq!(check(other), None, "{other}");
         }
@@ -215,40 +203,24 @@ mod tests {
     #[test]
     fn what_a_server_could_read_otherwise_is_looked_at_as_a_whole() {
         for (message, path) in [
-            (
-                r#"{"method":"ping","method":"tools/call","params":{"arguments":{"token":1}}}"#,
-                "/params/arguments/token",
-            ),
-            (
-                r#"{"method":"ping","Method":"tools/call","params":{"arguments":{"token":1}}}"#,
-                "/params/arguments/token",
-            ),
-            (r#"{"method":"tools/call","Paramſ":{"arguments":{"token":1}}}"#, "/Paramſ/arguments/token"),
-            (r#"[{"method":"ping"},{"METHOD":"tools/call","params":{"token":1}}]"#, "/1/params/token"),
             (r#"{"method":"tools/call","params":{"arguments":{},"arguments":{"token":1}}}"#, "/token"),
             (r#"{"method":"tools/call","params":{"Arguments":{"token":1}}}"#, "/Arguments/token"),
+            (r#"{"method":"tools/call","params":{"argumentsX":{"token":1}}}"#, "/argumentsX/token"),
             (r#"{"method":"tools/call","params":["x",{"token":1}]}"#, "/1/token"),
+            (r#"{"method":"tools/call","arguments":{"token":1}}"#, "/arguments/token"),
         ] {
             assert_eq!(check(message), Some(path.to_owned()), "{message}");
         }
     }
 
     #[test]
-    fn what_cannot_be_read_to_its_end_does_not_pass() {
+    fn arguments_that_cannot_be_read_to_their_end_do_not_pass() {
         let call = |arguments: &str| format!(r#"{{"method":"tools/call","params":{{"arguments":{arguments}}}}}"#);
         let deep = format!(r#"{{"a":{}{},"password":1}}"#, "[".repeat(200), "]".repeat(200));
-        for message in [
-            call(r#"{"a":1e999,"password":"x"}"#),
-            call(r#"{"a":"\ud800","password":"x"}"#),
-            call(&deep),
-            call(r#"{"a":NaN,"password":"x"}"#),
-            format!("{}{}", call("{}"), call(r#"{"password":"x"}"#)),
-            format!("\u{feff}{}", call(r#"{"password":"x"}"#)),
-            "no json".to_owned(),
-        ] {
+        for message in [call(r#"{"a":1e999,"password":"x"}"#), call(r#"{"a":"\ud800","password":"x"}"#), call(&deep)] {
             assert_eq!(check(&message), Some("unreadable".to_owned()), "{message}");
         }
-        assert_eq!(check(b"{\"x\":\"\xff\"}"), Some("unreadable".to_owned()));
-        assert_eq!(check([0x1f, 0x8b, 8, 0]), Some("unreadable".to_owned()));
+        let nested = |depth: usize| call(&format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(check(&nested(120)), None, "as deep as the refusal says");
     }
 }
