@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use domain::guard::{AllowedFields, inspect_message};
 use domain::key::TokenKeys;
+use domain::mcp::Envelope;
 use domain::redact;
 use domain::root::RootSecret;
 use mimalloc::MiMalloc;
@@ -103,9 +104,10 @@ fn guard(criterion: &mut Criterion) {
     let keys = TokenKeys::derive(&RootSecret::new([7_u8; 32]).expect("long enough"));
     let allowed = AllowedFields::default();
     let mut bench = |name: &str, message: String| {
-        assert_eq!(inspect_message(message.as_bytes(), &allowed, &keys), Ok(()), "{name}");
+        let envelope = Envelope::read(message.as_bytes()).expect("a message");
+        assert_eq!(inspect_message(&envelope, &allowed, &keys), Ok(()), "{name}");
         criterion.bench_function(&format!("guard, {name}"), |bench| {
-            bench.iter(|| inspect_message(black_box(message.as_bytes()), &allowed, &keys));
+            bench.iter(|| inspect_message(black_box(&envelope), &allowed, &keys));
         });
     };
     for (name, value) in values() {

@@ -1,5 +1,7 @@
 //! Reading the audit log: filters, pages, and nobody else's events.
 
+use std::fmt::Write;
+
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use support::{Actor, App, Organization, Store, Upstream};
@@ -247,10 +249,10 @@ async fn blocks_skip_nothing_that_fits(store: Store) {
         for (from, to) in [(None, None), (Some(2_000), Some(4_500)), (Some(5_500), None), (None, Some(150))] {
             let mut range = String::new();
             if let Some(from) = from {
-                range += &format!("&from={}", at(from).await);
+                let _ = write!(range, "&from={}", at(from).await);
             }
             if let Some(to) = to {
-                range += &format!("&to={}", at(to).await);
+                let _ = write!(range, "&to={}", at(to).await);
             }
             for user in [7, 100, 700] {
                 let mut expected: Vec<i64> =

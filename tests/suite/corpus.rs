@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use domain::guard::{AllowedFields, Refused, inspect_message};
 use domain::key::token::exposed;
 use domain::key::{IssuedToken, KeyPrefix, TokenKeys};
+use domain::mcp::Envelope;
 use domain::redact;
 use domain::root::RootSecret;
 use serde::Deserialize;
@@ -93,7 +94,9 @@ fn key_under(prefix: &str) -> String {
 
 /// Where the guard refuses a call, if it does.
 fn refused_at(call: &Call, keys: &TokenKeys) -> Option<String> {
-    match inspect_message(call.message().as_bytes(), &AllowedFields::default(), keys) {
+    let message = call.message();
+    let envelope = Envelope::read(message.as_bytes()).expect("a message");
+    match inspect_message(&envelope, &AllowedFields::default(), keys) {
         Ok(()) => None,
         Err(Refused::Secret(argument)) => Some(argument.path),
         Err(Refused::Unreadable) => panic!("{} cannot be read: {}", call.place, call.message()),

@@ -15,6 +15,7 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
 
 /// A request that succeeds for whoever may make it. `fresh` ids belong to the caller's own organization and nobody
 /// else has used them.
+#[expect(clippy::too_many_lines, reason = "one page that has a request for every operation")]
 pub(super) async fn request(
     operation: &str,
     acme: &Organization,

@@ -21,7 +21,7 @@ impl Events {
 
     /// Whether the last event is over and no other has begun.
     #[must_use]
-    pub const fn between(&self) -> bool {
+    pub const fn between(self) -> bool {
         self.between
     }
 

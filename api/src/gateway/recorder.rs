@@ -149,6 +149,7 @@ impl CallUnderWay {
     }
 
     /// Whether the program stops.
+    #[must_use]
     pub fn stops(&self) -> bool {
         self.line.calls.is_stopping()
     }

@@ -114,13 +114,11 @@ impl Breaker {
     pub fn admit(&mut self, caller: Caller, now: Instant) -> Admission {
         let Some(open) = self.open.as_mut().filter(|open| open.concerns(caller)) else { return Admission::Pass };
         let free = open.probe.map_or(open.until, |since| since + PROBE_PATIENCE);
-        match free.checked_duration_since(now).filter(|left| !left.is_zero()) {
-            Some(left) => Admission::Wait(left),
-            None => {
-                open.probe = Some(now);
-                Admission::Probe
-            }
+        if let Some(left) = free.checked_duration_since(now).filter(|left| !left.is_zero()) {
+            return Admission::Wait(left);
         }
+        open.probe = Some(now);
+        Admission::Probe
     }
 
     /// The server answered, and not with a 5xx.

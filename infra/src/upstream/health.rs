@@ -204,7 +204,7 @@ mod tests {
         for _ in 0..THRESHOLD {
             attempt(&health, 1).expect("not yet").failed(&UpstreamFault::ConnectTimeout, NOW);
         }
-        let left = attempt(&health, 2).err().expect("left alone");
+        let Err(left) = attempt(&health, 2) else { panic!("left alone") };
         assert!(left.wait <= Duration::from_secs(1), "{left:?}");
         let view = book.view(sick);
         assert_eq!((view.state, view.detail.as_deref()), (HealthState::Down, Some("connecting takes too long")));
