@@ -38,6 +38,7 @@ const PAGES: usize = 40;
 
 #[tokio::main]
 async fn main() {
+    support::logs::keep_nothing();
     let many: usize = std::env::var("KEYRACK_TEST_KEYS").ok().and_then(|many| many.parse().ok()).unwrap_or(1_000_000);
     let settings = vec![
         ("signup", "open".to_owned()),

@@ -294,13 +294,22 @@ async fn no_name_that_a_caller_writes_stops_the_log_and_no_key_gets_into_it() {
         caller.mcp("up", "", "\u{0}", json!({"name": "x"})).await.expect(200);
         caller.mcp("up", "", &format!("run {}", key.token), json!({})).await.expect(200);
         caller.mcp("up", "", "tools/call", json!({"name": key.token})).await.refused(200, "secret_argument");
+        let vendors = format!("ghp_{}", "0Az9By8Cx7Dw6Ev5Fu4Gt3Hs2Ir1Jq");
+        caller.mcp("up", "", "tools/call", json!({"name": vendors})).await.expect(200);
         let mut all = records(&app, &acme).await;
         all.reverse();
         let names: Vec<_> = all.iter().map(|call| (method(call), tool(call))).collect();
         let hidden = "[redacted:keyrack]";
         assert_eq!(
             names,
-            [("tools/call", "ab"), ("tools/call", &*"ä".repeat(64)), ("", "-"), (hidden, "-"), ("tools/call", hidden)]
+            [
+                ("tools/call", "ab"),
+                ("tools/call", &*"ä".repeat(64)),
+                ("", "-"),
+                (hidden, "-"),
+                ("tools/call", hidden),
+                ("tools/call", "[redacted:github]"),
+            ]
         );
     }
 }

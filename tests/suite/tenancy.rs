@@ -134,6 +134,8 @@ async fn every_cell_for_a_platform_key_on_postgres() {
 async fn ids_that_cannot_be_are_400_for_every_key_type() {
     let scene = scene(Store::Sqlite).await;
     let long = format!("?user_id={}", "a".repeat(129));
+    // It would be kept for good, with the tenant.
+    let secret = format!("?org_id=acme&user_id={}", scene.acme.client().await.token);
     for key in [scene.acme.solo().await, scene.acme.client().await, scene.acme.platform().await] {
         let caller = scene.app.key(&key.token);
         for query in [
@@ -145,6 +147,7 @@ async fn ids_that_cannot_be_are_400_for_every_key_type() {
             "?user_id=%FF",
             "?user_id=%zz",
             &long,
+            &secret,
         ] {
             assert_eq!(both(&caller, query).await, (INVALID.into(), INVALID.into()), "{query}");
         }

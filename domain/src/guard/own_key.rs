@@ -10,8 +10,6 @@ use crate::key::token::{KEY_ID_LENGTH, PREFIX_MAX, PREFIX_MIN, PresentedToken, S
 
 /// How often escapes are taken off: `%255F` is an underscore to whoever decodes twice.
 const LAYERS: usize = 4;
-/// Code point of a byte that an escape can stand for in a token, or in another escape.
-const ESCAPED: [u8; 3] = *b"_%\\";
 
 /// Whether one of our tokens is in a text: alone, between other letters, in a URL, in JSON within a string, and with
 /// some of its characters percent-encoded or written as `\u006b` or `\x6b`. One pass, and at most fifteen keyed hashes
@@ -23,6 +21,9 @@ pub fn holds_token(text: &str, keys: &TokenKeys) -> bool {
     }
     if plainly(text, keys) {
         return true;
+    }
+    if !has_room(text.as_bytes()) {
+        return false;
     }
     let mut decoded = Cow::Borrowed(text);
     for _ in 0..LAYERS {
@@ -40,6 +41,9 @@ pub fn holds_token(text: &str, keys: &TokenKeys) -> bool {
 /// Whether what [`holds_token`] looks at shows a look-alike behind escapes, in any of the texts within a JSON text: JSON's
 /// own escapes are one layer more. It says so of more texts than hold a key, and of all that do.
 pub fn may_show_one(json: &str) -> bool {
+    if !has_room(json.as_bytes()) {
+        return false;
+    }
     let mut decoded = Cow::Borrowed(json);
     for _ in 0..=LAYERS {
         match unescaped(&decoded) {
@@ -135,8 +139,47 @@ pub fn unescaped(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// The byte that an escape at the beginning stands for, and the escape's length.
+/// Whether a key could stand behind escapes: one run of what keys and escapes are made of, long enough for a key. An escape
+/// that stands for something else ends a run, since no reader makes a part of a key of it: `%`, its first byte, is in none.
+fn has_room(text: &[u8]) -> bool {
+    let (mut at, mut run) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        let length = match byte {
+            b'%' | b'\\' => match any_escape(&text[at..]) {
+                Some((byte, length)) if !is_part(byte) => {
+                    (at, run) = (at + length, 0);
+                    continue;
+                }
+                Some((_, length)) => length,
+                None => 1,
+            },
+            byte if is_part(*byte) => 1,
+            _ => {
+                (at, run) = (at + 1, 0);
+                continue;
+            }
+        };
+        (at, run) = (at + length, run + length);
+        if run >= PREFIX_MIN + TAIL_LENGTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a byte can be a part of a key, or of an escape.
+const fn is_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'%' | b'\\')
+}
+
+/// The byte that an escape at the beginning stands for, if it can stand in a key or in another escape, and the escape's
+/// length.
 fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    any_escape(text).filter(|(byte, _)| is_part(*byte))
+}
+
+/// The byte that an escape at the beginning stands for, and the escape's length.
+fn any_escape(text: &[u8]) -> Option<(u8, usize)> {
     let (high, low, length) = match text {
         [b'%', high, low, ..] => (high, low, 3),
         [b'\\', b'x', high, low, ..] => (high, low, 4),
@@ -145,8 +188,7 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
         [b'\\', b'\\', ..] => return Some((b'\\', 2)),
         _ => return None,
     };
-    let byte = (digit(*high)? << 4) | digit(*low)?;
-    (byte.is_ascii_alphanumeric() || ESCAPED.contains(&byte)).then_some((byte, length))
+    Some(((digit(*high)? << 4) | digit(*low)?, length))
 }
 
 const fn digit(byte: u8) -> Option<u8> {

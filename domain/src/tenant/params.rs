@@ -9,6 +9,8 @@ use std::fmt;
 use percent_encoding::percent_decode_str;
 use smol_str::SmolStr;
 
+use crate::guard::own_key::look_alikes;
+
 /// Longest tenant id, in bytes after decoding.
 pub const TENANT_ID_MAX: usize = 128;
 
@@ -29,6 +31,9 @@ impl TenantText {
             Err(TenantFault::TooLong)
         } else if has_control(text) {
             Err(TenantFault::ControlCharacter)
+        } else if look_alikes(text).next().is_some() {
+            // It would be kept wherever tenants are.
+            Err(TenantFault::Key)
         } else {
             Ok(Self(text.into()))
         }
@@ -88,6 +93,9 @@ pub enum TenantFault {
     /// A control character.
     #[error("must not contain control characters")]
     ControlCharacter,
+    /// Something of the form of our own keys.
+    #[error("must be an id, not an API key")]
+    Key,
     /// Not UTF-8 after decoding, or a `%` without two hexadecimal digits.
     #[error("must be percent-encoded UTF-8")]
     Encoding,
@@ -212,6 +220,10 @@ mod tests {
         assert_eq!(user(&format!("user_id={}", "a".repeat(129))), Err(TenantFault::TooLong));
         assert_eq!(user(&format!("user_id={}", "%C3%A9".repeat(65))), Err(TenantFault::TooLong));
         assert_eq!(user("user_id=a%00"), Err(TenantFault::ControlCharacter));
+        let key = format!("kr_{}_{}", "a".repeat(16), "b".repeat(49));
+        assert_eq!(user(&format!("user_id={key}")), Err(TenantFault::Key));
+        assert_eq!(user(&format!("user_id=of-{key}-x")), Err(TenantFault::Key));
+        assert_eq!(user(&format!("user_id={}", &key[..67])), Ok(Some(key[..67].to_owned())));
         assert_eq!(user("user_id=%C2%85"), Err(TenantFault::ControlCharacter));
         assert_eq!(user("user_id=%FF"), Err(TenantFault::Encoding));
         assert_eq!(user("user_id=%zz"), Err(TenantFault::Encoding));

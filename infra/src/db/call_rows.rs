@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::call::{AnswerFault, CallKind, CallRecord, Label, Method, Outcome, SessionTag};
 use domain::id::{OrganizationId, ServerId};
 use domain::key::KeyId;
+use domain::redact;
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
@@ -59,6 +60,8 @@ fn text(backend: DbBackend, rows: usize) -> String {
 /// A row's values, in the order of the entity's columns.
 fn values(call: &CallRecord) -> [Value; COLUMNS] {
     let text = |text: Option<&str>| Value::String(text.map(str::to_owned));
+    // Whatever a caller wrote there. What the protocol knows by name passes as it is.
+    let written = |text: Option<&str>| Value::String(text.map(|text| redact::text(text).into_owned()));
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     let number = |number: u64| Value::BigInt(Some(i64::try_from(number).unwrap_or(i64::MAX)));
     let (rpc_error, tool_error) = match call.fault {
@@ -75,9 +78,9 @@ fn values(call: &CallRecord) -> [Value; COLUMNS] {
         text(call.tenant_org.as_ref().map(TenantText::as_str)),
         text(call.tenant_user.as_ref().map(TenantText::as_str)),
         call.kind.number().into(),
-        text(call.method.as_ref().map(Method::as_str)),
-        text(call.tool.as_ref().map(Label::as_str)),
-        text(call.version.as_ref().map(Label::as_str)),
+        written(call.method.as_ref().map(Method::as_str)),
+        written(call.tool.as_ref().map(Label::as_str)),
+        written(call.version.as_ref().map(Label::as_str)),
         Value::BigInt(call.session.map(SessionTag::number)),
         call.outcome.number().into(),
         text(call.outcome.reason()),
