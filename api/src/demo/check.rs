@@ -78,7 +78,8 @@ async fn platform(demo: &Demo) -> Result<(), String> {
 
 async fn refusals(demo: &Demo) -> Result<(), String> {
     println!("\nWhat is not allowed is refused, in a word that says why:");
-    let typo = format!("{}x", &demo.solo.token[..demo.solo.token.len() - 1]);
+    let (rest, last) = demo.solo.token.split_at(demo.solo.token.len() - 1);
+    let typo = format!("{rest}{}", if last == "x" { "y" } else { "x" });
     let cases: [(&str, &str, &str, u16, &str); 6] = [
         (
             "a tenant that the client key does not list",
