@@ -1,8 +1,7 @@
 //! Appending rows to the audit chains.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use domain::access::SystemScope;
 use domain::audit::AuditEvent;
@@ -14,32 +13,29 @@ use domain::store::StoreFault;
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter,
-    QuerySelect, Statement, TransactionTrait, Value,
+    QuerySelect, TransactionTrait, Value,
 };
 
-use super::Database;
-use super::call_rows::Insertion;
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
-use super::scoped;
+use super::insertion::Insertion;
+use super::{Database, call_rows, scoped};
 
-/// Rows per statement, largest first. A few sizes and not any, so that the databases know each statement by its text and
-/// parse it once; the largest keeps within their limits on parameters.
-const CHUNKS: [usize; 4] = [256, 32, 4, 1];
+const COLUMNS: usize = 18;
+
+static ROWS: LazyLock<Insertion> = LazyLock::new(|| Insertion::of::<audit_event::Entity>(None));
 
 /// The audit log in the database.
 #[derive(Clone)]
 pub struct SqlAuditRows {
     db: Database,
-    calls: Arc<Insertion>,
 }
 
 impl SqlAuditRows {
     /// Appends to this database.
     #[must_use]
-    pub fn new(db: Database) -> Self {
-        let calls = Arc::new(Insertion::new(db.writer().get_database_backend()));
-        Self { db, calls }
+    pub const fn new(db: Database) -> Self {
+        Self { db }
     }
 
     /// Appends rows, in their order, to their organizations' chains, and stores calls, in one transaction.
@@ -49,7 +45,7 @@ impl SqlAuditRows {
     pub async fn append(&self, rows: &[AuditEntry], calls: &[CallRecord]) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         // Before the heads of the chains are locked.
-        self.calls.run(&transaction, calls).await?;
+        call_rows::insert(&transaction, calls).await?;
         append(&transaction, rows).await?;
         transaction.commit().await.map_err(store_fault)
     }
@@ -114,21 +110,13 @@ async fn append_chain(
 ) -> Result<(), StoreFault> {
     let scope = SystemScope::new(organization, "the log writes what was decided");
     let (mut seq, mut hash) = head(transaction, &scope).await?;
-    let mut rest = rows.as_slice();
-    let backend = transaction.get_database_backend();
-    while let Some(size) = CHUNKS.into_iter().find(|size| *size <= rest.len()) {
-        let (chunk, left) = rest.split_at(size);
-        let mut insert = Vec::with_capacity(size * COLUMNS.len());
-        for row in chunk {
-            seq += 1;
-            let previous = hash;
-            hash = row.link(previous, seq);
-            insert.extend(values(row, seq, previous, hash));
-        }
-        let statement = Statement::from_sql_and_values(backend, insertion(backend, size), insert);
-        transaction.execute_raw(statement).await.map_err(store_fault)?;
-        rest = left;
-    }
+    ROWS.run(transaction, &rows, |row| {
+        seq += 1;
+        let previous = hash;
+        hash = row.link(previous, seq);
+        values(row, seq, previous, hash)
+    })
+    .await?;
     scoped::update::<audit_head::Entity>(&scope)
         .col_expr(audit_head::Column::Seq, seq.into())
         .col_expr(audit_head::Column::Hash, hash.as_bytes().to_vec().into())
@@ -162,59 +150,8 @@ async fn head(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
     Ok((row.seq, ChainHash::from_bytes(row.hash.try_into().map_err(|_| corrupt())?)))
 }
 
-/// The columns of a row, in the order of [`values`].
-const COLUMNS: [&str; 18] = [
-    "organization_id",
-    "seq",
-    "id",
-    "at",
-    "actor_kind",
-    "actor_id",
-    "actor_name",
-    "action",
-    "target_kind",
-    "target_id",
-    "tenant_org",
-    "tenant_user",
-    "outcome",
-    "code",
-    "reason",
-    "request_id",
-    "previous_hash",
-    "hash",
-];
-
-/// The text of an insertion of so many rows, which name their organization themselves. Below the query builder: this is the
-/// busiest statement of all, and building it anew cost as much as storing the rows. Nobody's text is in it.
-fn insertion(backend: DbBackend, rows: usize) -> &'static str {
-    static SQLITE: LazyLock<[String; CHUNKS.len()]> =
-        LazyLock::new(|| CHUNKS.map(|rows| text(DbBackend::Sqlite, rows)));
-    static POSTGRES: LazyLock<[String; CHUNKS.len()]> =
-        LazyLock::new(|| CHUNKS.map(|rows| text(DbBackend::Postgres, rows)));
-    let texts = if backend == DbBackend::Postgres { &*POSTGRES } else { &*SQLITE };
-    CHUNKS.iter().position(|size| *size == rows).map_or("", |place| &texts[place])
-}
-
-fn text(backend: DbBackend, rows: usize) -> String {
-    let mut text = format!("INSERT INTO audit_events ({}) VALUES ", COLUMNS.join(", "));
-    let mut place = 0;
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..COLUMNS.len() {
-            place += 1;
-            let comma = if column == 0 { "" } else { ", " };
-            let _ = match backend {
-                DbBackend::Postgres => write!(text, "{comma}${place}"),
-                _ => write!(text, "{comma}?"),
-            };
-        }
-        text.push(')');
-    }
-    text
-}
-
-/// A row's values, in the order of [`COLUMNS`].
-fn values(row: &AuditEntry, seq: i64, previous: ChainHash, hash: ChainHash) -> [Value; COLUMNS.len()] {
+/// A row's values, in the order of the entity's columns.
+fn values(row: &AuditEntry, seq: i64, previous: ChainHash, hash: ChainHash) -> [Value; COLUMNS] {
     let word = |word: &Word| Value::from(&**word);
     [
         row.organization.as_uuid().into(),

@@ -1,6 +1,6 @@
-//! Call records as rows. Below sea-orm's entity: with the audit log's this is the busiest statement of all, and its text
-//! is made once, not for every batch.
+//! Call records as rows.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use domain::call::{AnswerFault, CallKind, CallRecord, Label, Method, Outcome, SessionTag};
@@ -10,51 +10,21 @@ use domain::redact;
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
-use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Iterable, Statement, Value};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{DatabaseTransaction, Value};
 
-use super::entity::call_record::{Column, Entity, Model};
-use super::fault::store_fault;
+use super::entity::call_record::{Entity, Model};
+use super::insertion::Insertion;
 
-/// Rows per statement, largest first, like the audit log's.
-const CHUNKS: [usize; 4] = [256, 32, 4, 1];
 const COLUMNS: usize = 21;
 
-/// The statements that insert rows, by their number of rows.
-pub struct Insertion {
-    backend: DbBackend,
-    texts: [String; CHUNKS.len()],
-}
+/// A row that is there already stays as it is: whoever could not tell whether a commit took place commits again.
+static ROWS: LazyLock<Insertion> =
+    LazyLock::new(|| Insertion::of::<Entity>(Some(&OnConflict::new().do_nothing().to_owned())));
 
-impl Insertion {
-    /// The statements for this kind of database.
-    pub fn new(backend: DbBackend) -> Self {
-        Self { backend, texts: CHUNKS.map(|rows| text(backend, rows)) }
-    }
-
-    /// Inserts rows. A row that is there already stays as it is: whoever could not tell whether a commit took place
-    /// commits again.
-    pub async fn run(&self, transaction: &DatabaseTransaction, calls: &[CallRecord]) -> Result<(), StoreFault> {
-        let mut rest = calls;
-        while let Some(place) = CHUNKS.iter().position(|size| *size <= rest.len()) {
-            let (chunk, left) = rest.split_at(CHUNKS[place]);
-            let values = chunk.iter().flat_map(values);
-            let statement = Statement::from_sql_and_values(self.backend, &self.texts[place], values);
-            transaction.execute_raw(statement).await.map_err(store_fault)?;
-            rest = left;
-        }
-        Ok(())
-    }
-}
-
-fn text(backend: DbBackend, rows: usize) -> String {
-    let mut insert = Query::insert();
-    insert.into_table(Entity).columns(Column::iter());
-    for _ in 0..rows {
-        insert.values_panic((0..COLUMNS).map(|_| Expr::value(0)));
-    }
-    insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-    backend.build(&insert).sql
+/// Stores calls.
+pub async fn insert(transaction: &DatabaseTransaction, calls: &[CallRecord]) -> Result<(), StoreFault> {
+    ROWS.run(transaction, calls, values).await
 }
 
 /// A row's values, in the order of the entity's columns.

@@ -19,6 +19,7 @@ mod explain;
 mod fault;
 mod groups;
 mod idempotency;
+mod insertion;
 mod installation;
 mod invitations;
 mod key_bulk;
