@@ -11,13 +11,13 @@ use domain::access::permission::McpConnect;
 use domain::key::port::LiveKey;
 use domain::mcp::Era;
 use domain::tenant::TenantRefusal;
-use http::header::{CONTENT_LENGTH, LOCATION};
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use infra::upstream::{Answer, AnswerBody, Target, UpstreamFault};
 
 use super::bridge;
 use super::events::Events;
-use super::headers::{self, MCP_SESSION_ID, copy_request, copy_response};
+use super::headers::{self, MCP_METHOD, MCP_SESSION_ID, copy_request, copy_response};
 use super::passport::Passport;
 use super::recorder::CallUnderWay;
 use super::session::{self, Session};
@@ -31,7 +31,6 @@ use crate::problem::Problem;
 /// The signed statement of who calls.
 const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 const SESSION_UP: HeaderName = HeaderName::from_static("mcp-session-id");
-const MCP_METHOD: &str = "mcp-method";
 /// Headers beside the caller's: the assertion, a credential, a session, and the client's own `Host`.
 const OUR_HEADERS: usize = 4;
 
@@ -103,7 +102,8 @@ pub(super) async fn forward(
     {
         session.used.end();
     }
-    if let Some(upstream) = answer.headers().get(SESSION_UP) {
+    // What came with the request stands in the record already.
+    if let (None, Some(upstream)) = (&session, answer.headers().get(SESSION_UP).filter(|_| !era.is_modern())) {
         call.belongs_to(services, grant.tenant(), upstream.as_bytes());
     }
     let response = head(services, &answer, &grant, &server, (era, session.as_ref()))?;
@@ -114,16 +114,12 @@ pub(super) async fn forward(
         place,
         session: session.map(|session| session.used),
     };
-    let length = match *request.method() {
-        // It has no body, and tells the length that another method's would have.
-        Method::HEAD => announced(answer.headers()),
-        _ => answer.length(),
-    };
+    let length = answer.length();
     // Events that are encoded, or whose number of bytes was told, cannot be ended between two.
     let endless = length.is_none() && !response.headers().contains_key(CONTENT_ENCODING);
     let ending = (endless && headers::is_event_stream(response.headers())).then(|| Ending {
         stopping: Arc::clone(&services.stopping),
-        listens: listens(request),
+        listens: listens(request, era),
         events: Events::BEGIN,
     });
     let body = Relayed::new(answer.into_body(), length, speaker, ending, idle, line.clock.clone());
@@ -131,10 +127,12 @@ pub(super) async fn forward(
 }
 
 /// Whether a client asks to be told of what happens, and for no answer: with GET in the legacy versions of the protocol,
-/// with a method of its own in the modern ones.
-fn listens(request: &HttpRequest) -> bool {
-    request.method() == Method::GET
-        || request.headers().get(MCP_METHOD).is_some_and(|method| method.as_bytes() == b"subscriptions/listen")
+/// with a method of its own in the modern ones, whose header was compared with the message.
+fn listens(request: &HttpRequest, era: Era) -> bool {
+    if !era.is_modern() {
+        return request.method() == Method::GET;
+    }
+    request.headers().get(MCP_METHOD).is_some_and(|method| method.as_bytes() == b"subscriptions/listen")
 }
 
 fn outgoing(request: &HttpRequest, passport: &Passport, session: Option<&HeaderValue>) -> HeaderMap {
@@ -208,8 +206,4 @@ fn head(
         response.headers_mut().insert(MCP_SESSION_ID, id);
     }
     Ok(response)
-}
-
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -11,6 +11,10 @@ use super::bridge;
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The protocol version, in all versions but the first.
 pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The message's method, in modern versions.
+pub const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// What the method is called on, in modern versions.
+pub const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Hop-by-hop (RFC 9110, section 7.6.1): true of one connection only. By text, here and below: an array of names would be

@@ -3,17 +3,13 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use domain::mcp::mirror::{Header, MirrorHeaders};
 use domain::mcp::{Envelope, Era, Kind};
 
-use super::headers::says_utf8;
+use super::headers::{MCP_METHOD, MCP_NAME, MCP_PROTOCOL_VERSION, says_utf8};
 use crate::code::{Code, ProtocolError};
 use crate::problem::Problem;
-
-const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// What a caller sent.
 #[derive(Debug)]

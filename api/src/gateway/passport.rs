@@ -117,7 +117,7 @@ impl Passports {
         let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
         Ok(Passport {
             target: Target::of(record.url.as_url()).map_err(|_| unusable())?,
-            assertion: HeaderValue::from_str(&assertion).map_err(|_| unusable())?,
+            assertion: sensitive(&assertion).ok_or_else(unusable)?,
             credential: credential(&record.auth).ok_or_else(unusable)?,
             health: self.health.of(record.id),
             caller: Caller(self.callers.hash_one(bearer)),
@@ -140,14 +140,17 @@ fn bearer(grant: &Grant<McpConnect>, server: &ReachableServer) -> Bearer {
     Bearer { key, user: grant.user().id, tenant_org, tenant_user, server: server.record().id }
 }
 
+/// A header's value that no debug print shows.
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// The credential as a header; `Some(None)` for a server that takes none, `None` for one that cannot be a header.
 #[must_use]
 pub fn credential(auth: &UpstreamAuth) -> Option<Option<(HeaderName, HeaderValue)>> {
-    let header = |name: HeaderName, text: &str| {
-        let mut value = HeaderValue::from_str(text).ok()?;
-        value.set_sensitive(true);
-        Some(Some((name, value)))
-    };
+    let header = |name: HeaderName, text: &str| Some(Some((name, sensitive(text)?)));
     match auth {
         UpstreamAuth::None => Some(None),
         UpstreamAuth::Bearer(secret) => header(AUTHORIZATION, &format!("Bearer {}", secret.expose_secret())),

@@ -21,8 +21,7 @@ const LENGTH_MAX: usize = 4096;
 /// Begins what a session is bound to. Another form of what is sealed takes another number.
 const FORM: u8 = 1;
 
-/// A session that a caller presented, in use until it is dropped.
-#[derive(Debug)]
+/// A session that a caller presented, in use until it is dropped. Without `Debug`: ids are nobody else's.
 pub struct Session {
     /// The id as its client has it.
     pub presented: HeaderValue,
