@@ -21,8 +21,8 @@ use crate::db::SqlAuditRows;
 
 /// Events that may wait to be written.
 const QUEUE: usize = 16_384;
-/// Most events, and most calls, of one batch.
-const BATCH: usize = 1_000;
+/// Most events, and most calls, of one batch: far more than arrive while one gathers and the one before is written.
+const BATCH: usize = 4_096;
 /// How long an event waits for company. A batch costs about as much as sixty of its rows: its commit, and the pages at the
 /// end of every index, which it writes again.
 const GATHER: Duration = Duration::from_millis(50);
@@ -148,10 +148,12 @@ async fn write(
     append(&rows, true, &mut batch, &mut calls).await;
 }
 
-/// Fills the batch up with what arrives soon, unless somebody waits for the disk. It sleeps and then takes what is there:
-/// a task that waited for each event would be woken by each, and waking costs the sender more than the event.
+/// Fills the batch up with what arrives soon, unless there is enough already or somebody waits for the disk. It sleeps and
+/// then takes what is there: a task that waited for each event would be woken by each, and waking costs the sender more
+/// than the event.
 async fn gather(receiver: &mut mpsc::Receiver<Entry>, batch: &mut Vec<Entry>) {
-    if batch.iter().all(|entry| entry.written.is_none()) {
+    let enough = batch.len() + receiver.len() >= BATCH;
+    if !enough && batch.iter().all(|entry| entry.written.is_none()) {
         tokio::time::sleep(GATHER).await;
     }
     while batch.len() < BATCH {
