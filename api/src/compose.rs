@@ -39,9 +39,9 @@ use infra::cache::tenants::TenantCache;
 use infra::cache::{AccessCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
-    Database, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows, SqlCalls,
-    SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers,
-    SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
+    SqlCalls, SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed,
+    SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -204,8 +204,9 @@ impl Services {
         let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
         let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
-        let audit_rows = SqlAuditRows::new(database.clone());
-        let audit_blocks = SqlAuditBlocks::new(database.clone());
+        let gathered = Arc::<Gathered>::default();
+        let audit_rows = SqlAuditRows::new(database.clone(), Arc::clone(&gathered));
+        let audit_blocks = SqlAuditBlocks::new(database.clone(), gathered);
         let (call_queue, finished_calls) = calls::queue();
         let (audit, audit_writer) = AuditQueue::start(audit_rows.clone(), finished_calls);
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));

@@ -1,7 +1,7 @@
 //! Appending rows to the audit chains.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use domain::access::SystemScope;
 use domain::audit::AuditEvent;
@@ -16,6 +16,7 @@ use sea_orm::{
     QuerySelect, TransactionTrait, Value,
 };
 
+use super::audit_blocks::Gathered;
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
 use super::insertion::Insertion;
@@ -29,13 +30,14 @@ static ROWS: LazyLock<Insertion> = LazyLock::new(|| Insertion::of::<audit_event:
 #[derive(Clone)]
 pub struct SqlAuditRows {
     db: Database,
+    gathered: Arc<Gathered>,
 }
 
 impl SqlAuditRows {
-    /// Appends to this database.
+    /// Appends to this database, and gathers what blocks will say.
     #[must_use]
-    pub const fn new(db: Database) -> Self {
-        Self { db }
+    pub const fn new(db: Database, gathered: Arc<Gathered>) -> Self {
+        Self { db, gathered }
     }
 
     /// Appends rows, in their order, to their organizations' chains, and stores calls, in one transaction.
@@ -46,8 +48,13 @@ impl SqlAuditRows {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         // Before the heads of the chains are locked.
         call_rows::insert(&transaction, calls).await?;
-        append(&transaction, rows).await?;
-        transaction.commit().await.map_err(store_fault)
+        let appended = append(&transaction, rows).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        // Not before: rows that were taken back get other numbers.
+        for chain in appended {
+            self.gathered.add(chain.organization, chain.first, &chain.rows);
+        }
+        Ok(())
     }
 
     /// How many rows of an organization there are.
@@ -88,29 +95,45 @@ pub(super) async fn record(
     events: impl IntoIterator<Item = AuditEvent>,
 ) -> Result<(), StoreFault> {
     let rows: Vec<AuditEntry> = events.into_iter().map(|event| AuditEntry::from(&event)).collect();
-    append(transaction, &rows).await
+    append(transaction, &rows).await?;
+    Ok(())
 }
 
-async fn append(transaction: &DatabaseTransaction, rows: &[AuditEntry]) -> Result<(), StoreFault> {
+/// Rows of one chain, in their order.
+struct Appended<'a> {
+    organization: OrganizationId,
+    /// The number of the first.
+    first: i64,
+    rows: Vec<&'a AuditEntry>,
+}
+
+async fn append<'a>(
+    transaction: &DatabaseTransaction,
+    rows: &'a [AuditEntry],
+) -> Result<Vec<Appended<'a>>, StoreFault> {
     // In the order of the organizations, so that two transactions that lock the same heads never wait for each other.
     let mut by_organization: BTreeMap<OrganizationId, Vec<&AuditEntry>> = BTreeMap::new();
     for row in rows {
         by_organization.entry(row.organization).or_default().push(row);
     }
+    let mut appended = Vec::with_capacity(by_organization.len());
     for (organization, rows) in by_organization {
-        append_chain(transaction, organization, rows).await?;
+        let first = append_chain(transaction, organization, &rows).await?;
+        appended.push(Appended { organization, first, rows });
     }
-    Ok(())
+    Ok(appended)
 }
 
+/// Appends to one chain; the number of the first row.
 async fn append_chain(
     transaction: &DatabaseTransaction,
     organization: OrganizationId,
-    rows: Vec<&AuditEntry>,
-) -> Result<(), StoreFault> {
+    rows: &[&AuditEntry],
+) -> Result<i64, StoreFault> {
     let scope = SystemScope::new(organization, "the log writes what was decided");
     let (mut seq, mut hash) = head(transaction, &scope).await?;
-    ROWS.run(transaction, &rows, |row| {
+    let first = seq + 1;
+    ROWS.run(transaction, rows, |row| {
         seq += 1;
         let previous = hash;
         hash = row.link(previous, seq);
@@ -123,7 +146,7 @@ async fn append_chain(
         .exec(transaction)
         .await
         .map_err(store_fault)?;
-    Ok(())
+    Ok(first)
 }
 
 /// The chain's newest link, locked until the transaction ends.

@@ -50,7 +50,7 @@ pub use accounts::SqlAccounts;
 pub use advisory::Held;
 pub use assertion_keys::SqlAssertionKeys;
 pub use audit::SqlAuditRows;
-pub use audit_blocks::SqlAuditBlocks;
+pub use audit_blocks::{Gathered, SqlAuditBlocks};
 pub use audit_checkpoints::SqlCheckpoints;
 pub use audit_read::SqlAuditReader;
 pub use audit_verify::AuditCheck;

@@ -1,18 +1,24 @@
 //! Blocks of the audit chains: for each 1024 rows between which times they stand and which terms occur in them, so that a
-//! search skips the others. Written when the rows are there, beside the writing of events, which pays for no index.
+//! search skips the others. Written when the rows are there, beside the writing of events, which pays for no index; what
+//! they say was gathered meanwhile, or is read.
 //!
 //! Blocks prove nothing and are not part of the chain: whoever edits one hides events from a search, and from neither the
 //! export nor `keyrack audit verify`, which read the rows.
 
+mod gather;
 mod terms;
 
-use domain::access::SystemScope;
+use std::ops::Range;
+use std::sync::Arc;
+
+use domain::access::{SystemScope, WithinOrganization};
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait};
 
-use self::terms::Terms;
+use self::gather::Content;
+pub use self::gather::Gathered;
 pub use self::terms::{Term, may_hold, wanted};
 use super::Database;
 use super::entity::{audit_block, audit_event, audit_head};
@@ -23,6 +29,8 @@ use super::scoped::{self, unscoped};
 pub const ROWS: i64 = 1024;
 /// Chains per statement.
 const CHAINS: u64 = 100;
+/// Blocks per transaction.
+const BLOCKS: u8 = 32;
 
 /// The block that has a row.
 pub const fn block_of(seq: i64) -> i64 {
@@ -38,13 +46,14 @@ pub const fn first_of(block: i64) -> i64 {
 #[derive(Clone)]
 pub struct SqlAuditBlocks {
     db: Database,
+    gathered: Arc<Gathered>,
 }
 
 impl SqlAuditBlocks {
-    /// Of this database.
+    /// Of this database; `gathered` is what the writer of events gathers.
     #[must_use]
-    pub const fn new(db: Database) -> Self {
-        Self { db }
+    pub const fn new(db: Database, gathered: Arc<Gathered>) -> Self {
+        Self { db, gathered }
     }
 
     /// Writes every block whose rows are there; how many there were.
@@ -69,40 +78,37 @@ impl SqlAuditBlocks {
             for head in heads {
                 let scope =
                     SystemScope::new(OrganizationId::from_uuid(head.organization_id), "the log arranges itself");
-                for block in block_of(head.indexed + 1)..block_of(head.seq + 1) {
-                    self.write(&scope, block).await?;
-                    built += 1;
+                let missing = block_of(head.indexed + 1)..block_of(head.seq + 1);
+                built += missing.clone().count();
+                for first in missing.clone().step_by(usize::from(BLOCKS)) {
+                    self.write(&scope, first..Ord::min(missing.end, first + i64::from(BLOCKS))).await?;
                 }
             }
         }
     }
 
-    async fn write(&self, scope: &SystemScope, block: i64) -> Result<(), StoreFault> {
-        let last = first_of(block + 1) - 1;
-        let rows = scoped::find::<audit_event::Entity>(scope)
-            .filter(audit_event::Column::Seq.between(first_of(block), last))
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        let mut terms = Terms::default();
-        let (mut min_at, mut max_at) = (i64::MAX, i64::MIN);
-        for row in &rows {
-            terms.add(row);
-            (min_at, max_at) = (Ord::min(min_at, row.at), Ord::max(max_at, row.at));
+    async fn write(&self, scope: &SystemScope, blocks: Range<i64>) -> Result<(), StoreFault> {
+        let last = first_of(blocks.end) - 1;
+        let mut rows = Vec::new();
+        for block in blocks.clone() {
+            let content = match self.gathered.take(scope.organization_id(), block) {
+                Some(content) => content,
+                None => self.read(scope, block).await?,
+            };
+            rows.push(audit_block::ActiveModel {
+                organization_id: ActiveValue::NotSet,
+                block: ActiveValue::Set(block),
+                min_at: ActiveValue::Set(content.min_at),
+                max_at: ActiveValue::Set(content.max_at),
+                terms: ActiveValue::Set(content.terms.filter()),
+            });
         }
-        let block = audit_block::ActiveModel {
-            organization_id: ActiveValue::NotSet,
-            block: ActiveValue::Set(block),
-            min_at: ActiveValue::Set(min_at),
-            max_at: ActiveValue::Set(max_at),
-            terms: ActiveValue::Set(terms.filter()),
-        };
-        // Another node may have written it: of the same rows.
+        // Another node may have written them: of the same rows.
         let there_already = OnConflict::columns([audit_block::Column::OrganizationId, audit_block::Column::Block])
             .do_nothing()
             .to_owned();
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        scoped::insert::<audit_block::Entity, _>(scope, [block])
+        scoped::insert::<audit_block::Entity, _>(scope, rows)
             .on_conflict(there_already)
             .exec_without_returning(&transaction)
             .await
@@ -113,6 +119,21 @@ impl SqlAuditBlocks {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        transaction.commit().await.map_err(store_fault)
+        transaction.commit().await.map_err(store_fault)?;
+        self.gathered.sweep(scope.organization_id(), blocks.end - 1);
+        Ok(())
+    }
+
+    async fn read(&self, scope: &SystemScope, block: i64) -> Result<Content, StoreFault> {
+        let rows = scoped::find::<audit_event::Entity>(scope)
+            .filter(audit_event::Column::Seq.between(first_of(block), first_of(block + 1) - 1))
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let mut content = Content::default();
+        for row in &rows {
+            content.add_row(row);
+        }
+        Ok(content)
     }
 }

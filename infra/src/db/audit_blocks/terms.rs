@@ -2,8 +2,11 @@
 
 use std::collections::HashSet;
 
+use domain::audit::entry::AuditEntry;
 use domain::audit::port::AuditFilter;
 use domain::tenant::TenantText;
+use foldhash::quality::RandomState;
+use uuid::Uuid;
 
 use crate::db::entity::audit_event::{Column, Model};
 
@@ -71,42 +74,88 @@ pub fn wanted(filter: &AuditFilter) -> Vec<Term> {
     texts.chain(request).collect()
 }
 
-/// Gathers the terms of rows.
+/// The columns with texts that are terms.
+const TEXTS: [Column; 9] = [
+    Column::ActorKind,
+    Column::ActorId,
+    Column::Action,
+    Column::TargetKind,
+    Column::TargetId,
+    Column::TenantOrg,
+    Column::TenantUser,
+    Column::Outcome,
+    Column::Code,
+];
+
+/// What of a row is terms.
+pub struct Row<'a> {
+    /// In the order of [`TEXTS`].
+    texts: [Option<&'a str>; TEXTS.len()],
+    request: Option<Uuid>,
+}
+
+impl<'a> From<&'a Model> for Row<'a> {
+    fn from(row: &'a Model) -> Self {
+        let texts = [
+            Some(row.actor_kind.as_str()),
+            row.actor_id.as_deref(),
+            Some(row.action.as_str()),
+            Some(row.target_kind.as_str()),
+            row.target_id.as_deref(),
+            row.tenant_org.as_deref(),
+            row.tenant_user.as_deref(),
+            Some(row.outcome.as_str()),
+            row.code.as_deref(),
+        ];
+        Self { texts, request: row.request_id }
+    }
+}
+
+impl<'a> From<&'a AuditEntry> for Row<'a> {
+    fn from(entry: &'a AuditEntry) -> Self {
+        let texts = [
+            Some(&*entry.actor_kind),
+            entry.actor_id.as_deref(),
+            Some(&*entry.action),
+            Some(&*entry.target_kind),
+            entry.target_id.as_deref(),
+            entry.tenant_org.as_deref(),
+            entry.tenant_user.as_deref(),
+            Some(&*entry.outcome),
+            entry.code.as_deref(),
+        ];
+        Self { texts, request: entry.request_id }
+    }
+}
+
+/// Gathers the terms of rows. They are hashed at the end, since most occur again and again.
 #[derive(Debug, Default)]
-pub struct Terms(HashSet<Term>);
+pub struct Terms {
+    texts: [HashSet<String, RandomState>; TEXTS.len()],
+    requests: HashSet<Uuid, RandomState>,
+}
 
 impl Terms {
     /// Adds a row's.
-    pub fn add(&mut self, row: &Model) {
-        let texts = [
-            (Column::ActorKind, Some(&row.actor_kind)),
-            (Column::ActorId, row.actor_id.as_ref()),
-            (Column::Action, Some(&row.action)),
-            (Column::TargetKind, Some(&row.target_kind)),
-            (Column::TargetId, row.target_id.as_ref()),
-            (Column::TenantOrg, row.tenant_org.as_ref()),
-            (Column::TenantUser, row.tenant_user.as_ref()),
-            (Column::Outcome, Some(&row.outcome)),
-            (Column::Code, row.code.as_ref()),
-        ];
-        for (column, text) in texts {
-            if let Some(text) = text {
-                self.0.insert(Term::new(column, text.as_bytes()));
+    pub fn add(&mut self, row: &Row<'_>) {
+        for (known, text) in self.texts.iter_mut().zip(row.texts) {
+            if let Some(text) = text.filter(|text| !known.contains(*text)) {
+                known.insert(text.to_owned());
             }
         }
-        if let Some(request) = row.request_id {
-            self.0.insert(Term::new(Column::RequestId, request.as_bytes()));
-        }
+        self.requests.extend(row.request);
     }
 
     /// The filter as it is stored: as many bits as the terms need, a power of two.
     pub fn filter(&self) -> Vec<u8> {
-        let bits = (self.0.len() * BITS_PER_TERM).next_power_of_two().max(LEAST_BITS);
+        let count = self.requests.len() + self.texts.iter().map(HashSet::len).sum::<usize>();
+        let bits = (count * BITS_PER_TERM).next_power_of_two().max(LEAST_BITS);
         let mut filter = vec![0; bits / 8];
-        for term in &self.0 {
-            for bit in term.bits(bits) {
-                filter[bit / 8] |= 1 << (bit % 8);
-            }
+        let texts = TEXTS.iter().zip(&self.texts);
+        let texts = texts.flat_map(|(column, texts)| texts.iter().map(|text| Term::new(*column, text.as_bytes())));
+        let requests = self.requests.iter().map(|request| Term::new(Column::RequestId, request.as_bytes()));
+        for bit in texts.chain(requests).flat_map(|term| term.bits(bits)) {
+            filter[bit / 8] |= 1 << (bit % 8);
         }
         filter
     }
@@ -123,13 +172,19 @@ mod tests {
     use super::*;
 
     fn terms(numbers: std::ops::Range<u32>) -> Terms {
-        Terms(numbers.map(|number| Term::new(Column::TenantUser, &number.to_le_bytes())).collect())
+        let mut terms = Terms::default();
+        for number in numbers {
+            let (text, mut texts) = (number.to_string(), [None; TEXTS.len()]);
+            texts[6] = Some(text.as_str());
+            terms.add(&Row { texts, request: None });
+        }
+        terms
     }
 
     #[test]
     fn a_filter_holds_all_its_terms_and_hardly_any_other() {
         let filter = terms(0..3000).filter();
-        let holds = |number: u32| may_hold(&filter, &[Term::new(Column::TenantUser, &number.to_le_bytes())]);
+        let holds = |number: u32| may_hold(&filter, &[Term::new(Column::TenantUser, number.to_string().as_bytes())]);
         assert!((0..3000).all(holds));
         let wrong = (3000..103_000).filter(|number| holds(*number)).count();
         assert!(wrong < 500, "{wrong} of 100,000");
