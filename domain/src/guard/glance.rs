@@ -10,8 +10,10 @@ use super::own_key::{look_alikes, may_show_one};
 const DEEP: usize = 100;
 /// A number with more digits may be out of range, as may one with an exponent.
 const DIGITS: usize = 200;
-/// How far a string's end is looked for by hand: most strings are short.
-const SHORT: usize = 16;
+/// How many words of a string are looked at by hand: most strings are short, and calling for more costs more than that.
+const SHORT: usize = 2;
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGHS: u64 = ONES << 7;
 
 /// Whether it is certain that [`super::walk::walk`] would let a text pass. The text must be JSON, as far as its grammar
 /// goes: what is no JSON must not come here.
@@ -23,7 +25,7 @@ pub fn sees_no_secret(json: &str) -> bool {
 /// Whether there are escapes that could hide a key; none when it is not sure about a name, a number or the depth.
 fn names_are_harmless(json: &str) -> Option<bool> {
     let bytes = json.as_bytes();
-    let (mut at, mut depth, mut digits, mut escapes) = (0, 0_usize, 0, false);
+    let (mut at, mut depth, mut escapes) = (0, 0_usize, false);
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
@@ -41,7 +43,6 @@ fn names_are_harmless(json: &str) -> Option<bool> {
                         return None;
                     }
                 }
-                digits = 0;
             }
             b'{' | b'[' => {
                 depth += 1;
@@ -49,23 +50,22 @@ fn names_are_harmless(json: &str) -> Option<bool> {
                     return None;
                 }
             }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                digits = 0;
-            }
-            b'0'..=b'9' => {
-                digits += 1;
-                if digits > DIGITS {
-                    return None;
-                }
-            }
-            // Of a number; `true` and `false` have theirs behind a letter.
-            b'e' | b'E' if digits > 0 => return None,
-            b'.' => {}
-            _ => digits = 0,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'0'..=b'9' => at = number(bytes, at)?,
+            _ => {}
         }
     }
     Some(escapes)
+}
+
+/// Where a number ends, of which one digit was read; none when it may be out of range.
+fn number(bytes: &[u8], begin: usize) -> Option<usize> {
+    let mut end = begin;
+    while let Some(b'0'..=b'9' | b'.') = bytes.get(end) {
+        end += 1;
+    }
+    let plain = !matches!(bytes.get(end), Some(b'e' | b'E'));
+    (plain && end - begin < DIGITS).then_some(end)
 }
 
 /// A string, as it stands in JSON.
@@ -82,9 +82,7 @@ struct Text {
 fn string(bytes: &[u8], begin: usize) -> Option<Text> {
     let (mut at, mut escaped, mut hides) = (begin, false, false);
     loop {
-        let rest = bytes.get(at..)?;
-        let near = rest.iter().take(SHORT).position(|byte| matches!(byte, b'"' | b'\\'));
-        at += near.or_else(|| memchr2(b'"', b'\\', rest))?;
+        at += quote_or_escape(bytes.get(at..)?)?;
         if bytes[at] == b'"' {
             return Some(Text { end: at, escaped, hides });
         }
@@ -96,6 +94,25 @@ fn string(bytes: &[u8], begin: usize) -> Option<Text> {
         }
         at += 2;
     }
+}
+
+/// Where the first quote or backslash is.
+fn quote_or_escape(text: &[u8]) -> Option<usize> {
+    let (words, _) = text.as_chunks::<8>();
+    for (index, word) in words.iter().take(SHORT).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    memchr2(b'"', b'\\', text)
+}
+
+/// The high bit of each byte that is zero; above the lowest of them, perhaps also of others ("Bit Twiddling Hacks", S. E.
+/// Anderson, "Determine if a word has a zero byte").
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
 }
 
 #[cfg(test)]
@@ -130,6 +147,17 @@ mod tests {
             assert!(sees_no_secret(&text) && passes(&text), "{text}");
         }
         assert!(sees_no_secret("{ \"a\" : \"\\u00e9\\u3042\" ,\n \"b\" : 1 }"));
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for length in 0..40 {
+            for end in ["\"", "\\", "\"\\", "\\\""] {
+                let text = format!("{}{end}{}", "#!]".repeat(14).split_at(length).0, "\"#\\".repeat(9));
+                assert_eq!(quote_or_escape(text.as_bytes()), Some(length), "{text}");
+            }
+        }
+        assert_eq!(quote_or_escape(b"0123456789abcdefghij"), None);
     }
 
     #[test]

@@ -38,11 +38,31 @@ const NAMES: [&str; 29] = [
 ];
 /// Ends of names, normalized, that are refused.
 const ENDS: [&str; 5] = ["password", "secret", "apikey", "accesstoken", "privatekey"];
-/// The last two letters of all of them.
-const LAST_TWO: [[u8; 2]; 16] = [
-    *b"rd", *b"wd", *b"et", *b"ey", *b"en", *b"er", *b"on", *b"th", *b"al", *b"ls", *b"ie", *b"es", *b"ng", *b"rl",
-    *b"sn", *b"se",
-];
+/// The last two letters of all of them: for each last byte of a name, a bit for each letter that may stand before it, in
+/// either case. All bits for what is not ASCII, since some letters beyond are ASCII in lower case.
+const LAST_TWO: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut list = 0;
+    while list < 2 {
+        let names: &[&str] = if list == 0 { &NAMES } else { &ENDS };
+        let mut at = 0;
+        while at < names.len() {
+            let name = names[at].as_bytes();
+            let last = name[name.len() - 1];
+            let bit = letter(name[name.len() - 2]);
+            table[last as usize] |= bit;
+            table[last.to_ascii_uppercase() as usize] |= bit;
+            at += 1;
+        }
+        list += 1;
+    }
+    let mut byte = 128;
+    while byte < 256 {
+        table[byte] = u32::MAX;
+        byte += 1;
+    }
+    table
+};
 /// Longest name that is looked at without an allocation, in bytes, and longest allowed field, in characters.
 const LONGEST: usize = 128;
 
@@ -83,11 +103,15 @@ pub fn judge(name: &str) -> Verdict {
 
 /// Whether the last two letters are enough to see that a name is none of a secret; most names of tools are seen so.
 fn ends_harmlessly(name: &str) -> bool {
-    let mut letters =
-        name.bytes().rev().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase());
+    let mut letters = name.bytes().rev().filter(|byte| !matches!(byte, b'_' | b'-'));
     let (Some(last), Some(before)) = (letters.next(), letters.next()) else { return true };
-    // Some letters beyond ASCII are ASCII in lower case.
-    last.is_ascii() && before.is_ascii() && !LAST_TWO.contains(&[before, last])
+    let befores = LAST_TWO[usize::from(last)];
+    befores == 0 || (before.is_ascii() && befores & letter(before) == 0)
+}
+
+/// A bit for a letter, the same for both cases; other characters share them.
+const fn letter(byte: u8) -> u32 {
+    1 << (byte & 31)
 }
 
 fn judge_normalized(name: &str) -> Verdict {
