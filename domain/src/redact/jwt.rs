@@ -1,8 +1,10 @@
 //! JSON Web Tokens (RFC 7519), signed or encrypted.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::found::{Found, Rule};
 use super::rules::Class;
@@ -10,7 +12,7 @@ use super::runs::Runs;
 
 const RULE: Rule = "jwt";
 /// How every header begins: `{"` in base64url, and one more letter.
-const BEGIN: &str = "eyJ";
+static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("eyJ"));
 
 /// Finds texts of two or more parts with dots between them, of which the first is a JSON object. Claims without a signature
 /// are found too: who writes tokens down so gives away what they say.
@@ -18,7 +20,7 @@ pub fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut runs = Runs::of(bytes);
     let mut at = 0;
-    while let Some(begin) = memmem::find(&bytes[at..], BEGIN.as_bytes()).map(|next| at + next) {
+    while let Some(begin) = BEGIN.find(&bytes[at..]).map(|next| at + next) {
         let header = runs.end(Class::Url, begin);
         // A dot, and something behind it.
         let goes_on =

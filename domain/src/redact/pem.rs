@@ -1,11 +1,14 @@
 //! Private keys in PEM (RFC 7468), of OpenSSH and of PGP.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use super::found::{Found, Rule};
 
 const RULE: Rule = "pem";
 const BEGIN: &str = "-----BEGIN ";
+static BEGINS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGIN));
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 /// What the label of a private key has; certificates and public keys are no secrets.
@@ -17,7 +20,7 @@ const LABEL: usize = 64;
 pub fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(begin) = memmem::find(&bytes[at..], BEGIN.as_bytes()).map(|next| at + next) {
+    while let Some(begin) = BEGINS.find(&bytes[at..]).map(|next| at + next) {
         at = begin + BEGIN.len();
         let label = &bytes[at..bytes.len().min(at + LABEL)];
         let Some(length) = memmem::find(label, DASHES.as_bytes()) else { continue };

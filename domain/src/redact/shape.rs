@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::found::Found;
-use super::rules::{MIDDLES, SHAPES, Shape};
+use super::rules::{MIDDLES, Middle, SHAPES, Shape};
 use super::runs::Runs;
 
 /// The table, arranged by what shapes begin with.
@@ -25,6 +25,9 @@ static BEGINS: LazyLock<Begins> = LazyLock::new(|| {
     }
     Begins { by_first: std::array::from_fn(of), pairs }
 });
+
+static SIGNS: LazyLock<Vec<(Finder<'static>, &'static Middle)>> =
+    LazyLock::new(|| MIDDLES.iter().map(|it| (Finder::new(it.sign), it)).collect());
 
 const fn place(first: u8, second: u8) -> (usize, u64) {
     let number = ((first as usize) << 8) | second as usize;
@@ -52,8 +55,8 @@ pub fn find(text: &str, found: &mut Vec<Found>) {
             }
         }
     }
-    for it in MIDDLES {
-        for at in memmem::find_iter(bytes, it.sign) {
+    for (sign, it) in &*SIGNS {
+        for at in sign.find_iter(bytes) {
             let (class, least) = it.before;
             // No further back than it must be: what is before may be as long as the text.
             let before = bytes[..at].iter().rev().take(least).take_while(|byte| class.has(**byte)).count();

@@ -1,15 +1,18 @@
 //! Passwords in the user information of URLs: `postgres://user:password@host`.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::found::{Found, Rule};
 
 const RULE: Rule = "url_password";
+static SCHEME_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("://"));
 
 /// Finds passwords.
 pub fn find(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    for at in memmem::find_iter(bytes, "://") {
+    for at in SCHEME_END.find_iter(bytes) {
         let begin = at + 3;
         let ends =
             |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>') || byte.is_ascii_whitespace();
