@@ -54,6 +54,7 @@ mod people_stores;
 mod policies;
 mod protocol;
 mod revocation;
+mod revocation_under_load;
 mod root_secret;
 mod rotation;
 mod row_locks;

@@ -1,0 +1,188 @@
+//! Very many keys revoked in any order while others call: what was revoked is over at once, and nothing else is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use reqwest::Method;
+use serde_json::json;
+use support::{Actor, App, Organization, Store, Upstream};
+use tokio::task::JoinHandle;
+
+/// Who call at once, and who revoke at once.
+const CALLERS: usize = 24;
+const REVOKERS: usize = 4;
+/// Of so many keys one is never revoked.
+const SPARED: usize = 6;
+/// Callers like keys so near to the one that is revoked next, in the order of revocation.
+const NEAR: usize = 12;
+
+/// A key, and how far its revocation is.
+struct Doomed {
+    id: String,
+    caller: Actor,
+    query: &'static str,
+    // Somebody is about to ask for it.
+    begun: AtomicBool,
+    // It was answered.
+    answered: AtomicBool,
+}
+
+/// What everybody shares.
+struct Scene {
+    // In the order of their revocation; those after the last are spared.
+    keys: Vec<Doomed>,
+    revoked: usize,
+    next: AtomicUsize,
+    over: AtomicBool,
+    accepted: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_keys_are_over_at_once_and_no_others() {
+    keys_revoked_under_load(Store::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_keys_are_over_at_once_and_no_others_on_postgres() {
+    keys_revoked_under_load(Store::Postgres).await;
+}
+
+async fn keys_revoked_under_load(store: Store) {
+    let revoked: usize =
+        std::env::var("KEYRACK_TEST_REVOCATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
+    let (app, upstream) = (App::on(store).await, Upstream::start());
+    let acme = app.organization("acme").await;
+    for (server, behaviour) in [("calls", "/echo"), ("silent", "/legacy"), ("talking", "/sse")] {
+        acme.server(server, &upstream.url(behaviour)).await;
+    }
+    let mut random = StdRng::seed_from_u64(4);
+    let scene = Arc::new(Scene {
+        keys: keys(&app, &acme, revoked + revoked / SPARED, &mut random).await,
+        revoked,
+        next: AtomicUsize::new(0),
+        over: AtomicBool::new(false),
+        accepted: AtomicUsize::new(0),
+        refused: AtomicUsize::new(0),
+    });
+    let mut streams = Vec::new();
+    for index in 0..scene.keys.len() {
+        streams.push(stream(&scene, index).await);
+    }
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|number| tokio::spawn(call(Arc::clone(&scene), StdRng::seed_from_u64(number as u64))))
+        .collect();
+    let began = Instant::now();
+    let revokers = (0..REVOKERS).map(|_| revoke(&scene, acme.owner()));
+    let answered: Vec<(usize, Instant)> = futures_util::future::join_all(revokers).await.concat();
+    assert_eq!(answered.len(), revoked);
+    let took = began.elapsed();
+    // Also when all is quiet.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    scene.over.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.await.expect("no call was answered wrongly");
+    }
+    let mut latest = Duration::ZERO;
+    let (spared, cut): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(index, _)| *index >= revoked);
+    for (index, reading) in cut {
+        let ended = reading.await.expect("the stream was read to its end");
+        let (_, at) = answered.iter().find(|(revoked, _)| *revoked == index).expect("it was revoked");
+        latest = latest.max(ended.saturating_duration_since(*at));
+    }
+    assert!(latest < Duration::from_secs(1), "a stream went on for {latest:?} after the answer");
+    for (index, reading) in &spared {
+        assert!(!reading.is_finished(), "the stream of {}, which was not revoked, ended", scene.keys[*index].id);
+        reading.abort();
+    }
+    let (accepted, refused) = (scene.accepted.load(Ordering::SeqCst), scene.refused.load(Ordering::SeqCst));
+    println!(
+        "{revoked} of {} keys revoked in {took:?} among {accepted} calls answered and {refused} refused; the last \
+         stream ended {latest:?} after the answer",
+        scene.keys.len()
+    );
+    assert!(accepted > revoked && refused > revoked / 2, "too few calls to see anything: {accepted} and {refused}");
+}
+
+/// Keys of every type, in any order.
+async fn keys(app: &App, acme: &Organization, count: usize, random: &mut StdRng) -> Vec<Doomed> {
+    let mut keys = Vec::new();
+    for number in 0..count {
+        let (key, query) = match number % 3 {
+            0 => (acme.solo().await, ""),
+            1 => (acme.client().await, "?user_id=marina"),
+            _ => (acme.platform().await, "?org_id=globex&user_id=marina"),
+        };
+        let caller = app.key(&key.token);
+        keys.push(Doomed { id: key.id, caller, query, begun: AtomicBool::default(), answered: AtomicBool::default() });
+    }
+    keys.shuffle(random);
+    keys
+}
+
+/// Opens a stream of a key, most of them silent ones; when it ended.
+async fn stream(scene: &Arc<Scene>, index: usize) -> (usize, JoinHandle<Instant>) {
+    let key = &scene.keys[index];
+    let server = if index.is_multiple_of(20) { "talking" } else { "silent" };
+    let path = format!("/mcp-connect/{server}/mcp{}", key.query);
+    let response = key.caller.request(Method::GET, &path).send().await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let mut chunks = response.bytes_stream();
+    chunks.next().await.expect("an event").expect("bytes");
+    let scene = Arc::clone(scene);
+    let reading = tokio::spawn(async move {
+        while let Some(Ok(_)) = chunks.next().await {}
+        assert!(scene.keys[index].begun.load(Ordering::SeqCst), "a stream ended before its key was revoked");
+        Instant::now()
+    });
+    (index, reading)
+}
+
+/// Revokes what is next until nothing is; when each was answered.
+async fn revoke(scene: &Scene, owner: Actor) -> Vec<(usize, Instant)> {
+    let mut answered = Vec::new();
+    loop {
+        let index = scene.next.fetch_add(1, Ordering::SeqCst);
+        if index >= scene.revoked {
+            return answered;
+        }
+        let key = &scene.keys[index];
+        // So that callers come before, between and after.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        key.begun.store(true, Ordering::SeqCst);
+        owner.delete(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
+        key.answered.store(true, Ordering::SeqCst);
+        answered.push((index, Instant::now()));
+    }
+}
+
+/// Calls until all is over, mostly with keys that are about to be revoked or were a moment ago.
+async fn call(scene: Arc<Scene>, mut random: StdRng) {
+    while !scene.over.load(Ordering::SeqCst) {
+        let next = scene.next.load(Ordering::SeqCst);
+        let index = if random.random_bool(0.8) {
+            (next + random.random_range(0..NEAR)).saturating_sub(NEAR / 2).min(scene.keys.len() - 1)
+        } else {
+            random.random_range(0..scene.keys.len())
+        };
+        let key = &scene.keys[index];
+        let after = key.answered.load(Ordering::SeqCst);
+        let answer = if random.random_bool(0.7) {
+            key.caller.mcp("calls", key.query, "tools/call", json!({"name": "x", "arguments": {}})).await
+        } else {
+            key.caller.get("/api/v1/me").await
+        };
+        if after {
+            answer.refused(401, "unauthenticated");
+        } else if !key.begun.load(Ordering::SeqCst) {
+            answer.expect(200);
+        }
+        let counter = if answer.status == 200 { &scene.accepted } else { &scene.refused };
+        counter.fetch_add(1, Ordering::SeqCst);
+    }
+}
