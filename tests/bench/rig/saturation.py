@@ -149,21 +149,27 @@ def caveats(stage):
 
 
 def report(stage, options):
-    command = f"tests/bench/load --profile {options.bin_dir.name} --seconds {options.seconds} --rounds {options.rounds}"
-    command += f" --connections {options.connections}"
+    form = " --audit-cost" if options.audit_cost else ""
+    command = f"tests/bench/load{form} --profile {options.bin_dir.name} --seconds {options.seconds}"
+    command += f" --rounds {options.rounds} --connections {options.connections}"
     pinning = (
         "Each proxy has one worker, pinned to one core; wrk (1 thread), the stub, and what a proxy runs beside its worker "
         "(Keyrack's audit writer and SQLite) share another. The CPU per call counts all threads of the proxy."
         if stage.pinned
         else "Only one core: proxy, wrk and stub share it, and no number here is that of the proxy alone."
     )
+    others = (
+        "The other one differs in one thing: its log forgets every decision. Calls are recorded and counted by both."
+        if options.audit_cost
+        else "The other proxies also run one worker each."
+    )
     caveat = "".join(f"\n**Note:** {text}.\n" for text in caveats(stage))
     return f"""\
 Through the proxy under test, wrk keeps {options.connections} connections busy with one JSON-RPC `tools/call` of
 {len(CALL)} bytes over POST; the stub upstream answers at once with {len(RESULT)} bytes of JSON. Keyrack runs as `keyrack serve` with
 one worker on SQLite and does all it does for any call: a platform key, both tenant parameters, the decision, the upstream's
-credential in place of the key, assertion, audit. Its key and tenant are warm; the other proxies also run one
-worker each. {options.rounds} rounds of {options.seconds} s per target, every target in every round, rotating order. The ratio is the
+credential in place of the key, assertion, audit. Its key and tenant are warm. {others}
+{options.rounds} rounds of {options.seconds} s per target, every target in every round, rotating order. The ratio is the
 median of the ratios within each round. Latency is wrk's own, at saturation: it is mostly time spent waiting for the
 proxy's turn.
 {pinning}
