@@ -7,7 +7,8 @@ from .results import circumstances
 from .stage import TITLES
 
 RATE = 3000
-FULL_SECONDS, FULL_ROUNDS = 20, 5
+# Many short rounds: what a stranger disturbs is then some of them, and the median is of the others.
+FULL_SECONDS, FULL_ROUNDS = 5, 25
 SHORT_SECONDS, SHORT_ROUNDS = 2, 4
 MAX_ADDED = 1000  # microseconds that the 99th percentile may rise
 # On a machine shared with other work, a stranger's time slice is several milliseconds, several times over. The short form
