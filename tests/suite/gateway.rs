@@ -221,6 +221,14 @@ async fn redirects_are_followed_once_within_the_origin_and_never_elsewhere() {
     let caller = app.key(&token);
     caller.mcp("near", "", "ping", json!({"x": 1})).await.expect(200);
     assert_eq!(upstream.last().target, "/echo");
+    // These would make a GET of the call.
+    for status in [301, 302, 303] {
+        let url = upstream.url(&format!("/redirect/{}?{status}", quoted("/echo")));
+        acme.server(&format!("s{status}"), &url).await;
+        let before = upstream.seen().len();
+        caller.mcp(&format!("s{status}"), "", "ping", json!({})).await.refused(502, "upstream_error");
+        assert_eq!(upstream.seen().len(), before + 1, "{status}");
+    }
     for server in ["loop", "far"] {
         let answer = caller.mcp(server, "", "ping", json!({})).await;
         answer.refused(502, "upstream_error");

@@ -94,7 +94,7 @@ impl Upstream {
         Self { base, state }
     }
 
-    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…`, `/session`, `/legacy`, `/gate`
+    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…` (`?303` for that status), `/session`, `/legacy`, `/gate`
     /// (answers once [`Upstream::open_gate`] was called).
     #[must_use]
     pub fn url(&self, behaviour: &str) -> String {
@@ -230,7 +230,11 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             }
             Some(("redirect", to)) => {
                 let to = percent_encoding::percent_decode_str(to).decode_utf8_lossy().into_owned();
-                HttpResponse::TemporaryRedirect().insert_header(("location", to)).finish()
+                let status = request.query_string().parse().ok();
+                let status = status.and_then(|status| actix_web::http::StatusCode::from_u16(status).ok());
+                HttpResponse::build(status.unwrap_or(actix_web::http::StatusCode::TEMPORARY_REDIRECT))
+                    .insert_header(("location", to))
+                    .finish()
             }
             _ => HttpResponse::Ok().json(result),
         },
