@@ -254,6 +254,16 @@ async fn events_arrive_as_they_are_sent() {
 }
 
 #[tokio::test]
+async fn an_event_does_not_wait_for_the_next_one() {
+    let (app, _upstream, _, token) = scene("/legacy").await;
+    let response = app.key(&token).request(Method::GET, "/mcp-connect/up/mcp").send().await.expect("an answer");
+    let mut chunks = response.bytes_stream();
+    // The server says nothing more.
+    let first = tokio::time::timeout(Duration::from_secs(2), chunks.next()).await.expect("it was held back");
+    first.expect("an event").expect("bytes");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_cancels_upstream_within_a_second() {
     for behaviour in ["/sse", "/hang"] {
         let (app, upstream, _, token) = scene(behaviour).await;
