@@ -6,6 +6,7 @@ use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::json;
 use support::{Actor, App, AppOptions, Upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn scene(grace: usize) -> (App, Upstream, Actor) {
     let settings = vec![("signup", "open".to_owned()), ("shutdown-timeout", grace.to_string())];
@@ -57,6 +58,53 @@ async fn streams_end_between_events_and_calls_get_their_answers() {
     };
     tokio::join!(app.stop(), meanwhile);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_event_that_has_begun_is_finished_before_its_stream_ends() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    acme.server("up", &format!("http://{}/mcp", listener.local_addr().expect("an address"))).await;
+    let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let _ = socket.read(&mut [0; 4096]).await;
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\ndata: t";
+        socket.write_all(head).await.expect("the gateway reads");
+        waits.await.expect("the test goes on");
+        let _ = socket.write_all(b"wo\n\ndata: three\n\n").await;
+        socket
+    });
+    let stream = app.key(&acme.solo().await.token).request(Method::GET, "/mcp-connect/up/mcp").send().await;
+    let mut chunks = stream.expect("an answer").bytes_stream();
+    let mut text = Vec::new();
+    while !text.ends_with(b"data: t") {
+        text.extend_from_slice(&chunks.next().await.expect("an event").expect("bytes"));
+    }
+    app.services().stopping.begin(Duration::from_mins(1));
+    let more = tokio::time::timeout(Duration::from_millis(300), chunks.next()).await;
+    assert!(more.is_err(), "the stream ended within an event: {more:?}");
+    go_on.send(()).expect("the server waits");
+    while let Some(chunk) = chunks.next().await {
+        text.extend_from_slice(&chunk.expect("a good end"));
+    }
+    assert_eq!(String::from_utf8_lossy(&text), "data: one\n\ndata: two\n\n");
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_modern_stream_that_only_listens_ends_at_once_as_well() {
+    let (mut app, _upstream, caller) = scene(8).await;
+    let listener = caller.and("mcp-protocol-version", "2026-07-28").and("mcp-method", "subscriptions/listen");
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {"_meta": meta}});
+    let request = listener.request(Method::POST, "/mcp-connect/events/mcp").json(&message);
+    let listening = tokio::spawn(ends_well(request.send().await.expect("an answer")));
+    let began = Instant::now();
+    app.stop().await;
+    listening.await.expect("a good end");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
