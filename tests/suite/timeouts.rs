@@ -56,3 +56,17 @@ async fn a_server_may_be_given_less_time_to_connect_than_others() {
     // The installation's time is five seconds.
     assert!((Duration::from_millis(100)..Duration::from_secs(2)).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_for_too_long_is_cut_and_does_not_seem_to_end() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    // It says something once and nothing more.
+    let url = upstream.url("/legacy");
+    acme.server_with(json!({"name": "s", "slug": "s", "url": url, "timeouts": {"idleMs": 1000}})).await;
+    let caller = app.key(&acme.solo().await.token);
+    let stream = caller.request(Method::GET, "/mcp-connect/s/mcp").send().await.expect("an answer");
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.bytes()).await.expect("it is over in time");
+    assert!(read.is_err(), "a part passed for the whole");
+    upstream.ended(1).await;
+}
