@@ -40,6 +40,20 @@ async fn a_session_works_for_its_own_caller_alone() {
 }
 
 #[tokio::test]
+async fn a_platform_keys_session_is_one_tenants_alone() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    acme.server("up", &upstream.url("/session")).await;
+    let caller = app.key(&acme.platform().await.token);
+    let session = begin(&caller, "?org_id=globex&user_id=marina").await;
+    let own = caller.and("mcp-session-id", &session);
+    for query in ["?org_id=initech&user_id=marina", "?org_id=globex&user_id=otto", "?org_id=marina&user_id=globex"] {
+        own.mcp("up", query, "ping", json!({})).await.refused(404, "session_not_found");
+    }
+    own.mcp("up", "?org_id=globex&user_id=marina", "ping", json!({})).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_session_survives_a_restart() {
     let (mut app, upstream) = (App::spawn().await, Upstream::start());
     let acme = app.organization("acme").await;
