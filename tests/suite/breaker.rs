@@ -87,6 +87,29 @@ async fn a_caller_whose_calls_fail_is_held_back_alone() {
 }
 
 #[tokio::test]
+async fn a_caller_that_the_server_hangs_up_on_is_held_back_alone() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    acme.server("rude", &format!("http://{}/mcp", listener.local_addr().expect("an address"))).await;
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut [0; 4096]).await;
+        }
+    });
+    let (ana, ben) = (app.key(&acme.solo().await.token), app.key(&acme.solo().await.token));
+    for _ in 0..THRESHOLD {
+        let answer = ping(&ana, "rude").await;
+        answer.refused(502, "upstream_error");
+        assert!(!answer.headers.contains_key("retry-after"));
+    }
+    left_alone(&ping(&ana, "rude").await);
+    let other = ping(&ben, "rude").await;
+    other.refused(502, "upstream_error");
+    assert!(!other.headers.contains_key("retry-after"), "another key is no part of it");
+}
+
+#[tokio::test]
 async fn refusals_by_the_server_and_callers_who_leave_never_hold_anybody_back() {
     let (app, upstream) = (App::spawn().await, Upstream::start());
     let acme = app.organization("acme").await;
