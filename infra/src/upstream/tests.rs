@@ -191,6 +191,33 @@ async fn a_request_that_was_sent_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_kept_connection_took_is_never_sent_again() {
+    LocalSet::new()
+        .run_until(Box::pin(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
+            let requests = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&requests);
+            spawn_local(async move {
+                while let Ok((mut tcp, _)) = listener.accept().await {
+                    // Each connection answers once, takes another request and hangs up.
+                    for answer in [OK, ""] {
+                        counted.fetch_add(usize::from(read_head(&mut tcp).await), Ordering::SeqCst);
+                        let _ = tcp.write_all(answer.as_bytes()).await;
+                    }
+                }
+            });
+            let (target, upstream) = (Target::of(&Url::parse(&url).expect("a url")), Upstream::new(&policy()));
+            let target = target.expect("a target");
+            assert_eq!(read(get(&upstream, &target).await.expect("an answer")).await.expect("whole"), "ok");
+            let fault = get(&upstream, &target).await.err().expect("no answer");
+            assert!(matches!(fault, UpstreamFault::Broken(_)), "{fault:?}");
+            assert_eq!(requests.load(Ordering::SeqCst), 2);
+        }))
+        .await;
+}
+
+#[tokio::test]
 async fn a_request_that_a_closed_connection_did_not_take_is_given_back_whole() {
     LocalSet::new()
         .run_until(Box::pin(async {
