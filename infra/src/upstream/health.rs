@@ -183,7 +183,7 @@ impl Drop for Attempt<'_> {
 
 #[cfg(test)]
 mod tests {
-    use domain::server::breaker::THRESHOLD;
+    use domain::server::breaker::{FIRST_PAUSE, THRESHOLD};
 
     use super::*;
 
@@ -227,6 +227,20 @@ mod tests {
         assert_eq!(health.view().state, HealthState::Up);
         attempt(&health, 1).expect("well").answered(StatusCode::INTERNAL_SERVER_ERROR, NOW);
         assert_eq!(health.view().state, HealthState::Failing);
+    }
+
+    #[test]
+    fn a_probe_whose_caller_leaves_makes_way_for_the_next() {
+        let health = ServerHealth::default();
+        for _ in 0..THRESHOLD {
+            attempt(&health, 1).expect("not yet").failed(&UpstreamFault::ConnectTimeout, NOW);
+        }
+        std::thread::sleep(FIRST_PAUSE);
+        let probe = attempt(&health, 1).expect("it finds out");
+        attempt(&health, 2).expect_err("one at a time");
+        drop(probe);
+        attempt(&health, 2).expect("the next one finds out").answered(StatusCode::OK, NOW);
+        assert_eq!(health.view().state, HealthState::Up);
     }
 
     #[test]
