@@ -83,6 +83,17 @@ async fn the_organizations_credential_is_injected_by_kind() {
 }
 
 #[tokio::test]
+async fn a_callers_header_never_stands_beside_the_credential_of_its_name() {
+    let (app, upstream, acme, token) = scene("/echo").await;
+    let auth = json!({"kind": "header", "header": "X-Service-Token", "secret": "s3cret"});
+    acme.server_with(json!({"name": "s", "slug": "s", "url": upstream.url("/echo"), "auth": auth})).await;
+    app.key(&token).and("x-service-token", "forged").mcp("s", "", "ping", json!({})).await.expect(200);
+    let seen = upstream.last();
+    let values: Vec<_> = seen.headers.iter().filter(|(name, _)| name == "x-service-token").collect();
+    assert_eq!(values, [&("x-service-token".to_owned(), "s3cret".to_owned())]);
+}
+
+#[tokio::test]
 async fn the_assertion_says_who_calls_and_verifies_with_the_published_key() {
     let (app, upstream, acme, _) = scene("/echo").await;
     let key = acme.key(json!({"type": "platform", "role": "editor", "tenants": {"orgs": "*"}})).await;
