@@ -357,6 +357,11 @@ async fn foreign_hosts_and_origins_are_403() {
         let caller = app.key(&token).and(header, value);
         caller.mcp("up", "", "ping", json!({})).await.refused(403, "origin_not_allowed");
         caller.get("/api/v1/me").await.refused(403, "origin_not_allowed");
+        // Whether a session or a stream is there is nothing that a page may find out.
+        for method in [Method::GET, Method::DELETE] {
+            let request = caller.request(method.clone(), "/mcp-connect/up/mcp").header("mcp-session-id", "x");
+            caller.send(method.to_string(), request).await.refused(403, "origin_not_allowed");
+        }
     }
     assert!(upstream.seen().is_empty());
     app.key(&token).and("origin", "http://localhost:6274").mcp("up", "", "ping", json!({})).await.expect(200);
