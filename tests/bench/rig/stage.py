@@ -36,8 +36,9 @@ class Target:
 
 
 class Stage:
-    def __init__(self, bin_dir, scratch, processes):
+    def __init__(self, bin_dir, scratch, processes, spreads=True):
         self.bin_dir = bin_dir
+        self.spreads = spreads
         self.scratch = scratch
         self.processes = processes
         cores = sorted(os.sched_getaffinity(0))
@@ -64,8 +65,9 @@ class Stage:
             self.expect(target, "a good call", 200)
 
     def spread(self, process):
-        """Leaves a proxy's worker alone on its core: its other threads go to where the load generator is."""
-        if not self.pinned:
+        """Leaves a proxy's worker alone on its core: its other threads go to where the load generator is. Where times
+        are measured and not throughput, they stay: there they would disturb the clock, and here only their own proxy."""
+        if not self.pinned or not self.spreads:
             return
         for task in Path(f"/proc/{process.pid}/task").iterdir():
             # A thread may end while we look at it.
