@@ -67,10 +67,10 @@ pub enum Admission {
 /// What was learned of a server from calls to it.
 #[derive(Debug, Default)]
 pub struct Breaker {
-    // Failures in a row, those of one caller in a row counted once, since one caller proves nothing for the others.
+    // Failures in a row, those of one caller counted once, since one caller proves nothing for the others.
     shared: u32,
-    // Failures in a row of the caller that failed last.
-    own: Option<(Caller, u32)>,
+    // How often callers failed in a row; of no more callers than make a threshold.
+    own: Vec<(Caller, u32)>,
     last: Option<Failure>,
     open: Option<Open>,
 }
@@ -128,12 +128,10 @@ impl Breaker {
 
     /// A call failed. `probe` is whether it was one.
     pub fn failed(&mut self, caller: Caller, failure: Failure, probe: bool, now: Instant) {
-        let again = self.own.filter(|(own, _)| *own == caller);
-        if failure.of_everybody() || again.is_none() {
+        let own = self.count(caller);
+        if failure.of_everybody() || own == 1 {
             self.shared = self.shared.saturating_add(1);
         }
-        let own = again.map_or(0, |(_, count)| count).saturating_add(1);
-        self.own = Some((caller, own));
         self.last = Some(failure);
         let everybody = self.shared >= THRESHOLD;
         if !everybody && own < THRESHOLD {
@@ -147,6 +145,18 @@ impl Breaker {
             Some(_) | None => FIRST_PAUSE,
         };
         self.open = Some(Open { only, until: now + pause, pause, probe: None });
+    }
+
+    /// Counts a failure of a caller; how many it makes in a row.
+    fn count(&mut self, caller: Caller) -> u32 {
+        if let Some((_, count)) = self.own.iter_mut().find(|(own, _)| *own == caller) {
+            *count = count.saturating_add(1);
+            return *count;
+        }
+        if self.own.len() < THRESHOLD as usize {
+            self.own.push((caller, 1));
+        }
+        1
     }
 
     /// A probe came to nothing that tells of the server: its caller left, say. The next call is the probe.
@@ -199,6 +209,18 @@ mod tests {
             breaker.failed(Caller(caller), Failure::Status(503), false, now);
         }
         assert_eq!(breaker.admit(Caller(99), now), Admission::Wait(FIRST_PAUSE));
+    }
+
+    #[test]
+    fn two_callers_that_take_turns_are_two_and_hold_back_nobody_else() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..10 * THRESHOLD {
+            breaker.failed(ANA, Failure::Status(500), false, now);
+            breaker.failed(BEN, Failure::Status(500), false, now);
+            assert_eq!(breaker.admit(Caller(99), now), Admission::Pass);
+        }
+        let mut waits = |caller| matches!(breaker.admit(caller, now), Admission::Wait(_));
+        assert!([ANA, BEN].map(&mut waits).contains(&true));
     }
 
     #[test]
