@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::json;
-use support::{Actor, App, Organization, Store, Upstream};
+use support::{Actor, Answer, App, Organization, Store, Upstream};
 use tokio::task::JoinHandle;
 
 /// Who call at once, and who revoke at once.
@@ -172,17 +172,30 @@ async fn call(scene: Arc<Scene>, mut random: StdRng) {
         };
         let key = &scene.keys[index];
         let after = key.answered.load(Ordering::SeqCst);
-        let answer = if random.random_bool(0.7) {
-            key.caller.mcp("calls", key.query, "tools/call", json!({"name": "x", "arguments": {}})).await
+        let request = if random.random_bool(0.7) {
+            let message =
+                json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x", "arguments": {}}});
+            key.caller.request(Method::POST, &format!("/mcp-connect/calls/mcp{}", key.query)).json(&message)
         } else {
-            key.caller.get("/api/v1/me").await
+            key.caller.request(Method::GET, "/api/v1/me")
         };
-        if after {
-            answer.refused(401, "unauthenticated");
-        } else if !key.begun.load(Ordering::SeqCst) {
-            answer.expect(200);
-        }
-        let counter = if answer.status == 200 { &scene.accepted } else { &scene.refused };
+        let accepted = match request.send().await {
+            Ok(response) => {
+                let answer = Answer::read(format!("with {}, revoked before: {after}", key.id), response).await;
+                if after {
+                    answer.refused(401, "unauthenticated");
+                } else if !key.begun.load(Ordering::SeqCst) {
+                    answer.expect(200);
+                }
+                answer.status == 200
+            }
+            // An answer that had begun when its key was revoked breaks off, perhaps before its first byte left.
+            Err(error) => {
+                assert!(!after && key.begun.load(Ordering::SeqCst), "{error:?}");
+                false
+            }
+        };
+        let counter = if accepted { &scene.accepted } else { &scene.refused };
         counter.fetch_add(1, Ordering::SeqCst);
     }
 }
