@@ -12,8 +12,9 @@ use tokio::task::spawn_local;
 use super::connection::{Connection, SharedConnection, Single};
 use super::target::Endpoint;
 
-/// An idle connection is kept this long; shorter than what servers commonly allow, so that we close first.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// An idle connection is kept this long; shorter than what servers allow, so that we close first: a request that meets
+/// the server's close on its way is lost. Node's and uvicorn's servers, which most MCP servers are, allow 5 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// A connection is not used for longer than this, so that a name that moved is noticed.
 const LIFETIME: Duration = Duration::from_mins(10);
 /// How many idle connections to one host are kept.
