@@ -94,8 +94,8 @@ impl Upstream {
         Self { base, state }
     }
 
-    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…` (`?303` for that status), `/session`, `/legacy`, `/gate`
-    /// (answers once [`Upstream::open_gate`] was called).
+    /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…` (`?303` for that status),
+    /// `/session`, `/legacy`, `/gate` (answers once [`Upstream::open_gate`] was called).
     #[must_use]
     pub fn url(&self, behaviour: &str) -> String {
         format!("{}{behaviour}", self.base)

@@ -56,10 +56,13 @@ def report(stage, options):
     return f"""\
 {RATE:,} calls a second, evenly spaced, over {options.connections} connections, each measured from the time when it was meant to
 begin to the last byte of its answer: a call that had to wait for its connection, or for the loader, has waited. The
-call, the stub and the targets are those of the bench under load. {options.rounds} rounds of {options.seconds} s per target. "The
+call, the stub and the targets are those of the bench under load, but that all threads of a proxy share its core and
+leave the other to loader and stub. {options.rounds} rounds of {options.seconds} s per target. "The
 loader's own" is how late calls began whose connection was free; it is part of the other numbers.
 
 {circumstances(options, command)}
 
 {table(stage)}
+
+Asked for: less than {MAX_ADDED:,} µs added at p99. {"Met" if added(stage, "p99") < MAX_ADDED else "NOT met"} by this run.
 """
