@@ -496,7 +496,7 @@ impl From<UpstreamFault> for Problem {
                 Code::UpstreamError,
                 "TLS with the server failed; check that its certificate is good for its name and publicly trusted",
             ),
-            UpstreamFault::Broken(_) | UpstreamFault::Switched => {
+            UpstreamFault::Broken(_) | UpstreamFault::Switched | UpstreamFault::Ended => {
                 Self::because(Code::UpstreamError, "the server closed the connection or did not answer in HTTP")
             }
         }

@@ -158,7 +158,7 @@ impl Attempt<'_> {
             UpstreamFault::Unreachable(_) => Failure::Unreachable,
             UpstreamFault::ConnectTimeout => Failure::ConnectTimeout,
             UpstreamFault::Tls(_) => Failure::Tls,
-            UpstreamFault::Broken(_) | UpstreamFault::Switched => Failure::Broken,
+            UpstreamFault::Broken(_) | UpstreamFault::Switched | UpstreamFault::Ended => Failure::Broken,
         };
         self.fail(failure, now);
     }

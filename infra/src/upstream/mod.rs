@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 pub mod health;
 mod pool;
+mod shared;
 mod target;
 
 use std::rc::Rc;
@@ -25,6 +26,7 @@ pub use self::answer::{Answer, AnswerBody};
 use self::connect::Connector;
 use self::connection::{Outgoing, Sent};
 use self::pool::Pool;
+pub use self::shared::{BodyFault, SharedAnswer, SharedBody, SharedUpstream};
 pub use self::target::{NotATarget, Target};
 
 /// Why an upstream server gave no answer.
@@ -48,6 +50,9 @@ pub enum UpstreamFault {
     /// What came was HTTP, but no answer: a switch to another protocol that nobody asked for.
     #[error("the server switched protocols")]
     Switched,
+    /// The client's thread is gone, as at the very end of the process.
+    #[error("the client has ended")]
+    Ended,
 }
 
 /// Connections to upstream servers, of one worker.
@@ -62,9 +67,7 @@ impl Upstream {
     /// worker that makes it, inside a `LocalSet`.
     #[must_use]
     pub fn new(policy: &Arc<EgressPolicy>) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        Self::trusting(policy, roots)
+        Self::trusting(policy, public_authorities())
     }
 
     /// The same, trusting other authorities.
@@ -114,6 +117,12 @@ impl Upstream {
             Sent::Untouched(_, error) => Err(UpstreamFault::Broken(error)),
         }
     }
+}
+
+fn public_authorities() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    roots
 }
 
 #[cfg(test)]
