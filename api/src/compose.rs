@@ -9,6 +9,8 @@ use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::call::SessionTags;
 use domain::call::port::CallRecords;
+use domain::connection::port::ConnectionStore;
+use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
 use domain::invitation::InvitationService;
@@ -36,12 +38,12 @@ use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::servers::ServerCache;
 use infra::cache::suspended::SuspendedTenants;
 use infra::cache::tenants::TenantCache;
-use infra::cache::{AccessCache, KeyCache};
+use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed,
-    SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    SqlCalls, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore,
+    SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -65,6 +67,9 @@ pub type KeyVerifier = Verifier<SqlKeyDirectory, SystemClock>;
 /// The gate of this product: what it decides by is in a database behind caches.
 pub type KeyGate = Gate<SqlTenants, Arc<SqlServers>, SqlAccess>;
 
+/// The connections of this product: in a database behind a cache, like the servers that they are for.
+pub type TenantConnections = ConnectionService<SqlConnections, Arc<SqlServers>, SystemClock>;
+
 /// Everything that requests need, shared by all workers.
 pub struct Services {
     /// Turns tokens into verified keys.
@@ -87,6 +92,8 @@ pub struct Services {
     pub keys: KeyService<SystemClock>,
     /// Keys of every organization, for instance admins.
     pub instance_keys: InstanceKeyService<SystemClock>,
+    /// Tenants' connections to servers.
+    pub connections: TenantConnections,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
@@ -190,11 +197,20 @@ impl Services {
             Some(previous) => sealer.with_previous(previous),
             None => sealer,
         });
+        let connection_cache = Arc::new(ConnectionCache::new(settings.cache_entries));
         let servers = Arc::new(SqlServers::new(
             database.clone(),
             Arc::new(ServerCache::new(settings.cache_entries)),
+            Arc::clone(&connection_cache),
             Arc::clone(&sealer),
         ));
+        let last_used = LastUsed::default();
+        let connections = SqlConnections::new(
+            database.clone(),
+            Arc::clone(&connection_cache),
+            Arc::clone(&sealer),
+            last_used.clone(),
+        );
         let access_cache = Arc::new(AccessCache::new(settings.cache_entries));
         let access = SqlAccess::new(database.clone(), Arc::clone(&access_cache));
         let access_directory: Arc<dyn AccessDirectory> = Arc::new(access.clone());
@@ -220,7 +236,6 @@ impl Services {
             settings.assertion_key_lifetime,
         );
         let health = Arc::new(HealthBook::new(settings.cache_entries));
-        let last_used = LastUsed::default();
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
@@ -247,7 +262,12 @@ impl Services {
                 SystemClock,
             ),
             members: MemberService::new(
-                Arc::new(SqlMembers::new(database.clone(), Arc::clone(&key_cache), Arc::clone(&access_cache))),
+                Arc::new(SqlMembers::new(
+                    database.clone(),
+                    Arc::clone(&key_cache),
+                    Arc::clone(&access_cache),
+                    connection_cache,
+                )),
                 Arc::clone(&passwords),
                 SystemClock,
             ),
@@ -271,6 +291,13 @@ impl Services {
                 Arc::clone(&access_directory),
                 token_keys,
                 settings.key_prefix.clone(),
+                SystemClock,
+            ),
+            connections: ConnectionService::new(
+                Arc::new(connections.clone()) as Arc<dyn ConnectionStore>,
+                connections,
+                Arc::clone(&servers),
+                Arc::clone(&access_directory),
                 SystemClock,
             ),
             servers: ServerService::new(servers as Arc<dyn ServerStore>, access_directory, SystemClock),

@@ -30,6 +30,7 @@ pub struct TenantQuery {
     (name = "api-keys", description = "API keys: solo, client and platform. Only people manage keys."),
     (name = "admin", description = "The installation as a whole, for instance admins."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
+    (name = "connections", description = "The tenant's own credentials for servers."),
     (name = "access", description = "Who reaches which servers: policies, and the groups that they name."),
     (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "tenants", description = "Customers' organizations and end users below yours."),

@@ -10,6 +10,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
+use domain::connection::service::ConnectionFault;
 use domain::field::{FieldError, FieldErrors};
 use domain::guard::Refused;
 use domain::invitation::InvitationFault;
@@ -477,6 +478,19 @@ impl From<TenantFault> for Problem {
 impl From<LeftAlone> for Problem {
     fn from(left: LeftAlone) -> Self {
         Self::because(Code::UpstreamError, &left).after(left.wait)
+    }
+}
+
+impl From<ConnectionFault> for Problem {
+    fn from(fault: ConnectionFault) -> Self {
+        match fault {
+            ConnectionFault::Invalid(errors) => errors.into(),
+            ConnectionFault::Denied(denied) => denied.into(),
+            ConnectionFault::NotFound => Self::because(Code::NotFound, fault),
+            ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
+            ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
+            ConnectionFault::Store(fault) => fault.into(),
+        }
     }
 }
 

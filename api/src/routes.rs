@@ -8,8 +8,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
-    access_policies, admin, api_keys, audit_events, auth, decisions, groups, identity, invitations, mcp_servers,
-    members, tenants, usage,
+    access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
+    mcp_servers, members, tenants, usage,
 };
 use crate::{gateway, layer, openapi, system};
 
@@ -64,6 +64,10 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(groups::delete::delete_group)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
+        .service(connections::list::list_connections)
+        .service(connections::get::get_connection)
+        .service(connections::put::put_connection)
+        .service(connections::delete::delete_connection)
         .service(audit_events::export::export_audit_events)
         .service(audit_events::list::list_audit_events)
         .service(usage::get::get_usage)

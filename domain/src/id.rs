@@ -130,6 +130,8 @@ ids! {
     GroupId = "grp";
     /// An invitation into an organization.
     InvitationId = "inv";
+    /// One tenant's credential for one server.
+    ConnectionId = "con";
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub enum Purpose {
     Idempotency,
     /// Keyed digests of session ids in call records.
     CallSession,
+    /// Cipher key for tenants' connections at rest.
+    ConnectionSealing,
 }
 
 impl Purpose {
@@ -81,6 +83,7 @@ impl Purpose {
             Self::AuditCheckpoint => "keyrack 2026-11-21 audit checkpoint v1",
             Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
             Self::CallSession => "keyrack 2026-11-21 call session v1",
+            Self::ConnectionSealing => "keyrack 2026-11-21 connection sealing v1",
         }
     }
 }
@@ -156,6 +159,7 @@ mod tests {
             Purpose::AuditCheckpoint,
             Purpose::Idempotency,
             Purpose::CallSession,
+            Purpose::ConnectionSealing,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

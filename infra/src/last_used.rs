@@ -1,17 +1,15 @@
-//! When keys were last used: at most one write per key per minute, beside the request's path.
+//! When keys and connections were last used: at most one write of each per minute.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
+use domain::id::ConnectionId;
 use domain::key::KeyId;
 use domain::key::port::LiveKey;
-use domain::time::{Clock, SystemClock, Timestamp};
-// Asked at every request; only proven keys get in here.
-use foldhash::quality::RandomState;
+use domain::time::{Clock, SystemClock};
 
 use crate::cache::LiveKeyHandle;
 use crate::db::SqlLastUsed;
+use crate::uses::Uses;
 
 /// How often uses are written, and how exact they are.
 pub const INTERVAL: Duration = Duration::from_mins(1);
@@ -23,38 +21,26 @@ pub type Use = (KeyId, Option<i32>);
 #[derive(Clone, Default)]
 pub struct LastUsed {
     // A token that was rotated away is noted beside its key's others.
-    pending: Arc<DashMap<Use, Timestamp, RandomState>>,
+    keys: Uses<Use>,
+    connections: Uses<ConnectionId>,
 }
 
 impl LastUsed {
     /// Notes that a key was used now. Only for requests whose key was valid.
     pub fn note(&self, key: &LiveKeyHandle) {
-        let used = (key.facts().id, key.earlier_issue());
-        // Most uses find the key noted already in this interval, which is exact enough.
-        if !self.pending.contains_key(&used) {
-            self.pending.insert(used, SystemClock.now());
-        }
+        self.keys.note((key.facts().id, key.earlier_issue()));
+    }
+
+    /// Notes that a connection is used now.
+    pub fn note_connection(&self, connection: ConnectionId) {
+        self.connections.note(connection);
     }
 
     /// Writes what was noted; when the store cannot, keeps it for the next time and says false.
     pub async fn flush(&self, store: &SqlLastUsed) -> bool {
-        let uses: Vec<_> = self.pending.iter().map(|entry| (*entry.key(), *entry.value())).collect();
-        if uses.is_empty() {
-            return true;
-        }
-        match store.write(&uses).await {
-            Ok(()) => {
-                for (used, at) in uses {
-                    self.pending.remove_if(&used, |_, noted| *noted == at);
-                }
-                true
-            }
-            Err(error) => {
-                let cause = &error as &dyn std::error::Error;
-                tracing::warn!(error = cause, keys = uses.len(), "last uses of keys wait to be written");
-                false
-            }
-        }
+        let keys = self.keys.flush("keys", async |uses: &[_]| store.write(uses).await).await;
+        let connections = self.connections.flush("connections", async |uses: &[_]| store.write_connections(uses).await);
+        connections.await && keys
     }
 
     /// Writes and sweeps once per interval, for ever.

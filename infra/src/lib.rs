@@ -18,3 +18,4 @@ pub mod sessions;
 pub mod token;
 pub mod upstream;
 pub mod usage;
+pub mod uses;

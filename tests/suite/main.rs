@@ -25,6 +25,7 @@ mod call_records;
 mod calls_store;
 mod clients;
 mod command_line;
+mod connections;
 mod corpus;
 mod cors;
 mod decisions;

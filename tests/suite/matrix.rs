@@ -49,6 +49,7 @@ pub(super) async fn request(
         | "export_audit_events"
         | "list_members"
         | "list_invitations"
+        | "list_connections"
         | "list_my_organizations" => none,
         "change_org" => (json!({"name": "A name"}), vec![]),
         "create_organization" => (json!({"name": "New", "slug": format!("another-{number}")}), vec![]),
@@ -82,6 +83,16 @@ pub(super) async fn request(
             let slug = format!("fresh-{number}");
             acme.server(&slug, "https://x.example.com/mcp").await;
             (json!({"name": "Another name"}), vec![("server", slug)])
+        }
+        // The connection is the owner's: others have none.
+        "get_connection" | "delete_connection" => {
+            let slug = tenants_server(acme, number).await;
+            let body = json!({"kind": "bearer", "secret": "s"});
+            acme.owner().with_body(Method::PUT, &format!("/api/v1/connections/{slug}"), &body).await.expect(200);
+            (Value::Null, vec![("server", slug)])
+        }
+        "put_connection" => {
+            (json!({"kind": "bearer", "secret": "s"}), vec![("server", tenants_server(acme, number).await)])
         }
         "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
         "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
@@ -123,6 +134,14 @@ pub(super) async fn request(
     }
 }
 
+/// The slug of a server whose tenants bring their own credentials.
+async fn tenants_server(acme: &Organization, number: usize) -> String {
+    let slug = format!("tenants-{number}");
+    let auth = json!({"kind": "bearer", "scope": "tenant"});
+    acme.server_with(json!({"name": slug, "slug": slug, "url": "https://x.example.com/mcp", "auth": auth})).await;
+    slug
+}
+
 /// A policy or group that nobody else has used.
 async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
     let body = match area {
@@ -145,6 +164,8 @@ fn permission(operation: &str) -> Option<&'static str> {
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
+        "get_connection" | "list_connections" => Some("connections:read"),
+        "put_connection" | "delete_connection" => Some("connections:write"),
         _ => None,
     }
 }

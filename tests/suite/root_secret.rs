@@ -1,5 +1,6 @@
 //! Replacing the root secret: nobody has to notice who comes by while both are given.
 
+use reqwest::Method;
 use serde_json::json;
 use support::{App, AppOptions, PASSWORD, Store, Upstream};
 
@@ -60,6 +61,10 @@ async fn replaced(store: Store) {
     let acme = app.organization("acme").await;
     let auth = json!({"kind": "bearer", "secret": "s3cret"});
     acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/session"), "auth": auth})).await;
+    let auth = json!({"kind": "basic", "scope": "tenant"});
+    acme.server_with(json!({"name": "own", "slug": "own", "url": upstream.url("/echo"), "auth": auth})).await;
+    let connection = json!({"kind": "basic", "username": "u", "secret": "p"});
+    acme.owner().with_body(Method::PUT, "/api/v1/connections/own", &connection).await.expect(200);
     let (used, unused, rotated) = (acme.solo().await, acme.solo().await, acme.solo().await);
     let path = format!("/api/v1/api-keys/{}/rotate", rotated.id);
     let second = acme.owner().post(&path, &json!({"graceSeconds": 1000})).await.expect(200);
@@ -108,6 +113,8 @@ async fn replaced(store: Store) {
     app.headers(&[("authorization", &bearer)]).get("/api/v1/me").await.expect(200);
     app.key(&used.token).mcp("up", "", "ping", json!({})).await.expect(200);
     assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
+    app.key(&used.token).mcp("own", "", "ping", json!({})).await.expect(200);
+    assert_eq!(upstream.last().header("authorization"), Some("Basic dTpw"));
     assert!(installation.try_again(OLD, None).await.is_err(), "the old one still opens the database");
 
     // And once more: what was issued two root secrets ago works on, checksum and all.

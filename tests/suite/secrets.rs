@@ -37,7 +37,16 @@ async fn no_secret_is_in_the_database_its_wal_or_the_logs() {
     let upstream_secret = "upstream-credential-5f2c8a";
     let auth = json!({"kind": "bearer", "secret": upstream_secret});
     acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/echo"), "auth": auth})).await;
-    let mut secrets = vec![upstream_secret.to_owned(), "correct horse battery".to_owned()];
+    let connected_secret = "tenants-credential-7e31d0";
+    let auth = json!({"kind": "bearer", "scope": "tenant"});
+    acme.server_with(json!({"name": "own", "slug": "own", "url": upstream.url("/echo"), "auth": auth})).await;
+    let tenant = app.key(&acme.client().await.token);
+    let connection = json!({"kind": "bearer", "secret": connected_secret});
+    tenant.with_body(Method::PUT, "/api/v1/connections/own?user_id=marina", &connection).await.expect(200);
+    tenant.mcp("own", "?user_id=marina", "ping", json!({})).await.expect(200);
+    let sent = format!("Bearer {connected_secret}");
+    assert_eq!(upstream.last().header("authorization"), Some(sent.as_str()));
+    let mut secrets = vec![upstream_secret.to_owned(), connected_secret.to_owned(), "correct horse battery".to_owned()];
     secrets.extend(acme.access_token.split('.').next_back().map(str::to_owned));
     for key in [acme.solo().await, acme.client().await, acme.platform().await] {
         let caller = app.key(&key.token);

@@ -1,4 +1,5 @@
-//! Callers in signatures. `Caller` is anybody proven; `Allowed<P>` is somebody with permission `P`.
+//! Callers in signatures. `Caller` is anybody proven; `Allowed<P>` is somebody with permission `P`, and
+//! `Allowed<P, OnTenant>` somebody who speaks for one tenant and nobody else.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -19,14 +20,34 @@ use crate::problem::Problem;
 /// Anybody proven: a key or a person. The decision was recorded.
 pub struct Caller(pub TenantScope);
 
-/// Somebody with permission `P`. The decision was recorded, either way.
-pub struct Allowed<P> {
-    grant: Grant<P>,
-    request_id: Option<uuid::Uuid>,
-    permission: PhantomData<fn() -> P>,
+/// Which surface a route is on (design: tenancy).
+pub trait On: 'static {
+    /// It.
+    const SURFACE: Surface;
 }
 
-impl<P: PermissionKind> Allowed<P> {
+/// The two parameters are optional filters.
+pub struct Elsewhere;
+
+/// The request must name its tenant.
+pub struct OnTenant;
+
+impl On for Elsewhere {
+    const SURFACE: Surface = Surface::Elsewhere;
+}
+
+impl On for OnTenant {
+    const SURFACE: Surface = Surface::Tenant;
+}
+
+/// Somebody with permission `P`. The decision was recorded, either way.
+pub struct Allowed<P, S = Elsewhere> {
+    grant: Grant<P>,
+    request_id: Option<uuid::Uuid>,
+    permission: PhantomData<fn() -> (P, S)>,
+}
+
+impl<P: PermissionKind, S: On> Allowed<P, S> {
     /// The request's id as audit rows have it.
     #[must_use]
     pub const fn request_id(&self) -> Option<uuid::Uuid> {
@@ -65,7 +86,7 @@ impl<P: PermissionKind> Allowed<P> {
     }
 }
 
-impl<P> Deref for Allowed<P> {
+impl<P, S> Deref for Allowed<P, S> {
     type Target = Grant<P>;
 
     fn deref(&self) -> &Grant<P> {
@@ -90,7 +111,7 @@ impl FromRequest for Caller {
     }
 }
 
-impl<P: PermissionKind> FromRequest for Allowed<P> {
+impl<P: PermissionKind, S: On> FromRequest for Allowed<P, S> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -98,7 +119,7 @@ impl<P: PermissionKind> FromRequest for Allowed<P> {
         let (services, request) = (services(request), request.clone());
         Box::pin(async move {
             let permission = P::PERMISSION;
-            let surface = Surface::Elsewhere;
+            let surface = S::SURFACE;
             let ask = Ask { surface, permission: Some(permission), server: None, action: permission.as_str() };
             let proven = by_key_or_session(&services, &request, ask).await?;
             Ok(Self { grant: proven.scope.grant::<P>()?, request_id: request_id(&request), permission: PhantomData })

@@ -5,6 +5,6 @@ mod body;
 mod page;
 mod patience;
 
-pub use allowed::{Allowed, Caller};
+pub use allowed::{Allowed, Caller, OnTenant};
 pub use body::{Asked, Body, read, read_start};
 pub use page::{Paging, decode_cursor, encode_cursor};

@@ -8,8 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use domain::access::Grant;
 use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
+use domain::connection::SharedConnection;
 use domain::key::port::LiveKey;
 use domain::mcp::Era;
+use domain::server::AuthScope;
 use domain::tenant::TenantRefusal;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -47,7 +49,8 @@ pub(super) async fn forward(
     call: &mut CallUnderWay,
 ) -> Result<HttpResponse<Relayed<AnswerBody>>, Problem> {
     let Admitted { grant, live, server, place } = admitted;
-    let passport = services.passports.issue(&grant, &server)?;
+    let connection = connection(services, &grant, &server).await?;
+    let passport = services.passports.issue(&grant, &server, connection)?;
     let session_up = session.as_ref().and_then(|session| bridge::value_up(&session.upstream));
     let timeouts = server.record().timeouts;
     let idle = timeouts.idle_or(services.settings.upstream_idle_timeout);
@@ -124,6 +127,23 @@ pub(super) async fn forward(
     });
     let body = Relayed::new(answer.into_body(), length, speaker, ending, idle, line.clock.clone());
     Ok(response.set_body(body))
+}
+
+/// The tenant's own connection, for servers that need one. Most do not, and wait for nothing.
+async fn connection(
+    services: &Services,
+    grant: &Grant<McpConnect>,
+    server: &ReachableServer,
+) -> Result<Option<SharedConnection>, Problem> {
+    if server.record().auth.scope() == AuthScope::Organization {
+        return Ok(None);
+    }
+    let connection = match services.connections.at_hand(grant, server) {
+        Some(connection) => connection,
+        None => Box::pin(services.connections.for_call(grant, server)).await?,
+    };
+    services.connections.used(&connection);
+    Ok(Some(connection))
 }
 
 /// Whether a client asks to be told of what happens, and for no answer: with GET in the legacy versions of the protocol,

@@ -1,5 +1,5 @@
-//! What is sent upstream on a caller's behalf, made once per caller, server and minute: the signed assertion, the
-//! organization's credential and the target.
+//! What is sent upstream on a caller's behalf, made once per caller, server and half minute: the signed assertion, the
+//! credential (the organization's, or the tenant's own) and the target.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -12,11 +12,12 @@ use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
 use domain::access::{Actor, Grant};
 use domain::assertion::{ASSERTION_LIFETIME, AssertionClaims};
+use domain::connection::SharedConnection;
 use domain::id::{ServerId, TenantOrgId, TenantUserId, UserId};
 use domain::key::KeyId;
-use domain::server::UpstreamAuth;
 use domain::server::breaker::Caller;
 use domain::server::model::SharedServer;
+use domain::server::{ServerAuth, UpstreamAuth};
 use domain::tenant::Tenant;
 use domain::time::{Clock, SystemClock, Timestamp};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -49,7 +50,7 @@ pub struct Passport {
     pub target: Target,
     /// Who calls.
     pub assertion: HeaderValue,
-    /// The organization's credential.
+    /// The credential.
     pub credential: Option<(HeaderName, HeaderValue)>,
     /// How the server does.
     pub health: Arc<ServerHealth>,
@@ -57,6 +58,8 @@ pub struct Passport {
     pub caller: Caller,
     // The record that it was made of: a changed server is another record.
     server: SharedServer,
+    // Likewise the connection that the credential is of.
+    connection: Option<SharedConnection>,
     // The name that the assertion gives the caller's organization.
     organization: Arc<str>,
     until: Timestamp,
@@ -88,19 +91,26 @@ impl Passports {
     ///
     /// # Errors
     /// [`Problem`] when the stored credential cannot be a header; it is checked at registration.
-    pub fn issue(&self, grant: &Grant<McpConnect>, server: &ReachableServer) -> Result<Arc<Passport>, Problem> {
+    pub fn issue(
+        &self,
+        grant: &Grant<McpConnect>,
+        server: &ReachableServer,
+        connection: Option<SharedConnection>,
+    ) -> Result<Arc<Passport>, Problem> {
         let bearer = bearer(grant, server);
         let now = SystemClock.now();
         if let Some(passport) = self.made.get(&bearer)
             && passport.until > now
             && Arc::ptr_eq(&passport.server, server.record())
+            && same(passport.connection.as_ref(), connection.as_ref())
             && passport.organization == grant.organization().slug
         {
             return Ok(passport);
         }
-        let passport = Arc::new(self.make(grant, server, &bearer, now)?);
+        let passport = Arc::new(self.make(grant, server, connection, &bearer, now)?);
         let ticket = self.made.ticket(&bearer);
-        // Nothing invalidates passports: the server's record and the organization's slug are compared at every use.
+        // Nothing invalidates passports: the server's record, the connection and the organization's slug are compared at
+        // every use.
         let _ = self.made.fill(ticket, bearer, Arc::clone(&passport));
         Ok(passport)
     }
@@ -109,22 +119,38 @@ impl Passports {
         &self,
         grant: &Grant<McpConnect>,
         server: &ReachableServer,
+        connection: Option<SharedConnection>,
         bearer: &Bearer,
         now: Timestamp,
     ) -> Result<Passport, Problem> {
         let record = server.record();
         let assertion = self.signer.sign(&AssertionClaims::of(grant, record, &self.issuer, now), now);
         let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
+        let auth = match (&record.auth, &connection) {
+            (ServerAuth::Organization(auth), _) => Some(auth.clone()),
+            (ServerAuth::Tenant(_), Some(connection)) => connection.credential.upstream(record.auth.header()),
+            (ServerAuth::Tenant(_), None) => None,
+        };
+        let auth = auth.ok_or_else(unusable)?;
         Ok(Passport {
             target: Target::of(record.url.as_url()).map_err(|_| unusable())?,
             assertion: sensitive(&assertion).ok_or_else(unusable)?,
-            credential: credential(&record.auth).ok_or_else(unusable)?,
+            credential: credential(&auth).ok_or_else(unusable)?,
             health: self.health.of(record.id),
             caller: Caller(self.callers.hash_one(bearer)),
             server: Arc::clone(record),
+            connection,
             organization: Arc::clone(&grant.organization().slug),
             until: now.after(REUSE),
         })
+    }
+}
+
+fn same(one: Option<&SharedConnection>, other: Option<&SharedConnection>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod api_keys;
 pub mod audit_events;
 pub mod auth;
+pub mod connections;
 pub mod decisions;
 pub mod groups;
 pub mod identity;

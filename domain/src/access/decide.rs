@@ -375,6 +375,19 @@ fn within_key(actor: &Actor, server: &ServerRecord) -> Result<(), Denied> {
     }
 }
 
+/// Whether the actor may connect to a server, as [`Gate::decide`] has it: it takes calls, the person behind the actor
+/// reaches it, and the key includes it.
+///
+/// # Errors
+/// [`Denied::ServerNotFound`] or [`Denied::ServerNotAllowed`].
+pub fn connects(actor: &Actor, access: &AccessIndex, server: &ServerRecord) -> Result<(), Denied> {
+    if server.status != ServerStatus::Active {
+        return Err(Denied::ServerNotFound);
+    }
+    reaches(actor, access, server)?;
+    within_key(actor, server)
+}
+
 /// Whether a server may be seen and managed, archived or not. Like connecting, except that admins see every server of
 /// their organization: they decide who reaches it.
 ///

@@ -108,6 +108,7 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::TenantOrg(id) => ("tenant", Some(id.to_string())),
             AuditTarget::TenantUser(id) => ("tenant", Some(id.to_string())),
             AuditTarget::Invitation(id) => ("invitation", Some(id.to_string())),
+            AuditTarget::Connection(id) => ("connection", Some(id.to_string())),
         };
         Self {
             organization: event.organization.unwrap_or(Self::NOBODYS),

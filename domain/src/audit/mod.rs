@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
 use crate::id::{
-    EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId,
+    ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId,
 };
 use crate::key::KeyId;
 use crate::tenant::Tenant;
@@ -57,6 +57,8 @@ pub enum AuditTarget {
     TenantUser(TenantUserId),
     /// An invitation.
     Invitation(InvitationId),
+    /// A connection.
+    Connection(ConnectionId),
 }
 
 /// How it ended.

@@ -1,6 +1,7 @@
 //! Changing a registered server. Its slug stays: clients know the server by it.
 
-use super::model::{ServerRecord, UpstreamAuth};
+use super::auth::ServerAuth;
+use super::model::ServerRecord;
 use super::timeouts::Timeouts;
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
@@ -17,8 +18,8 @@ pub struct ServerChange {
     pub description: Option<Option<Description>>,
     /// Where its MCP endpoint is.
     pub url: Option<VettedUrl>,
-    /// The organization's credential for it.
-    pub auth: Option<UpstreamAuth>,
+    /// How it is authenticated to.
+    pub auth: Option<ServerAuth>,
     /// Words to group it by.
     pub categories: Option<Vec<String>>,
     /// Arguments that it may take although their names are those of secrets.
@@ -64,7 +65,7 @@ impl ServerChange {
     pub fn apply(self, server: &ServerRecord) -> Result<ServerRecord, FieldErrors> {
         let mut errors = FieldErrors::default();
         let moves = self.url.as_ref().is_some_and(|url| url.as_url().origin() != server.url.as_url().origin());
-        if moves && self.auth.is_none() && !matches!(server.auth, UpstreamAuth::None) {
+        if moves && self.auth.is_none() && server.auth.holds_secret() {
             errors.add("auth", "is required when the url leads to another origin: the stored credential stays here");
         }
         let timeouts = match self.timeouts {
@@ -80,7 +81,6 @@ impl ServerChange {
             description: self.description.unwrap_or_else(|| server.description.clone()),
             url: self.url.unwrap_or_else(|| server.url.clone()),
             auth: self.auth.unwrap_or_else(|| server.auth.clone()),
-            scope: server.scope,
             categories: self.categories.unwrap_or_else(|| server.categories.clone()),
             allowed_secret_fields: self.allowed_secret_fields.unwrap_or_else(|| server.allowed_secret_fields.clone()),
             rate_limit: self.rate_limit.unwrap_or(server.rate_limit),

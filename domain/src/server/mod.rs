@@ -1,5 +1,6 @@
 //! Registered upstream MCP servers.
 
+pub mod auth;
 pub mod breaker;
 pub mod change;
 pub mod health;
@@ -8,4 +9,5 @@ pub mod port;
 pub mod service;
 pub mod timeouts;
 
-pub use model::{AuthKind, AuthScope, ServerRecord, ServerStatus, UpstreamAuth};
+pub use auth::{AuthKind, AuthScope, OAuthClient, ServerAuth, TenantAuth, UpstreamAuth};
+pub use model::{ServerRecord, ServerStatus};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
-
+use super::auth::ServerAuth;
 use super::timeouts::Timeouts;
 use crate::egress::VettedUrl;
 use crate::guard::AllowedFields;
@@ -11,84 +10,6 @@ use crate::id::{OrganizationId, ServerId};
 use crate::key::RateLimit;
 use crate::text::{Description, Name, Slug};
 use crate::time::Timestamp;
-
-/// How the upstream server wants to be authenticated to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthKind {
-    /// Not at all.
-    None,
-    /// `Authorization: Bearer <secret>`
-    Bearer,
-    /// A header of its own.
-    Header,
-    /// `Authorization: Basic <username:secret>`
-    Basic,
-}
-
-impl AuthKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::None, Self::Bearer, Self::Header, Self::Basic];
-
-    /// The kind's name in JSON and in the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "bearer",
-            Self::Header => "header",
-            Self::Basic => "basic",
-        }
-    }
-
-    /// The kind with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
-    }
-}
-
-/// Whose credential a server gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthScope {
-    /// One of the organization.
-    Organization,
-}
-
-/// A credential for an upstream server, ready to be sent. It cannot be printed.
-#[derive(Debug, Clone)]
-pub enum UpstreamAuth {
-    /// None.
-    None,
-    /// A bearer token.
-    Bearer(SecretString),
-    /// A value for a header of the server's own.
-    Header {
-        /// The header's name, in lower case.
-        name: String,
-        /// Its value.
-        value: SecretString,
-    },
-    /// User name and password (RFC 7617).
-    Basic {
-        /// The user name.
-        username: String,
-        /// The password.
-        password: SecretString,
-    },
-}
-
-impl UpstreamAuth {
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> AuthKind {
-        match self {
-            Self::None => AuthKind::None,
-            Self::Bearer(_) => AuthKind::Bearer,
-            Self::Header { .. } => AuthKind::Header,
-            Self::Basic { .. } => AuthKind::Basic,
-        }
-    }
-}
 
 /// Whether a server takes calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +46,8 @@ pub struct ServerRecord {
     pub description: Option<Description>,
     /// Where its MCP endpoint is.
     pub url: VettedUrl,
-    /// The organization's credential for it.
-    pub auth: UpstreamAuth,
-    /// Whose credential it gets.
-    pub scope: AuthScope,
+    /// How it is authenticated to.
+    pub auth: ServerAuth,
     /// Words to group it by.
     pub categories: Vec<String>,
     /// Arguments that it may take although their names are those of secrets.
@@ -141,6 +60,14 @@ pub struct ServerRecord {
     pub status: ServerStatus,
     /// When it was registered.
     pub created_at: Timestamp,
+}
+
+impl ServerRecord {
+    /// The origin (RFC 6454) that it is at, in text.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.url.as_url().origin().ascii_serialization()
+    }
 }
 
 /// Shared by every request to the server until it changes.

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::auth::ServerAuth;
 use super::change::ServerChange;
-use super::model::{AuthScope, ServerRecord, ServerStatus, SharedServer, UpstreamAuth};
+use super::model::{ServerRecord, ServerStatus, SharedServer};
 use super::port::{ChangeFault, ServerName, ServerStore};
 use super::timeouts::Timeouts;
 use crate::access::decide::{manages, sees_every_server};
@@ -34,8 +35,8 @@ pub struct ServerRequest {
     pub description: Option<Description>,
     /// Where its MCP endpoint is.
     pub url: VettedUrl,
-    /// The organization's credential for it.
-    pub auth: UpstreamAuth,
+    /// How it is authenticated to.
+    pub auth: ServerAuth,
     /// Words to group it by.
     pub categories: Vec<String>,
     /// Arguments that it may take although their names are those of secrets.
@@ -119,7 +120,6 @@ impl<C: Clock> ServerService<C> {
             description: request.description,
             url: request.url,
             auth: request.auth,
-            scope: AuthScope::Organization,
             categories: request.categories,
             allowed_secret_fields: request.allowed_secret_fields,
             rate_limit: request.rate_limit,

@@ -3,6 +3,7 @@
 //! stored.
 
 pub mod access;
+pub mod connections;
 pub mod guarded;
 pub mod keys;
 pub mod servers;
@@ -10,5 +11,6 @@ pub mod suspended;
 pub mod tenants;
 
 pub use access::AccessCache;
+pub use connections::ConnectionCache;
 pub use guarded::GuardedCache;
 pub use keys::{CallPlace, KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};

@@ -1,11 +1,12 @@
-//! Writing when keys were last used, and sweeping out tokens that are over.
+//! Writing when keys and connections were last used, and sweeping out tokens that are over.
 
+use domain::id::ConnectionId;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::{ColumnTrait, Condition, QueryFilter, TransactionTrait};
 
 use super::Database;
-use super::entity::{api_key, api_key_digest};
+use super::entity::{api_key, api_key_digest, connection};
 use super::fault::store_fault;
 use super::scoped::unscoped;
 use crate::last_used::Use;
@@ -67,6 +68,30 @@ impl SqlLastUsed {
                 .map_err(store_fault)?;
         }
         transaction.commit().await.map_err(store_fault)
+    }
+
+    /// Notes uses of connections, like [`SqlLastUsed::write`].
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn write_connections(&self, uses: &[(ConnectionId, Timestamp)]) -> Result<(), StoreFault> {
+        let mut sorted: Vec<&(ConnectionId, Timestamp)> = uses.iter().collect();
+        sorted.sort();
+        for chunk in sorted.chunks(AT_ONCE) {
+            let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+            for (id, at) in chunk {
+                unscoped("only connections that calls of their holders used are noted")
+                    .update::<connection::Entity>()
+                    .filter(connection::Column::Id.eq(id.as_uuid()))
+                    .filter(before(connection::Column::LastUsedAt, at.as_micros()))
+                    .col_expr(connection::Column::LastUsedAt, at.as_micros().into())
+                    .exec(&transaction)
+                    .await
+                    .map_err(store_fault)?;
+            }
+            transaction.commit().await.map_err(store_fault)?;
+        }
+        Ok(())
     }
 
     /// Deletes the digests of tokens that were rotated away and have ended; how many. They work no more in any case.

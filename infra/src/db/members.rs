@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::audit::record;
 use super::commit::commit_then;
+use super::connections::end_connections_of;
 use super::entity::{membership, user};
 use super::fault::store_fault;
 use super::key_rows::user_ref;
@@ -31,13 +32,14 @@ use super::people_rows::{
 };
 use super::scoped::unscoped;
 use super::{Database, scoped};
-use crate::cache::{AccessCache, KeyCache};
+use crate::cache::{AccessCache, ConnectionCache, KeyCache};
 
 /// Members in the database.
 pub struct SqlMembers {
     db: Database,
     keys: Arc<KeyCache>,
     access: Arc<AccessCache>,
+    connections: Arc<ConnectionCache>,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -62,10 +64,15 @@ impl MemberRow {
 }
 
 impl SqlMembers {
-    /// Keeps members in this database, and these caches of keys and policies true to it.
+    /// Keeps members in this database, and these caches of keys, policies and connections true to it.
     #[must_use]
-    pub const fn new(db: Database, keys: Arc<KeyCache>, access: Arc<AccessCache>) -> Self {
-        Self { db, keys, access }
+    pub const fn new(
+        db: Database,
+        keys: Arc<KeyCache>,
+        access: Arc<AccessCache>,
+        connections: Arc<ConnectionCache>,
+    ) -> Self {
+        Self { db, keys, access, connections }
     }
 
     async fn record(
@@ -237,6 +244,7 @@ impl MemberStore for SqlMembers {
         end_sessions(&transaction, grant, user).await?;
         end_invitations_by(&transaction, grant, user).await?;
         end_access_of(&transaction, grant, user).await?;
+        end_connections_of(&transaction, grant, user).await?;
         scoped::delete::<membership::Entity>(grant)
             .filter(membership::Column::UserId.eq(user.as_uuid()))
             .exec(&transaction)
@@ -247,10 +255,11 @@ impl MemberStore for SqlMembers {
         events.push(AuditEvent { reason: Some(format!("{} keys revoked", revoked_keys.len())), ..event });
         record(&transaction, events).await?;
         let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
-        let access = Arc::clone(&self.access);
+        let (access, connections) = (Arc::clone(&self.access), Arc::clone(&self.connections));
         commit_then(transaction, move || {
             keys.member_ended(organization, user);
             access.changed(organization);
+            connections.person_left(organization, user);
         })
         .await?;
         Ok(MemberOutcome::Done(()))

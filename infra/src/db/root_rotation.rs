@@ -8,16 +8,17 @@ use domain::root::{RetiredChecksum, RootSecret};
 use domain::store::StoreFault;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use super::Database;
-use super::entity::{api_key_digest, installation, server};
+use super::entity::{api_key_digest, connection, installation, server};
 use super::fault::store_fault;
 use super::installation::ROOT_FINGERPRINT;
 use super::scoped::unscoped;
+use super::{CHUNK, Database, connection_rows};
 use crate::seal::{Retired, Sealer, ServerPlace};
 use crate::token::Ed25519CheckpointSigner;
 
@@ -43,7 +44,7 @@ impl Database {
         if moved.rows_affected == 0 {
             return Ok(None);
         }
-        let resealed = reseal_servers(&transaction, &sealer).await?;
+        let resealed = reseal_servers(&transaction, &sealer).await? + reseal_connections(&transaction, &sealer).await?;
         // Digests that do not say were all made under the installation's first root secret, which this one is then.
         unscoped(REASON)
             .update::<api_key_digest::Entity>()
@@ -121,6 +122,33 @@ async fn reseal_servers(transaction: &DatabaseTransaction, sealer: &Sealer) -> R
             .map_err(store_fault)?;
     }
     Ok(servers.len())
+}
+
+async fn reseal_connections(transaction: &DatabaseTransaction, sealer: &Sealer) -> Result<usize, StoreFault> {
+    let (mut resealed, mut after) = (0, None);
+    loop {
+        // There can be one for each tenant and server: not all in memory at once.
+        let mut page = unscoped(REASON).find::<connection::Entity>();
+        if let Some(after) = after {
+            page = page.filter(connection::Column::Id.gt(after));
+        }
+        let page = page.order_by(connection::Column::Id, Order::Asc).limit(CHUNK as u64).all(transaction).await;
+        let page = page.map_err(store_fault)?;
+        let Some(last) = page.last() else { return Ok(resealed) };
+        after = Some(last.id);
+        for row in page {
+            let id = row.id;
+            let sealed = connection_rows::row(sealer, &*connection_rows::opened(sealer, row)?)?.sealed;
+            unscoped(REASON)
+                .update::<connection::Entity>()
+                .filter(connection::Column::Id.eq(id))
+                .set(connection::ActiveModel { sealed, ..Default::default() })
+                .exec(transaction)
+                .await
+                .map_err(store_fault)?;
+            resealed += 1;
+        }
+    }
 }
 
 fn public_key(root: &RootSecret) -> Zeroizing<[u8; 32]> {

@@ -15,19 +15,23 @@ use domain::server::change::ServerChange;
 use domain::server::model::SharedServer;
 use domain::server::port::{ChangeFault, ServerDirectory, ServerName, ServerStore};
 use domain::server::timeouts::{InvalidTimeout, Timeouts};
-use domain::server::{AuthKind, AuthScope, ServerRecord, ServerStatus, UpstreamAuth};
+use domain::server::{
+    AuthKind, AuthScope, OAuthClient, ServerAuth, ServerRecord, ServerStatus, TenantAuth, UpstreamAuth,
+};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::Database;
 use super::audit::record;
 use super::commit::commit_then;
+use super::connections::end_connections_to;
 use super::entity::server;
 use super::fault::{store_fault, write_fault};
 use super::key_rows::{rate_columns, rate_limit};
 use super::scoped;
+use crate::cache::ConnectionCache;
 use crate::cache::servers::ServerCache;
 use crate::seal::{Sealer, ServerPlace};
 
@@ -38,14 +42,21 @@ const ATTEMPTS: usize = 8;
 pub struct SqlServers {
     db: Database,
     cache: Arc<ServerCache>,
+    connections: Arc<ConnectionCache>,
     sealer: Arc<Sealer>,
 }
 
 impl SqlServers {
-    /// Puts the cache before the database; credentials are sealed by `sealer`.
+    /// Puts the cache before the database; credentials are sealed by `sealer`, and `connections` is kept true to what
+    /// becomes of servers.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<ServerCache>, sealer: Arc<Sealer>) -> Self {
-        Self { db, cache, sealer }
+    pub const fn new(
+        db: Database,
+        cache: Arc<ServerCache>,
+        connections: Arc<ConnectionCache>,
+        sealer: Arc<Sealer>,
+    ) -> Self {
+        Self { db, cache, connections, sealer }
     }
 
     async fn read(
@@ -67,17 +78,35 @@ impl SqlServers {
             let sealed = row.auth_sealed.as_deref().ok_or_else(|| corrupt("credential"))?;
             self.sealer.open_server(ServerPlace { organization, server: id }, sealed).map_err(|_| corrupt("credential"))
         };
-        let auth = match kind {
-            AuthKind::None => UpstreamAuth::None,
-            AuthKind::Bearer => UpstreamAuth::Bearer(secret()?),
-            AuthKind::Header => UpstreamAuth::Header {
-                name: row.auth_header.clone().ok_or_else(|| corrupt("header"))?,
-                value: secret()?,
-            },
-            AuthKind::Basic => UpstreamAuth::Basic {
-                username: row.auth_username.clone().ok_or_else(|| corrupt("username"))?,
-                password: secret()?,
-            },
+        let header = || row.auth_header.clone().ok_or_else(|| corrupt("header"));
+        let scope = row.auth_scope.as_deref().map_or(Some(AuthScope::Organization), AuthScope::named);
+        let auth = match (scope.ok_or_else(|| corrupt("auth scope"))?, kind) {
+            (AuthScope::Organization, kind) => ServerAuth::Organization(match kind {
+                AuthKind::None => UpstreamAuth::None,
+                AuthKind::Bearer => UpstreamAuth::Bearer(secret()?),
+                AuthKind::Header => UpstreamAuth::Header { name: header()?, value: secret()? },
+                AuthKind::Basic => UpstreamAuth::Basic {
+                    username: row.auth_username.clone().ok_or_else(|| corrupt("username"))?,
+                    password: secret()?,
+                },
+                AuthKind::OAuth2 => return Err(corrupt("auth")),
+            }),
+            (AuthScope::Tenant, kind) => ServerAuth::Tenant(match kind {
+                AuthKind::None => return Err(corrupt("auth")),
+                AuthKind::Bearer => TenantAuth::Bearer,
+                AuthKind::Header => TenantAuth::Header { name: header()? },
+                AuthKind::Basic => TenantAuth::Basic,
+                AuthKind::OAuth2 => TenantAuth::OAuth2(OAuthClient {
+                    id: row.auth_client_id.clone(),
+                    secret: row.auth_sealed.is_some().then(secret).transpose()?,
+                    scopes: row
+                        .auth_scopes
+                        .iter()
+                        .flat_map(|text| text.split_whitespace())
+                        .map(str::to_owned)
+                        .collect(),
+                }),
+            }),
         };
         Ok(ServerRecord {
             id,
@@ -87,7 +116,6 @@ impl SqlServers {
             description: row.description.as_deref().map(str::parse).transpose().map_err(|_| corrupt("description"))?,
             url: VettedUrl::stored(&row.url).map_err(|_| corrupt("url"))?,
             auth,
-            scope: AuthScope::Organization,
             categories: serde_json::from_str(&row.categories).map_err(|_| corrupt("categories"))?,
             allowed_secret_fields: allowed_fields(row.allowed_secret_fields.as_deref())
                 .ok_or_else(|| corrupt("allowed secret fields"))?,
@@ -102,12 +130,20 @@ impl SqlServers {
 impl SqlServers {
     fn row(&self, grant: &Grant<ServersWrite>, server: &ServerRecord) -> Result<server::ActiveModel, StoreFault> {
         let place = ServerPlace { organization: grant.organization_id(), server: server.id };
-        let (header, username, secret): (Option<&str>, Option<&str>, Option<&SecretString>) = match &server.auth {
-            UpstreamAuth::None => (None, None, None),
-            UpstreamAuth::Bearer(secret) => (None, None, Some(secret)),
-            UpstreamAuth::Header { name, value } => (Some(name), None, Some(value)),
-            UpstreamAuth::Basic { username, password } => (None, Some(username), Some(password)),
+        let (username, client, secret) = match &server.auth {
+            ServerAuth::Organization(UpstreamAuth::Bearer(secret) | UpstreamAuth::Header { value: secret, .. }) => {
+                (None, None, Some(secret))
+            }
+            ServerAuth::Organization(UpstreamAuth::Basic { username, password }) => {
+                (Some(username.clone()), None, Some(password))
+            }
+            ServerAuth::Tenant(TenantAuth::OAuth2(client)) => (None, Some(client), client.secret.as_ref()),
+            ServerAuth::Organization(UpstreamAuth::None)
+            | ServerAuth::Tenant(TenantAuth::Bearer | TenantAuth::Header { .. } | TenantAuth::Basic) => {
+                (None, None, None)
+            }
         };
+        let scopes = client.filter(|client| !client.scopes.is_empty()).map(|client| client.scopes.join(" "));
         let categories = serde_json::to_string(&server.categories)
             .map_err(|error| StoreFault::Corrupt(format!("categories: {error}")))?;
         let (rate_requests, rate_seconds) = rate_columns(server.rate_limit);
@@ -119,8 +155,11 @@ impl SqlServers {
             description: ActiveValue::Set(server.description.as_ref().map(ToString::to_string)),
             url: ActiveValue::Set(server.url.as_url().to_string()),
             auth_kind: ActiveValue::Set(server.auth.kind().as_str().to_owned()),
-            auth_header: ActiveValue::Set(header.map(str::to_owned)),
-            auth_username: ActiveValue::Set(username.map(str::to_owned)),
+            auth_header: ActiveValue::Set(server.auth.header().map(str::to_owned)),
+            auth_username: ActiveValue::Set(username),
+            auth_scope: ActiveValue::Set(Some(server.auth.scope().as_str().to_owned())),
+            auth_client_id: ActiveValue::Set(client.and_then(|client| client.id.clone())),
+            auth_scopes: ActiveValue::Set(scopes),
             auth_sealed: ActiveValue::Set(
                 secret
                     .map(|secret| self.sealer.seal_server(place, secret.expose_secret()))
@@ -269,10 +308,18 @@ impl ServerStore for SqlServers {
             .await
             .map_err(store_fault)?;
         if archived.rows_affected > 0 {
-            record(&transaction, [event.about(AuditTarget::Server(found.id))]).await?;
+            let ended = end_connections_to(&transaction, grant, found.id).await?;
+            let reason = (ended > 0).then(|| format!("{ended} connections ended"));
+            let event = AuditEvent { reason, ..event.about(AuditTarget::Server(found.id)) };
+            record(&transaction, [event]).await?;
         }
         let (cache, changed) = (Arc::clone(&self.cache), Arc::clone(&found));
-        commit_then(transaction, move || cache.changed(&changed)).await?;
+        let connections = Arc::clone(&self.connections);
+        commit_then(transaction, move || {
+            cache.changed(&changed);
+            connections.server_left(changed.organization, changed.id);
+        })
+        .await?;
         self.read(grant, &ServerName::Id(found.id)).await
     }
 }

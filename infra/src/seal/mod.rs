@@ -3,6 +3,7 @@
 //! else.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use domain::connection::Holder;
 use domain::id::{OrganizationId, ServerId};
 use domain::root::{Purpose, RootSecret};
 use secrecy::SecretString;
@@ -31,6 +32,36 @@ impl ServerPlace {
     }
 }
 
+/// Where a tenant's credential belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionPlace<'a> {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// Whose it is.
+    pub holder: Holder,
+    /// The server.
+    pub server: ServerId,
+    /// The origin that it was given for.
+    pub origin: &'a str,
+}
+
+impl ConnectionPlace<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        let (kind, holder) = match self.holder {
+            Holder::Person(id) => (0, id.as_uuid()),
+            Holder::TenantUser(id) => (1, id.as_uuid()),
+        };
+        let mut bytes = Vec::with_capacity(49 + self.origin.len());
+        bytes.extend_from_slice(self.organization.as_uuid().as_bytes());
+        bytes.push(kind);
+        bytes.extend_from_slice(holder.as_bytes());
+        bytes.extend_from_slice(self.server.as_uuid().as_bytes());
+        // Last, since it alone has no fixed length.
+        bytes.extend_from_slice(self.origin.as_bytes());
+        bytes
+    }
+}
+
 /// Seals and opens, under keys derived from the root secret. Opens what was sealed under the previous one too, while that
 /// is given.
 pub struct Sealer {
@@ -42,6 +73,7 @@ struct Keys {
     credentials: RandomizedNonceKey,
     sessions: RandomizedNonceKey,
     retired: RandomizedNonceKey,
+    connections: RandomizedNonceKey,
 }
 
 impl Keys {
@@ -54,6 +86,7 @@ impl Keys {
             credentials: key(Purpose::CredentialSealing),
             sessions: key(Purpose::SessionSealing),
             retired: key(Purpose::RetiredSealing),
+            connections: key(Purpose::ConnectionSealing),
         }
     }
 }
@@ -141,6 +174,26 @@ impl Sealer {
         std::str::from_utf8(&opened).map(|text| text.to_owned().into()).map_err(|_| DoesNotOpen)
     }
 
+    /// Seals a tenant's credential.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_connection(&self, place: ConnectionPlace<'_>, credential: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        seal(&self.keys.connections, &place.bytes(), credential)
+    }
+
+    /// Opens a tenant's credential.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_connection(
+        &self,
+        place: ConnectionPlace<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+        self.open(|keys| &keys.connections, &place.bytes(), sealed)
+    }
+
     /// Seals an upstream session id for one caller and server, named by `binding`.
     ///
     /// # Errors
@@ -177,6 +230,7 @@ fn open(key: &RandomizedNonceKey, place: &[u8], sealed: &[u8]) -> Result<Zeroizi
 
 #[cfg(test)]
 mod tests {
+    use domain::id::{TenantUserId, UserId};
     use secrecy::ExposeSecret;
 
     use super::*;
@@ -224,6 +278,30 @@ mod tests {
         }
         assert!(sealer().open_server(place, &sealed[..sealed.len() - 1]).is_err());
         assert!(sealer().open_server(place, b"").is_err());
+    }
+
+    #[test]
+    fn a_connection_opens_only_for_its_own_organization_holder_server_and_origin() {
+        let user = UserId::new();
+        let place = ConnectionPlace {
+            organization: OrganizationId::new(),
+            holder: Holder::Person(user),
+            server: ServerId::new(),
+            origin: "https://mcp.example.com",
+        };
+        let sealed = sealer().seal_connection(place, b"marina's token").expect("randomness");
+        assert_eq!(sealer().open_connection(place, &sealed).expect("the same place").as_slice(), b"marina's token");
+        let elsewhere = [
+            ConnectionPlace { organization: OrganizationId::new(), ..place },
+            ConnectionPlace { holder: Holder::Person(UserId::new()), ..place },
+            // The same 16 bytes, and another kind of holder.
+            ConnectionPlace { holder: Holder::TenantUser(TenantUserId::from_uuid(user.as_uuid())), ..place },
+            ConnectionPlace { server: ServerId::new(), ..place },
+            ConnectionPlace { origin: "https://mcp.example.com:444", ..place },
+        ];
+        for place in elsewhere {
+            assert!(sealer().open_connection(place, &sealed).is_err(), "{place:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::create::{CATEGORIES_MAX, NewAuth, check_categories, parse_allowed};
+use super::auth::NewAuth;
+use super::create::{CATEGORIES_MAX, check_categories, parse_allowed};
 use super::shapes::{ServerShape, TimeoutsShape};
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};

@@ -1,7 +1,6 @@
 //! `POST /mcp-servers`
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::ServersWrite;
@@ -12,17 +11,16 @@ use domain::guard::{AllowedField, AllowedFields};
 use domain::server::change::TimeoutChange;
 use domain::server::service::ServerRequest;
 use domain::server::timeouts::Timeouts;
-use domain::server::{AuthKind, UpstreamAuth};
+use domain::server::{ServerAuth, UpstreamAuth};
 use domain::text::Slug;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
+use super::auth::NewAuth;
 use super::shapes::{ServerShape, TimeoutsShape};
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
-use crate::gateway::passport::credential;
 use crate::once::{Made, Once, OnceHeader};
 use crate::problem::Problem;
 use crate::v1::api_keys::RateLimitShape;
@@ -67,156 +65,6 @@ pub struct NewServer {
     timeouts: Option<TimeoutsShape>,
 }
 
-/// How to authenticate to a server.
-#[derive(Deserialize, ToSchema, Validate)]
-#[serde(deny_unknown_fields)]
-pub struct NewAuth {
-    /// `none`, `bearer`, `header` or `basic`.
-    kind: AuthKindName,
-    /// `organization`: one credential for all of its callers. The default.
-    scope: Option<AuthScopeName>,
-    /// The header's name, for kind `header`.
-    #[schema(example = "X-Service-Token", max_length = 100)]
-    header: Option<String>,
-    /// The token, the header's value or the password. Sealed at once and never shown again.
-    #[schema(value_type = Option<String>, format = Password, max_length = 8192)]
-    secret: Option<SecretString>,
-    /// The user name, for kind `basic`.
-    #[schema(max_length = 256)]
-    username: Option<String>,
-}
-
-/// The kinds of authentication.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthKindName {
-    /// Not at all.
-    None,
-    /// `Authorization: Bearer`
-    Bearer,
-    /// A header of its own.
-    Header,
-    /// `Authorization: Basic`
-    Basic,
-}
-
-/// Whose credential a server gets.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthScopeName {
-    /// The organization's.
-    Organization,
-}
-
-impl From<AuthKindName> for AuthKind {
-    fn from(name: AuthKindName) -> Self {
-        match name {
-            AuthKindName::None => Self::None,
-            AuthKindName::Bearer => Self::Bearer,
-            AuthKindName::Header => Self::Header,
-            AuthKindName::Basic => Self::Basic,
-        }
-    }
-}
-
-impl NewAuth {
-    /// Checks it; `auth` is where the shape stands in requests.
-    pub(super) fn parse(self, errors: &mut FieldErrors) -> Option<UpstreamAuth> {
-        let AuthScopeName::Organization = self.scope.unwrap_or(AuthScopeName::Organization);
-        let kind = AuthKind::from(self.kind);
-        let unneeded = [
-            ("auth.header", self.header.is_some() && kind != AuthKind::Header),
-            ("auth.username", self.username.is_some() && kind != AuthKind::Basic),
-            ("auth.secret", self.secret.is_some() && kind == AuthKind::None),
-        ];
-        for (field, _) in unneeded.iter().filter(|(_, unneeded)| *unneeded) {
-            errors.add(*field, format!("does not go with kind {}", kind.as_str()));
-        }
-        if kind == AuthKind::None {
-            return Some(UpstreamAuth::None);
-        }
-        let secret = self.secret.filter(|secret| !secret.expose_secret().is_empty());
-        let Some(secret) = secret else {
-            errors.add("auth.secret", format!("is required for kind {}", kind.as_str()));
-            return None;
-        };
-        let auth = match kind {
-            AuthKind::None => UpstreamAuth::None,
-            AuthKind::Bearer => UpstreamAuth::Bearer(secret),
-            AuthKind::Header => UpstreamAuth::Header { name: header_name(self.header, errors)?, value: secret },
-            AuthKind::Basic => UpstreamAuth::Basic {
-                username: errors.take("auth.username", username(self.username))?,
-                password: secret,
-            },
-        };
-        if auth.too_long() || credential(&auth).is_none() {
-            errors.add("auth.secret", "must be at most 8192 visible ASCII characters, as it is sent in a header");
-            return None;
-        }
-        Some(auth)
-    }
-}
-
-trait TooLong {
-    fn too_long(&self) -> bool;
-}
-
-impl TooLong for UpstreamAuth {
-    fn too_long(&self) -> bool {
-        const MAX: usize = 8192;
-        match self {
-            Self::None => false,
-            Self::Bearer(secret) | Self::Header { value: secret, .. } | Self::Basic { password: secret, .. } => {
-                secret.expose_secret().len() > MAX
-            }
-        }
-    }
-}
-
-fn username(username: Option<String>) -> Result<String, &'static str> {
-    // RFC 7617, section 2: a user name has no colon.
-    match username {
-        Some(name)
-            if !name.is_empty() && name.len() <= 256 && !name.contains(':') && !name.contains(char::is_control) =>
-        {
-            Ok(name)
-        }
-        _ => Err("is required for kind basic: 1 to 256 characters without a colon or control characters"),
-    }
-}
-
-fn header_name(header: Option<String>, errors: &mut FieldErrors) -> Option<String> {
-    // Headers that HTTP or MCP themselves need, or that say who calls.
-    const RESERVED: [&str; 14] = [
-        "accept",
-        "connection",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "host",
-        "last-event-id",
-        "mcp-protocol-version",
-        "mcp-session-id",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "x-keyrack-assertion",
-    ];
-    let parsed = header.as_deref().and_then(|name| name.parse::<HeaderName>().ok());
-    match parsed {
-        Some(name) if name.as_str().len() <= 100 && !RESERVED.contains(&name.as_str()) => Some(name.to_string()),
-        Some(name) => {
-            errors.add("auth.header", format!("{name} is reserved"));
-            None
-        }
-        None => {
-            errors.add("auth.header", "is required for kind header, for example X-Service-Token");
-            None
-        }
-    }
-}
-
 /// Checks the words to group by.
 pub(super) fn check_categories(categories: &[String], errors: &mut FieldErrors) {
     for (index, category) in categories.iter().enumerate() {
@@ -244,7 +92,7 @@ impl NewServer {
         let slug: Option<Slug> = errors.take_optional("slug", self.slug.map(|slug| slug.parse()));
         let description = errors.take_optional("description", self.description.map(|text| text.parse()));
         let auth = match self.auth {
-            None => Some(UpstreamAuth::None),
+            None => Some(ServerAuth::Organization(UpstreamAuth::None)),
             Some(auth) => auth.parse(&mut errors),
         };
         let categories = self.categories.unwrap_or_default();

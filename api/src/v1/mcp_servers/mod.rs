@@ -1,6 +1,7 @@
 //! Registered upstream servers.
 
 pub mod archive;
+pub mod auth;
 pub mod change;
 pub mod create;
 pub mod get;

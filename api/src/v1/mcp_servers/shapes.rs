@@ -1,12 +1,13 @@
 //! A server as clients see it. Its credential is never shown.
 
+use domain::server::ServerStatus;
 use domain::server::health::Health;
 use domain::server::model::SharedServer;
 use domain::server::timeouts::Timeouts;
-use domain::server::{ServerStatus, UpstreamAuth};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::auth::AuthShape;
 use crate::v1::api_keys::RateLimitShape;
 use crate::v1::time;
 
@@ -45,18 +46,6 @@ pub struct ServerShape {
     health: HealthShape,
     /// When it was registered, RFC 3339 UTC.
     created_at: String,
-}
-
-/// How a server is authenticated to.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuthShape {
-    /// `none`, `bearer`, `header` or `basic`.
-    kind: &'static str,
-    /// `organization`: one credential for all of its callers.
-    scope: &'static str,
-    /// The header's name, for kind `header`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<String>,
 }
 
 /// How long a server may take, in milliseconds; null for the installation's default. A call as a whole has no limit.
@@ -109,14 +98,7 @@ impl ServerShape {
             name: server.name.to_string(),
             description: server.description.as_ref().map(ToString::to_string),
             url: server.url.as_url().to_string(),
-            auth: AuthShape {
-                kind: server.auth.kind().as_str(),
-                scope: "organization",
-                header: match &server.auth {
-                    UpstreamAuth::Header { name, .. } => Some(name.clone()),
-                    UpstreamAuth::None | UpstreamAuth::Bearer(_) | UpstreamAuth::Basic { .. } => None,
-                },
-            },
+            auth: (&server.auth).into(),
             categories: server.categories.clone(),
             allowed_secret_fields: server.allowed_secret_fields.iter().map(ToString::to_string).collect(),
             rate_limit: server.rate_limit.map(RateLimitShape::from),

@@ -24,6 +24,9 @@ pub struct Model {
     pub allowed_secret_fields: Option<String>,
     pub connect_timeout_ms: Option<i32>,
     pub idle_timeout_ms: Option<i32>,
+    pub auth_scope: Option<String>,
+    pub auth_client_id: Option<String>,
+    pub auth_scopes: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

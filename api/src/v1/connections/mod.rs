@@ -1,0 +1,7 @@
+//! `/connections`: the tenant's own credentials for servers. Never shown, and never another tenant's.
+
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod put;
+mod shapes;
