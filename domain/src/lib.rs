@@ -8,6 +8,7 @@ pub mod access;
 pub mod assertion;
 pub mod audit;
 pub mod call;
+pub mod capability;
 pub mod connection;
 pub mod egress;
 pub mod field;

@@ -12,6 +12,7 @@ pub mod egress;
 pub mod last_used;
 pub mod limit;
 pub mod mail;
+pub mod mcp_client;
 pub mod purge;
 pub mod seal;
 pub mod sessions;

@@ -13,14 +13,13 @@ use domain::key::port::LiveKey;
 use domain::mcp::Era;
 use domain::server::AuthScope;
 use domain::tenant::TenantRefusal;
-use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use infra::upstream::{Answer, AnswerBody, Target, UpstreamFault};
+use infra::upstream::{Answer, AnswerBody, Redirect, UpstreamFault};
 
 use super::bridge;
 use super::events::Events;
 use super::headers::{self, MCP_METHOD, MCP_SESSION_ID, copy_request, copy_response};
-use super::passport::Passport;
+use super::passport::{ASSERTION, Passport};
 use super::recorder::CallUnderWay;
 use super::session::{self, Session};
 use super::stream::{Ending, Relayed, Speaker};
@@ -31,7 +30,6 @@ use crate::compose::Services;
 use crate::problem::Problem;
 
 /// The signed statement of who calls.
-const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 const SESSION_UP: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Headers beside the caller's: the assertion, a credential, a session, and the client's own `Host`.
 const OUR_HEADERS: usize = 4;
@@ -63,7 +61,7 @@ pub(super) async fn forward(
             let target = elsewhere.as_ref().unwrap_or(&passport.target);
             let headers = outgoing(request, &passport, session_up.as_ref());
             let answer = line.upstream.send(target, method.clone(), headers, body.clone(), connect).await?;
-            match redirect(&answer, target) {
+            match Redirect::read(answer.status(), answer.headers(), target) {
                 Redirect::No => return Ok(Some(answer)),
                 Redirect::Same(next) if elsewhere.is_none() => elsewhere = Some(*next),
                 Redirect::Same(_) | Redirect::Elsewhere => break,
@@ -172,29 +170,6 @@ fn unanswered(request: &HttpRequest, fault: UpstreamFault) -> Problem {
     let request_id = request_id(request).map(tracing::field::display);
     tracing::warn!(request_id, error = &fault as &dyn std::error::Error, "the upstream server gave no answer");
     fault.into()
-}
-
-/// What an answer says about where to go.
-enum Redirect {
-    /// Nothing: it is the answer.
-    No,
-    /// Somewhere that we may follow: the same origin, with a status that keeps method and body (307, 308).
-    Same(Box<Target>),
-    /// Somewhere else.
-    Elsewhere,
-}
-
-fn redirect(answer: &Answer, from: &Target) -> Redirect {
-    if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
-        return Redirect::No;
-    }
-    let same_origin = || {
-        let keeps_body = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&answer.status());
-        let location = answer.headers().get(LOCATION).filter(|_| keeps_body)?;
-        let to = from.url().join(location.to_str().ok()?).ok()?;
-        if to.origin() == from.url().origin() { Target::of(&to).ok() } else { None }
-    };
-    same_origin().map_or(Redirect::Elsewhere, |target| Redirect::Same(Box::new(target)))
 }
 
 /// The head of the answer that the caller gets.

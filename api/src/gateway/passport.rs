@@ -10,16 +10,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::access::decide::ReachableServer;
 use domain::access::permission::McpConnect;
-use domain::access::{Actor, Grant};
+use domain::access::{Actor, Grant, TenantScope};
 use domain::assertion::{ASSERTION_LIFETIME, AssertionClaims};
 use domain::connection::SharedConnection;
 use domain::id::{ServerId, TenantOrgId, TenantUserId, UserId};
 use domain::key::KeyId;
 use domain::server::breaker::Caller;
 use domain::server::model::SharedServer;
-use domain::server::{ServerAuth, UpstreamAuth};
+use domain::server::{ServerAuth, ServerRecord, UpstreamAuth};
 use domain::tenant::Tenant;
 use domain::time::{Clock, SystemClock, Timestamp};
+use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use infra::cache::GuardedCache;
 use infra::token::{AssertionSigner, JwkSet};
@@ -32,6 +33,9 @@ use crate::problem::Problem;
 
 /// An assertion is sent for at most half of its life, so that a server gets one that is good for a while.
 const REUSE: Duration = Duration::from_secs(ASSERTION_LIFETIME.as_secs() / 2);
+
+/// The header that the assertion is sent in.
+pub const ASSERTION: HeaderName = HeaderName::from_static("x-keyrack-assertion");
 
 /// For whom and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +117,25 @@ impl Passports {
         // every use.
         let _ = self.made.fill(ticket, bearer, Arc::clone(&passport));
         Ok(passport)
+    }
+
+    /// The headers of a request of our own on behalf of this scope: what it is sent with now. Such requests are rare, and
+    /// nothing of them is remembered.
+    ///
+    /// # Errors
+    /// [`Problem`] when the credential cannot be a header; it is checked at registration.
+    pub fn headers(
+        &self,
+        scope: &TenantScope,
+        server: &ServerRecord,
+        auth: &UpstreamAuth,
+    ) -> Result<HeaderMap, Problem> {
+        let now = SystemClock.now();
+        let unusable = || Problem::because(Code::UpstreamError, "the server's credential cannot be sent as a header");
+        let assertion = self.signer.sign(&AssertionClaims::of(scope, server, &self.issuer, now), now);
+        let mut headers = HeaderMap::from_iter([(ASSERTION, sensitive(&assertion).ok_or_else(unusable)?)]);
+        headers.extend(credential(auth).ok_or_else(unusable)?);
+        Ok(headers)
     }
 
     fn make(

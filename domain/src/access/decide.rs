@@ -344,7 +344,7 @@ pub(super) fn within_feature(actor: &Actor, permission: Permission) -> Result<()
 /// would need; a key is never told of a role for what only people may do.
 pub(super) fn within_role(actor: &Actor, permission: Permission) -> Result<(), Denied> {
     let role_would_do = actor.role() >= permission.role();
-    let people_alone = permission.holder() != Holder::PeopleAndKeys;
+    let people_alone = permission.of_keys().is_none();
     if role_would_do || (people_alone && matches!(actor, Actor::Key(_))) {
         Ok(())
     } else {
@@ -359,7 +359,11 @@ pub(super) fn holds(actor: &Actor, permission: Permission) -> Result<(), Denied>
     {
         return Err(Denied::InstanceAdmin);
     }
-    if actor.permissions().contains(permission) { Ok(()) } else { Err(Denied::Permission { needed: permission }) }
+    let needed = match actor {
+        Actor::Key(_) => permission.of_keys().unwrap_or(permission),
+        Actor::Member(_) => permission,
+    };
+    if actor.permissions().contains(needed) { Ok(()) } else { Err(Denied::Permission { needed }) }
 }
 
 /// Whether the person behind the actor reaches a server now.

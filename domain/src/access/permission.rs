@@ -11,6 +11,8 @@ use crate::organization::Feature;
 pub enum Holder {
     /// People, and keys that were given it.
     PeopleAndKeys,
+    /// People, and keys that were given `servers:write` and have the role: the list of what a key can be given is closed.
+    PeopleAndServerWriters,
     /// Only people: a key can never manage keys, members or policies.
     People,
     /// Only people whom an operator made instance admins, whatever their role in an organization.
@@ -73,6 +75,10 @@ permissions! {
     ServersRead = "servers:read", Viewer, PeopleAndKeys;
     /// Register, change and archive servers.
     ServersWrite = "servers:write", Editor, PeopleAndKeys;
+    /// Ask servers what they offer.
+    ServersSync = "servers:sync", Admin, PeopleAndServerWriters;
+    /// Approve changed tools of servers.
+    ServersApprove = "servers:approve", Admin, People;
     /// See workflows.
     WorkflowsRead = "workflows:read", Viewer, PeopleAndKeys;
     /// Change workflows.
@@ -138,6 +144,16 @@ impl Permission {
         match self {
             Self::InsightsRead | Self::InsightsWrite => Some(Feature::McpAnalytics),
             _ => None,
+        }
+    }
+
+    /// What a key must have been given to use it, if keys can.
+    #[must_use]
+    pub const fn of_keys(self) -> Option<Self> {
+        match self.holder() {
+            Holder::PeopleAndKeys => Some(self),
+            Holder::PeopleAndServerWriters => Some(Self::ServersWrite),
+            Holder::People | Holder::InstanceAdmins => None,
         }
     }
 

@@ -5,17 +5,20 @@
 pub enum Feature {
     /// Insights from the gateway's traffic.
     McpAnalytics,
+    /// A tool that changed is offered again only when an admin has approved it.
+    ToolApproval,
 }
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 1] = [Self::McpAnalytics];
+    pub const ALL: [Self; 2] = [Self::McpAnalytics, Self::ToolApproval];
 
     /// The feature's name in JSON and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::McpAnalytics => "mcp_analytics",
+            Self::ToolApproval => "tool_approval",
         }
     }
 

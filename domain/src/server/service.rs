@@ -9,7 +9,7 @@ use super::model::{ServerRecord, ServerStatus, SharedServer};
 use super::port::{ChangeFault, ServerName, ServerStore};
 use super::timeouts::Timeouts;
 use crate::access::decide::{manages, sees_every_server};
-use crate::access::permission::{ServersRead, ServersWrite};
+use crate::access::permission::{ServersApprove, ServersRead, ServersSync, ServersWrite};
 use crate::access::{Denied, Grant, TenantScope};
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::egress::VettedUrl;
@@ -171,6 +171,32 @@ impl<C: Clock> ServerService<C> {
         let read = (**grant).clone().grant::<ServersRead>()?;
         self.get(&read, name).await?;
         self.store.change(grant, name, change, event).await?.ok_or(ServerFault::NotFound)
+    }
+
+    /// A server that is about to be asked what it offers.
+    ///
+    /// # Errors
+    /// [`ServerFault`]; one that is put away is not asked.
+    pub async fn to_sync(&self, grant: &Grant<ServersSync>, name: &ServerName) -> Result<SharedServer, ServerFault> {
+        let read = (**grant).clone().grant::<ServersRead>()?;
+        let server = self.get(&read, name).await?;
+        if server.status == ServerStatus::Archived {
+            return Err(ServerFault::Archived);
+        }
+        Ok(server)
+    }
+
+    /// A server whose tools are about to be approved.
+    ///
+    /// # Errors
+    /// [`ServerFault`]
+    pub async fn to_approve(
+        &self,
+        grant: &Grant<ServersApprove>,
+        name: &ServerName,
+    ) -> Result<SharedServer, ServerFault> {
+        let read = (**grant).clone().grant::<ServersRead>()?;
+        self.get(&read, name).await
     }
 
     /// Puts a server away. Archiving it again changes nothing and succeeds.

@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 pub mod health;
 mod pool;
+mod redirect;
 mod shared;
 mod target;
 
@@ -26,6 +27,7 @@ pub use self::answer::{Answer, AnswerBody};
 use self::connect::Connector;
 use self::connection::{Outgoing, Sent};
 use self::pool::Pool;
+pub use self::redirect::Redirect;
 pub use self::shared::{BodyFault, SharedAnswer, SharedBody, SharedUpstream};
 pub use self::target::{NotATarget, Target};
 

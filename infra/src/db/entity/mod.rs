@@ -25,6 +25,7 @@ pub mod policy_resource;
 pub mod policy_subject;
 pub mod refresh_token;
 pub mod server;
+pub mod server_capability;
 pub mod tenant_org;
 pub mod tenant_user;
 pub mod usage_bucket;
