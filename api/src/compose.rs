@@ -52,11 +52,13 @@ use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::sessions::SessionUses;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
+use infra::upstream::SharedUpstream;
 use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
+use crate::platform::ToolLists;
 use crate::settings::Settings;
 use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
@@ -144,6 +146,12 @@ pub struct Services {
     pub sessions_in_use: SessionUses,
     /// Where upstream servers may be.
     pub egress: Arc<EgressPolicy>,
+    /// For our own requests to servers.
+    pub visitor: SharedUpstream,
+    /// Servers, as requests find them.
+    pub server_directory: Arc<SqlServers>,
+    /// The tools that servers list.
+    pub tool_lists: ToolLists,
     /// The names that this installation has.
     pub names: Names,
     /// The database, for readiness.
@@ -236,6 +244,7 @@ impl Services {
             settings.assertion_key_lifetime,
         );
         let health = Arc::new(HealthBook::new(settings.cache_entries));
+        let egress = Arc::new(settings.egress());
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
@@ -300,7 +309,7 @@ impl Services {
                 Arc::clone(&access_directory),
                 SystemClock,
             ),
-            servers: ServerService::new(servers as Arc<dyn ServerStore>, access_directory, SystemClock),
+            servers: ServerService::new(Arc::clone(&servers) as Arc<dyn ServerStore>, access_directory, SystemClock),
             policies: PolicyService::new(
                 Arc::new(SqlPolicies::new(database.clone(), Arc::clone(&access_cache))),
                 Arc::new(SqlGroups::new(database.clone(), access_cache)),
@@ -337,7 +346,10 @@ impl Services {
                 settings.session_idle_timeout,
                 settings.cache_entries,
             ),
-            egress: Arc::new(settings.egress()),
+            visitor: SharedUpstream::start(&egress),
+            egress,
+            server_directory: Arc::clone(&servers),
+            tool_lists: ToolLists::new(settings.cache_entries),
             names: Names::new(&settings, public_url),
             database: database.clone(),
             key_lookups: key_directory,

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod logging;
 pub mod once;
 pub mod openapi;
+pub mod platform;
 pub mod problem;
 pub mod root_secret;
 pub mod routes;

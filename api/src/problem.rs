@@ -23,10 +23,12 @@ use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
+use domain::redact;
 use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
+use infra::mcp_client::{ClientFault, HttpFault};
 use infra::upstream::UpstreamFault;
 use infra::upstream::health::LeftAlone;
 use serde::Serialize;
@@ -43,6 +45,9 @@ pub fn whole_seconds(time: Duration) -> u64 {
 
 /// The methods of MCP paths; OPTIONS is for pages of other origins.
 pub const MCP_METHODS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// How much of an upstream server's own message is passed on, in characters.
+const SAID_MAX: usize = 200;
 
 /// Seconds after which a caller may try again when a dependency is down.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -154,6 +159,12 @@ impl Problem {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// What the caller is told.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The number inside a JSON-RPC error.
@@ -490,6 +501,29 @@ impl From<ConnectionFault> for Problem {
             ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
             ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
             ConnectionFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ClientFault> for Problem {
+    fn from(fault: ClientFault) -> Self {
+        match fault {
+            ClientFault::Unreachable(HttpFault::Upstream(fault)) => fault.into(),
+            ClientFault::Unreachable(_) => {
+                Self::because(Code::UpstreamError, "the server closed the connection before its answer was complete")
+            }
+            ClientFault::TimedOut => Self::because(Code::UpstreamTimeout, fault),
+            ClientFault::Refused(_) => Self::because(Code::UpstreamError, format!("{fault}; check its auth")),
+            ClientFault::Server(ref error) => {
+                // Its own words, and not many of them; they must not bring a secret back.
+                let said: String = error.message.chars().take(SAID_MAX).filter(|letter| !letter.is_control()).collect();
+                Self::because(Code::UpstreamError, format!("{fault}: {}", redact::text(&said)))
+            }
+            ClientFault::Status { .. }
+            | ClientFault::Redirected
+            | ClientFault::Protocol(_)
+            | ClientFault::Cancelled => Self::because(Code::UpstreamError, fault),
+            ClientFault::Headers(_) => Self::caused(Code::Internal, fault),
         }
     }
 }

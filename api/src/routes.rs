@@ -11,7 +11,7 @@ use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
     mcp_servers, members, tenants, usage,
 };
-use crate::{gateway, layer, openapi, system};
+use crate::{gateway, layer, openapi, platform, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
 pub fn rest(routes: &mut ServiceConfig<'_>) {
@@ -96,6 +96,21 @@ pub fn gateway(routes: &mut web::ServiceConfig) {
     routes.service(web::scope(gateway::PREFIX).default_service(web::to(gateway::handle)));
 }
 
+/// Whether a path speaks MCP: the gateway's, or the platform's own endpoint.
+#[must_use]
+pub fn is_mcp_path(path: &str) -> bool {
+    gateway::is_gateway_path(path) || platform::is_platform_path(path)
+}
+
+/// The platform's own MCP endpoint, every method, with and without a trailing slash, never a redirect.
+pub fn platform(routes: &mut web::ServiceConfig) {
+    for path in platform::PATHS {
+        routes
+            .route(path, web::route().to(platform::handle))
+            .route(&format!("{path}/"), web::route().to(platform::handle));
+    }
+}
+
 /// The document, and the page that shows it.
 pub fn documents(routes: &mut web::ServiceConfig) {
     routes
@@ -120,7 +135,7 @@ pub fn parsing(routes: &mut web::ServiceConfig) {
 
 /// Everything, in the order of matching: `/api/v1` before `/api`, which would match it too.
 pub fn all(routes: &mut web::ServiceConfig) {
-    routes.configure(parsing).configure(gateway).configure(documents).configure(pages);
+    routes.configure(parsing).configure(gateway).configure(platform).configure(documents).configure(pages);
     let mut described = ServiceConfig::new(routes);
     outside(&mut described);
     described.service(scope("/api/v1").configure(rest)).service(scope("/api").configure(rest));

@@ -52,6 +52,7 @@ mod no_writes;
 mod organizations;
 mod overtaken;
 mod people_stores;
+mod platform;
 mod policies;
 mod protocol;
 mod revocation;

@@ -12,10 +12,12 @@ pub mod logs;
 pub mod mail;
 pub mod many_keys;
 pub mod postgres;
+pub mod toolbox;
 pub mod upstream;
 
 pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
 pub use client::Answer;
 pub use mail::MailSink;
+pub use toolbox::Toolbox;
 pub use upstream::Upstream;

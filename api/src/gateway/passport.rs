@@ -69,6 +69,16 @@ pub struct Passport {
     until: Timestamp,
 }
 
+impl Passport {
+    /// The headers that are ours on a request.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::from_iter([(ASSERTION, self.assertion.clone())]);
+        headers.extend(self.credential.clone());
+        headers
+    }
+}
+
 /// Makes passports, and remembers them for as long as they may be reused.
 pub struct Passports {
     signer: Arc<AssertionSigner>,

@@ -277,6 +277,31 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         Ok((claim, Verdict { tenant, server }))
     }
 
+    /// A server that a proven caller names after it was admitted: the same two checks, without those that it has passed.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn reach(&self, scope: &TenantScope, asked: Asked<'_>) -> Result<ReachableServer, DecisionFault> {
+        let found = self.find(scope.actor(), asked).await?;
+        within_key(scope.actor(), &found)?;
+        Ok(ReachableServer(found))
+    }
+
+    /// Every server that a proven caller may connect to, by slug.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn reachable(&self, scope: &TenantScope) -> Result<Vec<ReachableServer>, StoreFault> {
+        let organization = scope.organization().id;
+        let servers = self.servers.active(&SystemScope::new(organization, "a caller asks what it reaches")).await?;
+        let access = match self.access.cached(organization) {
+            Some(access) => access,
+            None => self.access.load(organization).await?,
+        };
+        let within = |server: &SharedServer| connects(scope.actor(), &access, server).is_ok();
+        Ok(servers.into_iter().filter(within).map(ReachableServer).collect())
+    }
+
     /// The server, if it takes calls and the actor's person reaches it.
     async fn find(&self, actor: &Actor, asked: Asked<'_>) -> Result<SharedServer, DecisionFault> {
         let organization = actor.organization().id;

@@ -5,3 +5,5 @@ pub mod get;
 pub mod list;
 pub mod put;
 mod shapes;
+
+pub use shapes::ConnectionShape;

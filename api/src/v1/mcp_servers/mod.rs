@@ -7,3 +7,5 @@ pub mod create;
 pub mod get;
 pub mod list;
 mod shapes;
+
+pub use shapes::ServerShape;
