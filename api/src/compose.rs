@@ -9,6 +9,7 @@ use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::call::SessionTags;
 use domain::call::port::CallRecords;
+use domain::capability::port::CapabilityStore;
 use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
@@ -42,8 +43,9 @@ use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore,
-    SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations,
+    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers,
+    SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -52,6 +54,7 @@ use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::sessions::SessionUses;
 use infra::token::{AccessTokenSigner, Argon2Hasher, AssertionSigner, Ed25519CheckpointSigner};
+use infra::upstream::SharedUpstream;
 use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
@@ -144,6 +147,10 @@ pub struct Services {
     pub sessions_in_use: SessionUses,
     /// Where upstream servers may be.
     pub egress: Arc<EgressPolicy>,
+    /// What servers offer, and what was approved of it.
+    pub capabilities: Arc<dyn CapabilityStore>,
+    /// For our own requests to servers.
+    pub visitor: SharedUpstream,
     /// The names that this installation has.
     pub names: Names,
     /// The database, for readiness.
@@ -236,6 +243,7 @@ impl Services {
             settings.assertion_key_lifetime,
         );
         let health = Arc::new(HealthBook::new(settings.cache_entries));
+        let egress = Arc::new(settings.egress());
         let last_used_store = SqlLastUsed::new(database.clone());
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
@@ -337,7 +345,9 @@ impl Services {
                 settings.session_idle_timeout,
                 settings.cache_entries,
             ),
-            egress: Arc::new(settings.egress()),
+            capabilities: Arc::new(SqlCapabilities::new(database.clone())),
+            visitor: SharedUpstream::start(&egress),
+            egress,
             names: Names::new(&settings, public_url),
             database: database.clone(),
             key_lookups: key_directory,

@@ -10,6 +10,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
+use domain::capability::port::KeepFault;
 use domain::connection::service::ConnectionFault;
 use domain::field::{FieldError, FieldErrors};
 use domain::guard::Refused;
@@ -23,10 +24,12 @@ use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
+use domain::redact;
 use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
+use infra::mcp_client::{ClientFault, HttpFault};
 use infra::upstream::UpstreamFault;
 use infra::upstream::health::LeftAlone;
 use serde::Serialize;
@@ -43,6 +46,9 @@ pub fn whole_seconds(time: Duration) -> u64 {
 
 /// The methods of MCP paths; OPTIONS is for pages of other origins.
 pub const MCP_METHODS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// How much of an upstream server's own message is passed on, in characters.
+const SAID_MAX: usize = 200;
 
 /// Seconds after which a caller may try again when a dependency is down.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -464,6 +470,18 @@ impl From<ServerFault> for Problem {
     }
 }
 
+impl From<KeepFault> for Problem {
+    fn from(fault: KeepFault) -> Self {
+        match fault {
+            KeepFault::Invalid(errors) => errors.into(),
+            KeepFault::Changed(_) | KeepFault::NeverSynced | KeepFault::ServerChanged => {
+                Self::because(Code::Conflict, fault)
+            }
+            KeepFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<TenantFault> for Problem {
     fn from(fault: TenantFault) -> Self {
         match fault {
@@ -478,6 +496,29 @@ impl From<TenantFault> for Problem {
 impl From<LeftAlone> for Problem {
     fn from(left: LeftAlone) -> Self {
         Self::because(Code::UpstreamError, &left).after(left.wait)
+    }
+}
+
+impl From<ClientFault> for Problem {
+    fn from(fault: ClientFault) -> Self {
+        match fault {
+            ClientFault::Unreachable(HttpFault::Upstream(fault)) => fault.into(),
+            ClientFault::Unreachable(_) => {
+                Self::because(Code::UpstreamError, "the server closed the connection before its answer was complete")
+            }
+            ClientFault::TimedOut => Self::because(Code::UpstreamTimeout, fault),
+            ClientFault::Refused(_) => Self::because(Code::UpstreamError, format!("{fault}; check its auth")),
+            ClientFault::Server(ref error) => {
+                // Its own words, and not many of them; they must not bring a secret back.
+                let said: String = error.message.chars().take(SAID_MAX).filter(|letter| !letter.is_control()).collect();
+                Self::because(Code::UpstreamError, format!("{fault}: {}", redact::text(&said)))
+            }
+            ClientFault::Status { .. }
+            | ClientFault::Redirected
+            | ClientFault::Protocol(_)
+            | ClientFault::Cancelled => Self::because(Code::UpstreamError, fault),
+            ClientFault::Headers(_) => Self::caused(Code::Internal, fault),
+        }
     }
 }
 
