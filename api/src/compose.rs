@@ -9,6 +9,7 @@ use domain::audit::AuditLog;
 use domain::audit::port::AuditReader;
 use domain::call::SessionTags;
 use domain::call::port::CallRecords;
+use domain::capability::port::CapabilityStore;
 use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
@@ -42,8 +43,9 @@ use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore,
-    SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations,
+    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers,
+    SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -146,6 +148,8 @@ pub struct Services {
     pub sessions_in_use: SessionUses,
     /// Where upstream servers may be.
     pub egress: Arc<EgressPolicy>,
+    /// What servers offer, and what was approved of it.
+    pub capabilities: Arc<dyn CapabilityStore>,
     /// For our own requests to servers.
     pub visitor: SharedUpstream,
     /// Servers, as requests find them.
@@ -346,6 +350,7 @@ impl Services {
                 settings.session_idle_timeout,
                 settings.cache_entries,
             ),
+            capabilities: Arc::new(SqlCapabilities::new(database.clone())),
             visitor: SharedUpstream::start(&egress),
             egress,
             server_directory: Arc::clone(&servers),

@@ -26,3 +26,4 @@ pub mod stopping;
 pub mod system;
 pub mod to_the_end;
 pub mod v1;
+pub mod visit;

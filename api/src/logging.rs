@@ -23,6 +23,8 @@ pub fn begin(directives: &str, format: LogFormat) -> Result<(), String> {
 
 fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Result<(), String> {
     let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+    // It logs messages whole, and they are callers' and servers' own.
+    let filter = filter.add_directive("rmcp=off".parse().expect("a directive"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)

@@ -10,6 +10,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use domain::access::Denied;
 use domain::access::decide::{DecisionFault, Refusal};
 use domain::audit::Saturated;
+use domain::capability::port::KeepFault;
 use domain::connection::service::ConnectionFault;
 use domain::field::{FieldError, FieldErrors};
 use domain::guard::Refused;
@@ -475,6 +476,18 @@ impl From<ServerFault> for Problem {
     }
 }
 
+impl From<KeepFault> for Problem {
+    fn from(fault: KeepFault) -> Self {
+        match fault {
+            KeepFault::Invalid(errors) => errors.into(),
+            KeepFault::Changed(_) | KeepFault::NeverSynced | KeepFault::ServerChanged => {
+                Self::because(Code::Conflict, fault)
+            }
+            KeepFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<TenantFault> for Problem {
     fn from(fault: TenantFault) -> Self {
         match fault {
@@ -489,19 +502,6 @@ impl From<TenantFault> for Problem {
 impl From<LeftAlone> for Problem {
     fn from(left: LeftAlone) -> Self {
         Self::because(Code::UpstreamError, &left).after(left.wait)
-    }
-}
-
-impl From<ConnectionFault> for Problem {
-    fn from(fault: ConnectionFault) -> Self {
-        match fault {
-            ConnectionFault::Invalid(errors) => errors.into(),
-            ConnectionFault::Denied(denied) => denied.into(),
-            ConnectionFault::NotFound => Self::because(Code::NotFound, fault),
-            ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
-            ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
-            ConnectionFault::Store(fault) => fault.into(),
-        }
     }
 }
 
@@ -524,6 +524,19 @@ impl From<ClientFault> for Problem {
             | ClientFault::Protocol(_)
             | ClientFault::Cancelled => Self::because(Code::UpstreamError, fault),
             ClientFault::Headers(_) => Self::caused(Code::Internal, fault),
+        }
+    }
+}
+
+impl From<ConnectionFault> for Problem {
+    fn from(fault: ConnectionFault) -> Self {
+        match fault {
+            ConnectionFault::Invalid(errors) => errors.into(),
+            ConnectionFault::Denied(denied) => denied.into(),
+            ConnectionFault::NotFound => Self::because(Code::NotFound, fault),
+            ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
+            ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
+            ConnectionFault::Store(fault) => fault.into(),
         }
     }
 }

@@ -40,6 +40,8 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(mcp_servers::get::get_mcp_server)
         .service(mcp_servers::change::change_mcp_server)
         .service(mcp_servers::archive::archive_mcp_server)
+        .service(mcp_servers::sync::sync_mcp_server)
+        .service(mcp_servers::approve::approve_tools)
         .service(api_keys::create::create_api_key)
         .service(api_keys::list::list_api_keys)
         .service(api_keys::get::get_api_key)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::{App, Organization, Store, Upstream};
 
 /// Rows of changes cannot be written while it stands; those of decisions can, whose actions are permissions.
-async fn refuse_changes(app: &App, store: Store, refuse: bool) {
+pub(super) async fn refuse_changes(app: &App, store: Store, refuse: bool) {
     let sql = match (store, refuse) {
         (Store::Sqlite, true) => {
             "CREATE TRIGGER refuse BEFORE INSERT ON audit_events WHEN NEW.action NOT LIKE '%:%' \

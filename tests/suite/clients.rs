@@ -53,12 +53,12 @@ fn tools() -> PathBuf {
     tools
 }
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/clients")).join(name)
 }
 
 /// Starts a server that says where it listens; its endpoint.
-async fn start(program: PathBuf) -> (Child, String) {
+pub(super) async fn start(program: PathBuf) -> (Child, String) {
     let mut child = Command::new(program)
         .env("PORT", "0")
         .env("KEYRACK_TEST_TOOLS", tools())

@@ -23,6 +23,7 @@ mod breaker;
 mod bulk_revocation;
 mod call_records;
 mod calls_store;
+mod capabilities;
 mod clients;
 mod command_line;
 mod connections;

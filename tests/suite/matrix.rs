@@ -9,7 +9,7 @@ use std::path::Path;
 use domain::time::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Actor, App, Organization, PASSWORD, Person};
+use support::{Actor, App, Organization, PASSWORD, Person, Upstream};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
 
@@ -84,6 +84,13 @@ pub(super) async fn request(
             acme.server(&slug, "https://x.example.com/mcp").await;
             (json!({"name": "Another name"}), vec![("server", slug)])
         }
+        "sync_mcp_server" => (Value::Null, vec![("server", synced(acme, number).await.0)]),
+        "approve_tools" => {
+            let (slug, server) = synced(acme, number).await;
+            let tool = &server["tools"][0];
+            let seen = json!({"name": tool["name"], "fingerprint": tool["fingerprint"]});
+            (json!({"tools": [seen]}), vec![("server", slug)])
+        }
         // The connection is the owner's: others have none.
         "get_connection" | "delete_connection" => {
             let slug = tenants_server(acme, number).await;
@@ -134,6 +141,15 @@ pub(super) async fn request(
     }
 }
 
+/// A server that was synced, and answers again.
+async fn synced(acme: &Organization, number: usize) -> (String, Value) {
+    let (slug, upstream) = (format!("fresh-{number}"), Upstream::start());
+    upstream.offer(json!({"tools": [{"name": "look", "inputSchema": {"type": "object"}}]}));
+    acme.server(&slug, &upstream.url("/offer")).await;
+    let server = acme.owner().post(&format!("/api/v1/mcp-servers/{slug}/sync"), &json!({})).await.expect(200);
+    (slug, server)
+}
+
 /// The slug of a server whose tenants bring their own credentials.
 async fn tenants_server(acme: &Organization, number: usize) -> String {
     let slug = format!("tenants-{number}");
@@ -159,7 +175,7 @@ async fn fresh_member(acme: &Organization, number: usize) -> String {
 /// The permission that an operation needs, where a key can hold it.
 fn permission(operation: &str) -> Option<&'static str> {
     match operation {
-        "create_mcp_server" | "change_mcp_server" | "archive_mcp_server" => Some("servers:write"),
+        "create_mcp_server" | "change_mcp_server" | "archive_mcp_server" | "sync_mcp_server" => Some("servers:write"),
         tenants if tenants.contains("_tenant_") => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),

@@ -11,6 +11,7 @@ pub mod client;
 pub mod logs;
 pub mod mail;
 pub mod many_keys;
+mod offer;
 pub mod postgres;
 pub mod toolbox;
 pub mod upstream;

@@ -10,6 +10,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
+use crate::offer;
+
 /// A request as the upstream saw it.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -44,6 +46,7 @@ struct State {
     open: AtomicUsize,
     closed: AtomicUsize,
     gate: tokio::sync::watch::Sender<bool>,
+    offer: Mutex<Value>,
 }
 
 /// The upstream.
@@ -95,10 +98,15 @@ impl Upstream {
     }
 
     /// The url of a behaviour: `/echo`, `/sse`, `/hang`, `/slow`, `/status/401`, `/redirect/…` (`?303` for that status),
-    /// `/session`, `/legacy`, `/gate` (answers once [`Upstream::open_gate`] was called).
+    /// `/session`, `/legacy`, `/offer` (lists what [`Upstream::offer`] says), `/gate` (answers once [`Upstream::open_gate`] was called).
     #[must_use]
     pub fn url(&self, behaviour: &str) -> String {
         format!("{}{behaviour}", self.base)
+    }
+
+    /// What `/offer` has from now on: lists named `tools`, `prompts`, `resources` and `resourceTemplates`.
+    pub fn offer(&self, offer: Value) {
+        *self.state.offer.lock().unwrap_or_else(PoisonError::into_inner) = offer;
     }
 
     /// Lets requests to `/gate` be answered.
@@ -187,6 +195,7 @@ async fn behave(request: HttpRequest, payload: Payload, state: Data<Arc<State>>)
             });
             HttpResponse::Ok().content_type("application/json").streaming(chunks.boxed_local())
         }
+        "/offer" => offer::answer(&message, &state.offer.lock().unwrap_or_else(PoisonError::into_inner)),
         "/session" => HttpResponse::Ok().insert_header(("mcp-session-id", "upstream-session-1")).json(result),
         // A legacy server that gives everybody the same session and never forgets it.
         "/legacy" => {

@@ -17,5 +17,5 @@ mod shapes;
 pub mod tenants;
 pub mod usage;
 
-pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals};
+pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals, UpstreamRefusals};
 pub use shapes::{AnyOr, Items, PersonShape, given, time};

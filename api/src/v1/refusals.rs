@@ -70,6 +70,17 @@ pub enum ConflictRefusals {
     Conflict(ErrorBody),
 }
 
+/// What an operation can answer in addition that asks an upstream server.
+#[derive(IntoResponses)]
+pub enum UpstreamRefusals {
+    /// `upstream_error`
+    #[response(status = 502)]
+    Error(ErrorBody),
+    /// `upstream_timeout`
+    #[response(status = 504)]
+    Timeout(ErrorBody),
+}
+
 /// What an operation can answer in addition that looks at a password.
 #[derive(IntoResponses)]
 pub enum ThrottleRefusals {

@@ -229,6 +229,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_uses_what_it_was_given_and_what_comes_with_it() {
+        assert_eq!(Permission::ServersRead.of_keys(), Some(Permission::ServersRead));
+        assert_eq!(Permission::ServersSync.of_keys(), Some(Permission::ServersWrite));
+        assert_eq!(Permission::ServersApprove.of_keys(), None);
+        assert!(!PermissionSet::full(Role::Owner).contains(Permission::ServersSync), "it cannot be given");
+    }
+
+    #[test]
     fn a_viewer_holds_no_write_on_the_organization() {
         let viewer = PermissionSet::full(Role::Viewer);
         assert!(viewer.contains(Permission::ServersRead) && !viewer.contains(Permission::ServersWrite));

@@ -7,7 +7,7 @@ use super::holder::Holder;
 use super::model::{Connection, ConnectionStatus, SharedConnection};
 use super::port::{ConnectionDirectory, ConnectionStore};
 use crate::access::decide::{ReachableServer, connects};
-use crate::access::permission::{ConnectionsRead, ConnectionsWrite, McpConnect};
+use crate::access::permission::{ConnectionsRead, ConnectionsWrite, McpConnect, ServersSync};
 use crate::access::{Denied, Grant, SystemScope, TenantScope};
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::field::FieldErrors;
@@ -203,13 +203,28 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
         if let Some(connection) = self.at_hand(grant, server) {
             return Ok(connection);
         }
-        let record = server.record();
-        let holder = holder(grant)?;
-        let scope = SystemScope::new(record.organization, "a call looks for the connection of its own tenant");
-        let found = self.directory.find(&scope, holder, record.id).await?;
-        let required = |again| ConnectionFault::Required { server: record.slug.to_string(), again };
+        self.own(grant, server.record()).await
+    }
+
+    /// The connection that a server is asked with on behalf of whoever syncs it: their own.
+    ///
+    /// # Errors
+    /// [`ConnectionFault::Required`] when there is none that works.
+    pub async fn for_sync(
+        &self,
+        grant: &Grant<ServersSync>,
+        server: &SharedServer,
+    ) -> Result<SharedConnection, ConnectionFault> {
+        self.own(grant, server).await
+    }
+
+    async fn own(&self, scope: &TenantScope, server: &SharedServer) -> Result<SharedConnection, ConnectionFault> {
+        let holder = holder(scope)?;
+        let finding = SystemScope::new(server.organization, "a call looks for the connection of its own tenant");
+        let found = self.directory.find(&finding, holder, server.id).await?;
+        let required = |again| ConnectionFault::Required { server: server.slug.to_string(), again };
         let connection = found.ok_or_else(|| required(false))?;
-        match connection.status(record) {
+        match connection.status(server) {
             ConnectionStatus::Connected => Ok(connection),
             ConnectionStatus::NeedsReconnect => Err(required(true)),
         }

@@ -1,8 +1,8 @@
 //! What both operations ask about: a tenant, a server, a permission.
 
+use domain::access::Permission;
 use domain::access::decide::Question;
 use domain::access::rehearse::surface_of;
-use domain::access::{Holder, Permission};
 use domain::field::FieldErrors;
 use domain::server::port::ServerName;
 use domain::tenant::{Surface, TenantParams};
@@ -39,7 +39,7 @@ impl Parts {
             // A server without a permission: whether a call to it would pass.
             None => self.server.is_some().then_some(Permission::McpConnect),
             Some(name) => match Permission::named(name) {
-                Some(permission) if permission.holder() == Holder::PeopleAndKeys => Some(permission),
+                Some(permission) if permission.of_keys().is_some() => Some(permission),
                 Some(_) => return Err(FieldErrors::one("permission", "is for people alone; no key can have it")),
                 None => return Err(FieldErrors::one("permission", "is no permission")),
             },

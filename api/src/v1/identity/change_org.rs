@@ -39,6 +39,8 @@ pub struct ChangeOrganization {
 pub struct ChangeFeatures {
     /// Insights from the gateway's traffic.
     mcp_analytics: Option<bool>,
+    /// A tool that changed is offered again only when an admin has approved it. What is offered now stays offered.
+    tool_approval: Option<bool>,
 }
 
 impl ChangeOrganization {
@@ -46,8 +48,11 @@ impl ChangeOrganization {
         let mut errors = FieldErrors::default();
         let name = errors.take_optional("name", self.name.map(|name| name.parse()));
         let slug = errors.take_optional("slug", self.slug.map(|slug| slug.parse()));
-        let analytics = self.features.and_then(|features| features.mcp_analytics);
-        let features = analytics.map(|on| (Feature::McpAnalytics, on)).into_iter().collect();
+        let features = self.features.map_or_else(Vec::new, |features| {
+            let switched = |feature, on: Option<bool>| on.map(|on| (feature, on));
+            let analytics = switched(Feature::McpAnalytics, features.mcp_analytics);
+            analytics.into_iter().chain(switched(Feature::ToolApproval, features.tool_approval)).collect()
+        });
         errors.check()?;
         Ok(OrganizationChange { name, slug, features })
     }

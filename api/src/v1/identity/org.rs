@@ -26,6 +26,8 @@ pub struct OrgShape {
 pub struct FeaturesShape {
     /// Insights from the gateway's traffic.
     mcp_analytics: bool,
+    /// A tool that changed is offered again only when an admin has approved it.
+    tool_approval: bool,
 }
 
 impl OrgShape {
@@ -43,7 +45,10 @@ impl OrgShape {
                 role: scope.role().as_str().to_owned(),
                 email: person.map(|person| person.email.to_string()),
             },
-            features: FeaturesShape { mcp_analytics: organization.features.contains(Feature::McpAnalytics) },
+            features: FeaturesShape {
+                mcp_analytics: organization.features.contains(Feature::McpAnalytics),
+                tool_approval: organization.features.contains(Feature::ToolApproval),
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ use domain::audit::AuditTarget;
 use domain::server::port::ServerName;
 
 use super::shapes::ServerShape;
+use super::view;
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
@@ -35,7 +36,7 @@ pub async fn archive_mcp_server(
         let event = allowed.event("server.archive", AuditTarget::Organization);
         let archived = services.servers.archive(&allowed, &name, event).await;
         let server = allowed.noted(&services, AuditTarget::Organization, archived).await?;
-        Ok(ServerShape::new(&server, services.health.view(server.id)))
+        view(&services, &allowed, &server).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(view))

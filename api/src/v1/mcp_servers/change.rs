@@ -16,6 +16,7 @@ use validator::Validate;
 use super::auth::NewAuth;
 use super::create::{CATEGORIES_MAX, check_categories, parse_allowed};
 use super::shapes::{ServerShape, TimeoutsShape};
+use super::view;
 use crate::compose::Services;
 use crate::extract::{Allowed, Body};
 use crate::problem::Problem;
@@ -134,7 +135,7 @@ pub async fn change_mcp_server(
             // What was learned is true of another place.
             services.health.forget(server.id);
         }
-        Ok(ServerShape::new(&server, services.health.view(server.id)))
+        view(&services, &allowed, &server).await
     })
     .await?;
     Ok(HttpResponse::Ok().json(view))

@@ -8,6 +8,7 @@ use domain::audit::AuditTarget;
 use domain::server::port::ServerName;
 
 use super::shapes::ServerShape;
+use super::view;
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
@@ -32,5 +33,5 @@ pub async fn get_mcp_server(
     let name = ServerName::parse(&server).ok_or_else(|| Problem::from(Denied::ServerNotFound))?;
     let found = services.servers.get(&allowed, &name).await;
     let server = allowed.noted(&services, AuditTarget::Organization, found).await?;
-    Ok(HttpResponse::Ok().json(ServerShape::new(&server, services.health.view(server.id))))
+    Ok(HttpResponse::Ok().json(view(&services, &allowed, &server).await?))
 }

@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use domain::access::permission::ServersRead;
+use domain::server::model::SharedServer;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -41,8 +42,13 @@ pub async fn list_mcp_servers(
     let filter = filter.read()?;
     let page =
         services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
+    let ids: Vec<_> = page.items.iter().map(|server| server.id).collect();
+    let offers = services.capabilities.offers(&allowed, &ids).await?;
+    let shape = |server: &SharedServer| {
+        ServerShape::new(server, services.health.view(server.id)).offering(&allowed, offers.get(&server.id))
+    };
     Ok(HttpResponse::Ok().json(Items {
-        items: page.items.iter().map(|server| ServerShape::new(server, services.health.view(server.id))).collect(),
+        items: page.items.iter().map(shape).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))
 }

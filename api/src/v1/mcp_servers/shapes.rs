@@ -1,5 +1,8 @@
 //! A server as clients see it. Its credential is never shown.
 
+use domain::access::TenantScope;
+use domain::capability::{Change, Offer, ToolLine};
+use domain::organization::Feature;
 use domain::server::ServerStatus;
 use domain::server::health::Health;
 use domain::server::model::SharedServer;
@@ -44,8 +47,67 @@ pub struct ServerShape {
     status: &'static str,
     /// How it does.
     health: HealthShape,
+    /// Its tools, as it listed them when it was last synced; none before.
+    tools: Vec<ToolShape>,
+    /// When it was last asked what it offers, RFC 3339 UTC.
+    synced_at: Option<String>,
+    /// How what it offers differed then from the time before, what to look at first in front.
+    changes: Vec<ChangeShape>,
     /// When it was registered, RFC 3339 UTC.
     created_at: String,
+}
+
+/// A tool of a server.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ToolShape {
+    /// What it is called by.
+    #[schema(example = "add_note")]
+    name: String,
+    /// Name for people.
+    title: Option<String>,
+    /// What it is for, in the server's words.
+    description: Option<String>,
+    /// What it says of its effects.
+    annotations: AnnotationsShape,
+    /// `offered`, or `awaiting_approval`: the organization wants changed tools approved (`tool_approval`), and nobody has
+    /// approved it as it is.
+    #[schema(example = "offered")]
+    status: &'static str,
+    /// What an approval is of: 64 hexadecimal digits, others when its schema or its word of its effects is another.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    fingerprint: String,
+}
+
+/// What a tool says of its effects; null where it says nothing, which means the worst.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the protocol's names")]
+pub struct AnnotationsShape {
+    /// It changes nothing.
+    read_only_hint: Option<bool>,
+    /// What it changes may be lost.
+    destructive_hint: Option<bool>,
+    /// Calling it again changes nothing more.
+    idempotent_hint: Option<bool>,
+    /// It deals with things outside of the server.
+    open_world_hint: Option<bool>,
+}
+
+/// How something that a server offers differs from the time before.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeShape {
+    /// `added`, `new_destructive`, `removed`, `text_changed`, `schema_changed` or `became_destructive`.
+    #[schema(example = "schema_changed")]
+    change: &'static str,
+    /// `harmless` (text), `changed` or `dangerous` (it may destroy something).
+    #[schema(example = "changed")]
+    grade: &'static str,
+    /// `tool`, `prompt`, `resource` or `resource_template`.
+    #[schema(example = "tool")]
+    kind: &'static str,
+    /// A tool's or prompt's name, a resource's URI.
+    #[schema(example = "add_note")]
+    name: String,
 }
 
 /// How long a server may take, in milliseconds; null for the installation's default. A call as a whole has no limit.
@@ -105,7 +167,42 @@ impl ServerShape {
             timeouts: server.timeouts.into(),
             status: ServerStatus::as_str(server.status),
             health: health.into(),
+            tools: vec![],
+            synced_at: None,
+            changes: vec![],
             created_at: time(server.created_at),
+        }
+    }
+
+    /// The same, with what it offers, if it was ever asked.
+    #[must_use]
+    pub fn offering(self, scope: &TenantScope, offer: Option<&Offer>) -> Self {
+        let Some(offer) = offer else { return self };
+        let approval = scope.organization().features.contains(Feature::ToolApproval);
+        let tool = |tool: &ToolLine| ToolShape {
+            name: tool.name.clone(),
+            title: tool.title.clone(),
+            description: tool.description.clone(),
+            annotations: AnnotationsShape {
+                read_only_hint: tool.annotations.read_only_hint,
+                destructive_hint: tool.annotations.destructive_hint,
+                idempotent_hint: tool.annotations.idempotent_hint,
+                open_world_hint: tool.annotations.open_world_hint,
+            },
+            status: if offer.offers(tool, approval) { "offered" } else { "awaiting_approval" },
+            fingerprint: tool.fingerprint.into(),
+        };
+        let change = |change: &Change| ChangeShape {
+            change: change.change.as_str(),
+            grade: change.change.grade().as_str(),
+            kind: change.kind.as_str(),
+            name: change.name.clone(),
+        };
+        Self {
+            tools: offer.tools.iter().map(tool).collect(),
+            synced_at: Some(time(offer.synced_at)),
+            changes: offer.changes.iter().map(change).collect(),
+            ..self
         }
     }
 }
