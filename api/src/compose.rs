@@ -26,6 +26,7 @@ use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
+use domain::project::service::ProjectService;
 use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
@@ -41,7 +42,7 @@ use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
     SqlCalls, SqlCheckpoints, SqlGroups, SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed,
-    SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers, SqlTenants, SqlUsage,
+    SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -91,6 +92,8 @@ pub struct Services {
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
     pub policies: PolicyService<SystemClock>,
+    /// Projects.
+    pub projects: ProjectService<SystemClock>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// The audit log, for those who read it.
@@ -271,6 +274,11 @@ impl Services {
                 Arc::clone(&access_directory),
                 token_keys,
                 settings.key_prefix.clone(),
+                SystemClock,
+            ),
+            projects: ProjectService::new(
+                Arc::new(SqlProjects::new(database.clone())),
+                Arc::clone(&access_directory),
                 SystemClock,
             ),
             servers: ServerService::new(servers as Arc<dyn ServerStore>, access_directory, SystemClock),

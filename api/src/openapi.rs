@@ -31,6 +31,7 @@ pub struct TenantQuery {
     (name = "admin", description = "The installation as a whole, for instance admins."),
     (name = "mcp-servers", description = "Registered upstream MCP servers."),
     (name = "access", description = "Who reaches which servers: policies, and the groups that they name."),
+    (name = "projects", description = "Named parts of the organization, which narrow what is seen."),
     (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "tenants", description = "Customers' organizations and end users below yours."),
     (name = "usage", description = "Calls and errors per key and server."),

@@ -23,6 +23,7 @@ mod m20261121_000013_server_timeouts;
 mod m20261121_000014_assertion_keys;
 mod m20261121_000015_call_records;
 mod m20261121_000016_audit_blocks;
+mod m20261121_000018_projects;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_assertion_keys::Migration),
             Box::new(m20261121_000015_call_records::Migration),
             Box::new(m20261121_000016_audit_blocks::Migration),
+            Box::new(m20261121_000018_projects::Migration),
         ]
     }
 }

@@ -52,6 +52,7 @@ mod organizations;
 mod overtaken;
 mod people_stores;
 mod policies;
+mod projects;
 mod protocol;
 mod revocation;
 mod revocation_under_load;

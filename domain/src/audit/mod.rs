@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
 use crate::id::{
-    EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId,
+    EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, ServerId, TenantOrgId, TenantUserId, UserId,
 };
 use crate::key::KeyId;
 use crate::tenant::Tenant;
@@ -49,6 +49,8 @@ pub enum AuditTarget {
     Policy(PolicyId),
     /// A group.
     Group(GroupId),
+    /// A project.
+    Project(ProjectId),
     /// The tenant of the event.
     Tenant,
     /// A tenant org, as it is managed.

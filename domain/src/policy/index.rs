@@ -25,6 +25,13 @@ impl Reach {
         self.every || self.servers.contains(&server)
     }
 
+    /// What of it is among these servers.
+    #[must_use]
+    pub fn within(self, servers: &HashSet<ServerId>) -> Self {
+        let servers = if self.every { servers.clone() } else { self.servers.intersection(servers).copied().collect() };
+        Self { every: false, servers }
+    }
+
     /// The servers, if they are a list; none for every server.
     #[must_use]
     pub fn listed(&self) -> Option<&HashSet<ServerId>> {
