@@ -142,6 +142,18 @@ mod tests {
     }
 
     #[test]
+    fn narrowing_takes_away_and_never_adds() {
+        let [notes, files, mail] = [ServerId::new(), ServerId::new(), ServerId::new()];
+        let among = HashSet::from([notes, files]);
+        let reached = |reach: &Reach| [notes, files, mail].map(|server| reach.permits(server));
+        assert_eq!(reached(&Reach::every().within(&among)), [true, true, false]);
+        let some = Reach { every: false, servers: HashSet::from([files, mail]) };
+        assert_eq!(reached(&some.clone().within(&among)), [false, true, false]);
+        assert_eq!(reached(&some.within(&HashSet::new())), [false; 3], "nothing is not everything");
+        assert_eq!(Reach::every().within(&HashSet::new()).listed(), Some(&HashSet::new()));
+    }
+
+    #[test]
     fn without_policies_nobody_reaches_anything() {
         assert!(!AccessIndex::default().permits(UserId::new(), ServerId::new()));
         assert_eq!(AccessIndex::default().reach(UserId::new()), Reach::default());

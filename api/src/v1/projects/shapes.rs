@@ -101,9 +101,5 @@ pub fn parse_servers(ids: &[String], errors: &mut FieldErrors) -> Vec<ServerId> 
 /// The schema of such ids, with the limit that is checked. `description` is the field's.
 pub fn server_ids(description: &str) -> RefOr<Schema> {
     let id = ObjectBuilder::new().schema_type(Type::String).examples(["mcp_01kafx5tgyf1na07m4q6nf1sgb"]).build();
-    ArrayBuilder::new()
-        .items(id)
-        .max_items(Some(SERVERS_MAX))
-        .description(Some(description))
-        .into()
+    ArrayBuilder::new().items(id).max_items(Some(SERVERS_MAX)).description(Some(description)).into()
 }

@@ -36,7 +36,9 @@ pub struct ProjectPatch {
 }
 
 fn servers() -> RefOr<Schema> {
-    server_ids("Ids of servers that you see, in place of those that you see in it. Those that you do not see stay in it.")
+    server_ids(
+        "Ids of servers that you see, in place of those that you see in it. Those that you do not see stay in it.",
+    )
 }
 
 impl ProjectPatch {
