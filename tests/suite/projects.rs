@@ -13,6 +13,7 @@ const PROJECTS: &str = "/api/v1/projects";
 const SERVERS: &str = "/api/v1/mcp-servers";
 
 struct Scene {
+    // Kept for as long as the test asks: its data directory goes with it.
     app: App,
     acme: Organization,
     notes: String,
@@ -68,7 +69,7 @@ async fn everyone_reaches(acme: &Organization, servers: &[&String]) {
 
 #[tokio::test]
 async fn a_project_is_made_found_by_id_or_slug_and_changed() {
-    let Scene { acme, notes, files, .. } = scene().await;
+    let Scene { app: _app, acme, notes, files, .. } = scene().await;
     let owner = acme.owner();
     let project =
         made(&owner, json!({"name": "The Check-out", "description": "Cards", "servers": [notes, files]})).await;
@@ -136,7 +137,7 @@ async fn what_cannot_be_a_project_is_refused_by_field() {
 
 #[tokio::test]
 async fn a_project_narrows_the_list_of_servers() {
-    let Scene { acme, notes, files, .. } = scene().await;
+    let Scene { app: _app, acme, notes, files, .. } = scene().await;
     let owner = acme.owner();
     let project = made(&owner, json!({"name": "checkout", "servers": [notes, files]})).await;
     made(&owner, json!({"name": "empty"})).await;
@@ -210,7 +211,7 @@ async fn a_server_that_somebody_does_not_see_goes_neither_in_nor_out() {
 
 #[tokio::test]
 async fn an_archived_project_leaves_the_lists_narrows_nothing_and_does_not_change() {
-    let Scene { acme, notes, .. } = scene().await;
+    let Scene { app: _app, acme, notes, .. } = scene().await;
     let owner = acme.owner();
     let project = made(&owner, json!({"name": "old", "servers": [notes]})).await;
     made(&owner, json!({"name": "new"})).await;
@@ -387,7 +388,7 @@ async fn the_log_tells_of_every_change_and_of_none_that_was_none() {
 
 #[tokio::test]
 async fn a_repeated_creation_makes_one_project() {
-    let Scene { acme, notes, .. } = scene().await;
+    let Scene { app: _app, acme, notes, .. } = scene().await;
     let owner = acme.owner().and("idempotency-key", "one");
     let body = json!({"name": "checkout", "servers": [notes]});
     let first = made(&owner, body.clone()).await;
