@@ -29,6 +29,7 @@ use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
+use domain::project::service::ProjectService;
 use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
@@ -44,8 +45,8 @@ use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
     SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations,
-    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers,
-    SqlTenants, SqlUsage,
+    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
+    SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -102,6 +103,8 @@ pub struct Services {
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
     pub policies: PolicyService<SystemClock>,
+    /// Projects.
+    pub projects: ProjectService<SystemClock>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// The audit log, for those who read it.
@@ -310,6 +313,11 @@ impl Services {
                 Arc::new(connections.clone()) as Arc<dyn ConnectionStore>,
                 connections,
                 Arc::clone(&servers),
+                Arc::clone(&access_directory),
+                SystemClock,
+            ),
+            projects: ProjectService::new(
+                Arc::new(SqlProjects::new(database.clone())),
                 Arc::clone(&access_directory),
                 SystemClock,
             ),

@@ -24,6 +24,7 @@ use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
+use domain::project::service::ProjectFault;
 use domain::redact;
 use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
@@ -460,6 +461,17 @@ impl From<PolicyFault> for Problem {
             PolicyFault::Invalid(errors) => errors.into(),
             PolicyFault::NotFound => Self::new(Code::NotFound),
             PolicyFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ProjectFault> for Problem {
+    fn from(fault: ProjectFault) -> Self {
+        match fault {
+            ProjectFault::Invalid(errors) => errors.into(),
+            ProjectFault::NotFound => Self::new(Code::NotFound),
+            ProjectFault::Archived(archived) => Self::because(Code::Conflict, archived),
+            ProjectFault::Write(fault) => fault.into(),
         }
     }
 }

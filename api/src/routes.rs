@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
-    mcp_servers, members, tenants, usage,
+    mcp_servers, members, projects, tenants, usage,
 };
 use crate::{gateway, layer, openapi, platform, system};
 
@@ -64,6 +64,10 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(groups::get::get_group)
         .service(groups::update::update_group)
         .service(groups::delete::delete_group)
+        .service(projects::create::create_project)
+        .service(projects::list::list_projects)
+        .service(projects::get::get_project)
+        .service(projects::update::update_project)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
         .service(connections::list::list_connections)

@@ -24,6 +24,7 @@ pub mod member;
 pub mod organization;
 pub mod page;
 pub mod policy;
+pub mod project;
 pub mod redact;
 pub mod root;
 pub mod server;

@@ -24,6 +24,7 @@ mod m20261121_000014_assertion_keys;
 mod m20261121_000015_call_records;
 mod m20261121_000016_audit_blocks;
 mod m20261121_000017_connections;
+mod m20261121_000018_projects;
 mod m20261121_000019_capabilities;
 
 /// All steps, in order.
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_call_records::Migration),
             Box::new(m20261121_000016_audit_blocks::Migration),
             Box::new(m20261121_000017_connections::Migration),
+            Box::new(m20261121_000018_projects::Migration),
             Box::new(m20261121_000019_capabilities::Migration),
         ]
     }

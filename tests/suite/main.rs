@@ -55,6 +55,7 @@ mod overtaken;
 mod people_stores;
 mod platform;
 mod policies;
+mod projects;
 mod protocol;
 mod revocation;
 mod revocation_under_load;

@@ -9,7 +9,8 @@ use infra::mcp_client::Tool;
 use tokio::time::timeout;
 
 use super::caller::Caller;
-use super::lists::{Listed, ToolLists, Trouble};
+use super::lists::{Listed, Trouble};
+use super::query::Options;
 use super::upstream::{Reached, joined};
 use super::{telemetry, tools};
 use crate::code::Code;
@@ -30,9 +31,10 @@ pub struct Asked {
 ///
 /// # Errors
 /// [`Problem`] when the servers cannot be looked up.
-pub async fn ask(caller: &Arc<Caller>, lists: &ToolLists) -> Result<Vec<Asked>, Problem> {
+pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, Problem> {
+    let lists = &caller.services.tool_lists;
     let servers = caller.services.gate.reachable(&caller.grant).await?;
-    let asked = servers.into_iter().filter(|server| caller.options.includes(server.record().id)).map(async |server| {
+    let asked = servers.into_iter().filter(|server| within.includes(server.record().id)).map(async |server| {
         let tools = match Reached::with_connection(caller, server.clone()).await {
             Ok(reached) => timeout(PATIENCE, lists.of(caller, &reached)).await.unwrap_or_else(|_| {
                 let reason = "the server has not answered yet; its tools are listed as soon as it has".to_owned();
@@ -49,12 +51,12 @@ pub async fn ask(caller: &Arc<Caller>, lists: &ToolLists) -> Result<Vec<Asked>, 
 ///
 /// # Errors
 /// [`Problem`]
-pub async fn tools(caller: &Arc<Caller>, lists: &ToolLists) -> Result<Vec<Tool>, Problem> {
+pub async fn tools(caller: &Arc<Caller>) -> Result<Vec<Tool>, Problem> {
     let mut all: Vec<Tool> =
         tools::ALL.iter().filter(|tool| tool.is_for(caller)).map(|tool| tool.described()).collect();
     let mut names: HashSet<String> = all.iter().map(|tool| tool.name.to_string()).collect();
     if !caller.options.system_only {
-        for Asked { server, tools } in ask(caller, lists).await? {
+        for Asked { server, tools } in ask(caller, &caller.options).await? {
             let Ok(listed) = tools else { continue };
             for tool in &listed.tools {
                 let mut tool = tool.clone();

@@ -35,7 +35,7 @@ impl ServerHandler for Endpoint {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = catalogue::tools(&self.0, &self.0.services.tool_lists).await;
+        let tools = catalogue::tools(&self.0).await;
         let tools = tools.map_err(|problem| outcome::denied(&problem, self.0.id))?;
         Ok(ListToolsResult::with_all_items(tools))
     }

@@ -1,45 +1,69 @@
 //! What the endpoint's address can ask for besides the tenant.
 
+use actix_web::web::Query;
 use domain::access::TenantScope;
 use domain::id::ServerId;
-use percent_encoding::percent_decode_str;
+use domain::project::Narrowing;
+use serde::Deserialize;
 
 use crate::code::Code;
 use crate::compose::Services;
+use crate::extract::ProjectFilter;
 use crate::problem::Problem;
 
-/// What an address asks for.
+/// What an address asks for. What nobody knows is the caller's own affair.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Keyrack's own tools, and no server's.
     pub system_only: bool,
+    narrowing: Option<Narrowing>,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    system_only: bool,
 }
 
 impl Options {
-    /// Reads them. Parameters that nobody knows are the caller's own affair.
+    /// Reads them.
     ///
     /// # Errors
-    /// 400 for a value that cannot be read.
-    #[expect(clippy::unused_async, reason = "projects are looked up here")]
-    pub async fn read(_: &Services, _: &TenantScope, query: &str) -> Result<Self, Problem> {
-        let mut options = Self::default();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(value).decode_utf8_lossy();
-            if name == "system_only" {
-                options.system_only = match &*value {
-                    "true" | "1" | "" => true,
-                    "false" | "0" => false,
-                    _ => return Err(Problem::field(Code::InvalidRequest, "system_only", "must be true or false")),
-                };
-            }
-        }
-        Ok(options)
+    /// 400 for a value that cannot be read, 404 for a project that there is not.
+    pub async fn read(services: &Services, scope: &TenantScope, query: &str) -> Result<Self, Problem> {
+        let wrong = |_| Problem::field(Code::InvalidRequest, "system_only", "must be true or false, and there once");
+        let Query(Asked { system_only }) = Query::from_query(query).map_err(wrong)?;
+        let wrong = |_| Problem::field(Code::InvalidRequest, "projectId", "must be there once");
+        let Query(project) = Query::<ProjectFilter>::from_query(query).map_err(wrong)?;
+        Ok(Self { system_only, narrowing: project.resolve(services, scope).await? })
     }
 
-    /// Whether this server's tools are asked for.
+    /// The same within another project, which a tool's argument names: it wins over the address.
+    ///
+    /// # Errors
+    /// 404 for a project that there is not.
+    pub async fn within(
+        &self,
+        services: &Services,
+        scope: &TenantScope,
+        project: Option<String>,
+    ) -> Result<Self, Problem> {
+        let filter = ProjectFilter::of(project);
+        Ok(match filter.resolve(services, scope).await? {
+            Some(narrowing) => Self { narrowing: Some(narrowing), ..self.clone() },
+            None => self.clone(),
+        })
+    }
+
+    /// Whether this server is asked for.
     #[must_use]
-    pub const fn includes(&self, _: ServerId) -> bool {
-        !self.system_only
+    pub fn includes(&self, server: ServerId) -> bool {
+        self.narrowing.as_ref().is_none_or(|narrowing| narrowing.permits(server))
+    }
+
+    /// What lists are narrowed to.
+    #[must_use]
+    pub const fn narrowing(&self) -> Option<&Narrowing> {
+        self.narrowing.as_ref()
     }
 }

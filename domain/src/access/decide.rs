@@ -10,11 +10,12 @@ use super::trail::{Check, Trail};
 use super::{Actor, Holder, Permission, Role, TenantScope};
 use crate::access::SystemScope;
 use crate::audit::AuditEvent;
+use crate::key::KeyServers;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
 use crate::organization::{Feature, Session};
-use crate::policy::AccessIndex;
 use crate::policy::port::AccessDirectory;
+use crate::policy::{AccessIndex, Reach};
 use crate::server::model::SharedServer;
 use crate::server::port::{ServerDirectory, ServerName};
 use crate::server::{ServerRecord, ServerStatus};
@@ -429,8 +430,20 @@ pub fn manages(actor: &Actor, access: &AccessIndex, server: &ServerRecord) -> Re
     within_key(actor, server)
 }
 
-/// Whether no policy narrows what the actor sees.
+/// The servers that an actor sees: those that [`manages`] lets through.
 #[must_use]
-pub fn sees_every_server(actor: &Actor) -> bool {
+pub fn sees(actor: &Actor, access: &AccessIndex) -> Reach {
+    let reach = if sees_every_server(actor) { Reach::every() } else { access.reach(actor.user().id) };
+    match actor {
+        Actor::Key(key) => match &key.servers {
+            KeyServers::All => reach,
+            KeyServers::Listed(listed) => reach.within(listed),
+        },
+        Actor::Member(_) => reach,
+    }
+}
+
+/// Whether no policy narrows what the actor sees.
+fn sees_every_server(actor: &Actor) -> bool {
     matches!(actor, Actor::Member(member) if member.role >= Role::Admin)
 }

@@ -7,7 +7,7 @@ use domain::access::Permission;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Effect, SystemTool, read};
+use super::{Effect, SystemTool, project_argument, read};
 use crate::code::Code;
 use crate::platform::caller::Caller;
 use crate::platform::catalogue;
@@ -26,7 +26,7 @@ pub static TOOL: SystemTool = SystemTool {
     arguments: || {
         json!({
             "type": "object",
-            "properties": {"category": {"type": "string", "description": "A category, as list_providers shows them."}},
+            "properties": {"category": {"type": "string", "description": "A category, as list_providers shows them."}, "projectId": project_argument()},
             "additionalProperties": false,
         })
     },
@@ -37,10 +37,13 @@ pub static TOOL: SystemTool = SystemTool {
 #[serde(deny_unknown_fields)]
 struct Which {
     category: Option<String>,
+    #[serde(rename = "projectId")]
+    project_id: Option<String>,
 }
 
 async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
-    let asked = catalogue::ask(caller, &caller.services.tool_lists).await?;
+    let within = caller.options.within(&caller.services, &caller.grant, which.project_id).await?;
+    let asked = catalogue::ask(caller, &within).await?;
     let categories: BTreeSet<&String> = asked.iter().flat_map(|asked| &asked.server.record().categories).collect();
     let Some(category) = which.category else { return Ok(json!({"categories": categories})) };
     if !categories.contains(&category) {

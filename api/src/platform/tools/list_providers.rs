@@ -7,7 +7,7 @@ use domain::server::AuthScope;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Effect, SystemTool, read};
+use super::{Effect, SystemTool, project_argument, read};
 use crate::code::Code;
 use crate::platform::caller::Caller;
 use crate::platform::catalogue::{self, Asked};
@@ -23,7 +23,7 @@ pub static TOOL: SystemTool = SystemTool {
     arguments: || {
         json!({
             "type": "object",
-            "properties": {"category": {"type": "string", "description": "Only servers of this category."}},
+            "properties": {"category": {"type": "string", "description": "Only servers of this category."}, "projectId": project_argument()},
             "additionalProperties": false,
         })
     },
@@ -34,10 +34,13 @@ pub static TOOL: SystemTool = SystemTool {
 #[serde(deny_unknown_fields)]
 struct Filter {
     category: Option<String>,
+    #[serde(rename = "projectId")]
+    project_id: Option<String>,
 }
 
 async fn run(caller: &Arc<Caller>, filter: Filter) -> Result<Value, Problem> {
-    let asked = catalogue::ask(caller, &caller.services.tool_lists).await?;
+    let within = caller.options.within(&caller.services, &caller.grant, filter.project_id).await?;
+    let asked = catalogue::ask(caller, &within).await?;
     let of_category = |asked: &Asked| match &filter.category {
         Some(category) => asked.server.record().categories.contains(category),
         None => true,

@@ -124,6 +124,12 @@ fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, Problem> {
     })
 }
 
+/// The schema of a project's argument.
+fn project_argument() -> Value {
+    let description = "Only what is in this project, by id or slug; wins over the address's projectId.";
+    serde_json::json!({"type": "string", "description": description})
+}
+
 /// The schema of a tool that takes nothing.
 fn nothing() -> Value {
     serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false})

@@ -23,6 +23,8 @@ pub mod organization_slug;
 pub mod policy;
 pub mod policy_resource;
 pub mod policy_subject;
+pub mod project;
+pub mod project_server;
 pub mod refresh_token;
 pub mod server;
 pub mod server_capability;
