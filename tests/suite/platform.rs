@@ -378,3 +378,67 @@ async fn lists_are_remembered_for_a_while_and_fetched_once_however_many_ask() {
     acme.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/up", &json!({"url": moved.url})).await.expect(200);
     assert_eq!(tools_of_servers(&caller).await, ["up_other_look"]);
 }
+
+#[tokio::test]
+async fn a_project_narrows_the_tools_and_an_explicit_argument_wins() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    let mut ids = Vec::new();
+    for slug in ["one", "two"] {
+        ids.push(acme.server(slug, &toolbox.url).await["id"].clone());
+    }
+    for (slug, id) in ["first", "second"].iter().zip(&ids) {
+        let body = json!({"name": slug, "slug": slug, "servers": [id]});
+        acme.owner().post("/api/v1/projects", &body).await.expect(201);
+    }
+    let caller = app.key(&acme.solo().await.token);
+    let path = "/mcp?projectId=first";
+    let tools = names(&caller, path).await;
+    assert!(tools.contains(&"one_look".to_owned()) && !tools.contains(&"two_look".to_owned()), "{tools:?}");
+    assert_eq!(call(&caller, path, "two_look", json!({})).await["error"]["code"], -32602);
+    told(&caller, path, "one_look", json!({})).await;
+    let slugs = async |arguments: Value| {
+        let told = told(&caller, path, "list_providers", arguments).await;
+        let slug = |provider: &Value| provider["slug"].as_str().expect("a slug").to_owned();
+        told["providers"].as_array().expect("providers").iter().map(slug).collect::<Vec<_>>()
+    };
+    assert_eq!(slugs(json!({})).await, ["one"]);
+    assert_eq!(slugs(json!({"projectId": "second"})).await, ["two"]);
+    let unknown = call(&caller, path, "list_providers", json!({"projectId": "third"})).await;
+    assert_eq!(unknown["result"]["structuredContent"]["error"]["code"], "not_found", "{unknown}");
+    let refused = ask(&caller, "/mcp?projectId=third", "tools/list", json!({})).await;
+    refused.expect_status(404);
+    assert_eq!(refused.json()["error"]["data"]["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_changed_tool_waits_for_an_admin_where_the_organization_wants_it() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look", "find"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let admin = app.key(&acme.key(json!({"role": "admin"})).await.token);
+    let features = json!({"features": {"tool_approval": true}});
+    acme.owner().with_body(Method::PATCH, "/api/v1/org", &features).await.expect(200);
+    assert_eq!(
+        names(&admin, "/mcp").await.iter().filter(|name| name.starts_with("up_")).count(),
+        0,
+        "nobody looked yet"
+    );
+    let synced = told(&admin, "/mcp", "sync_server_capabilities", json!({"server": "up"})).await;
+    assert_eq!(synced["server"]["tools"].as_array().map(Vec::len), Some(2), "{synced}");
+    let offered = async || {
+        let all = names(&admin, "/mcp").await;
+        all.into_iter().filter(|name| name.starts_with("up_")).collect::<Vec<_>>()
+    };
+    assert_eq!(offered().await, ["up_look", "up_find"]);
+    let changed =
+        json!({"name": "look", "description": "Does look.", "inputSchema": {"type": "object", "required": ["a"]}});
+    let find = json!({"name": "find", "description": "Other words.", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "x-kept": [1, {"a": null}]}});
+    toolbox.offer(vec![changed, find]);
+    // The list is remembered for a while, and another server's is not: the same server under another address.
+    let elsewhere = toolbox.url.replace("127.0.0.1", "localhost");
+    acme.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/up", &json!({"url": elsewhere})).await.expect(200);
+    assert_eq!(offered().await, ["up_find"], "other words are harmless, another schema is not");
+    assert_eq!(call(&admin, "/mcp", "up_look", json!({})).await["error"]["code"], -32602);
+    told(&admin, "/mcp", "up_find", json!({})).await;
+}

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::access::SystemScope;
+use domain::organization::Feature;
 use futures_util::future::join_all;
-use infra::mcp_client::Tool;
+use infra::mcp_client::{self, Tool};
 use tokio::time::timeout;
 
 use super::caller::Caller;
-use super::lists::{Listed, Trouble};
+use super::lists::{Listed, ToolLists, Trouble};
 use super::query::Options;
 use super::upstream::{Reached, joined};
 use super::{telemetry, tools};
@@ -36,7 +38,7 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
     let servers = caller.services.gate.reachable(&caller.grant).await?;
     let asked = servers.into_iter().filter(|server| within.includes(server.record().id)).map(async |server| {
         let tools = match Reached::with_connection(caller, server.clone()).await {
-            Ok(reached) => timeout(PATIENCE, lists.of(caller, &reached)).await.unwrap_or_else(|_| {
+            Ok(reached) => timeout(PATIENCE, offered(caller, lists, &reached)).await.unwrap_or_else(|_| {
                 let reason = "the server has not answered yet; its tools are listed as soon as it has".to_owned();
                 Err(Trouble { code: Code::UpstreamTimeout, reason })
             }),
@@ -45,6 +47,26 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
         Asked { server, tools }
     });
     Ok(join_all(asked).await)
+}
+
+/// What a server offers to a caller: all that it lists, or, where the organization wants changed tools approved, those that
+/// are.
+///
+/// # Errors
+/// [`Trouble`]
+pub async fn offered(caller: &Arc<Caller>, lists: &ToolLists, reached: &Reached) -> Result<Arc<Listed>, Trouble> {
+    let listed = lists.of(caller, reached).await?;
+    let organization = caller.grant.organization();
+    if !organization.features.contains(Feature::ToolApproval) {
+        return Ok(listed);
+    }
+    let scope = SystemScope::new(organization.id, "what is offered is what was approved");
+    let kept = caller.services.capabilities.kept(&scope, reached.server.record().id).await;
+    let approvals = match kept.map_err(Problem::from) {
+        Ok(kept) => kept.map(|kept| kept.approvals).unwrap_or_default(),
+        Err(problem) => return Err(Trouble::of(&problem)),
+    };
+    Ok(Arc::new(listed.only(|tool| approvals.cover(&mcp_client::tool(tool.clone())))))
 }
 
 /// The caller's tools: Keyrack's own first, then each server's in its own order, by slug.

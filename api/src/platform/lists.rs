@@ -32,6 +32,15 @@ pub struct Listed {
     at: Instant,
 }
 
+impl Listed {
+    /// The same list with some of its tools.
+    #[must_use]
+    pub fn only(&self, offers: impl Fn(&Tool) -> bool) -> Self {
+        let tools = self.tools.iter().filter(|tool| offers(tool)).cloned().collect();
+        Self { tools, era: self.era, at: self.at }
+    }
+}
+
 /// A server whose list there is not.
 #[derive(Debug, Clone)]
 pub struct Trouble {
@@ -42,7 +51,9 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn of(problem: &Problem) -> Self {
+    /// What stands in the way.
+    #[must_use]
+    pub fn of(problem: &Problem) -> Self {
         Self { code: problem.code(), reason: problem.message().to_owned() }
     }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::lists::ToolLists;
-use super::telemetry;
+use super::{catalogue, telemetry};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::gateway::recorder::CallUnderWay;
@@ -128,7 +128,8 @@ pub async fn call(
     })?;
     let reached = Reached::with_connection(caller, server).await.map_err(NotCalled::Failed)?;
     // What is listed is what can be called: also where changed tools wait for an approval.
-    let listed = lists.of(caller, &reached).await.map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
+    let listed =
+        catalogue::offered(caller, lists, &reached).await.map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
     let offered = listed.tools.iter().find(|known| known.name == tool).ok_or(NotCalled::Unknown)?;
     let mut arguments = request.arguments.take().unwrap_or_default();
     let said = if telemetry::is_the_tools_own(&offered.input_schema) { None } else { telemetry::take(&mut arguments) };

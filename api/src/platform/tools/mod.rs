@@ -7,6 +7,7 @@ mod list_connections;
 mod list_providers;
 mod list_servers;
 mod report_issue;
+mod sync_server_capabilities;
 
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ pub enum Effect {
 }
 
 /// All of them.
-pub static ALL: [&SystemTool; 7] = [
+pub static ALL: [&SystemTool; 8] = [
     &list_providers::TOOL,
     &list_connections::TOOL,
     &disconnect_provider::TOOL,
@@ -60,6 +61,7 @@ pub static ALL: [&SystemTool; 7] = [
     &get_usage::TOOL,
     &report_issue::TOOL,
     &list_servers::TOOL,
+    &sync_server_capabilities::TOOL,
 ];
 
 /// The tool with this name.
