@@ -10,6 +10,7 @@ use domain::audit::port::AuditReader;
 use domain::call::SessionTags;
 use domain::call::port::CallRecords;
 use domain::capability::port::CapabilityStore;
+use domain::connect::Browsers;
 use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
@@ -44,13 +45,14 @@ use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations,
+    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInvitations,
     SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
     SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
+use infra::oauth::{Consents, OAuthClient, OAuthRenewals};
 use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::sessions::SessionUses;
@@ -59,6 +61,7 @@ use infra::upstream::SharedUpstream;
 use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
+use crate::connect;
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::platform::ToolLists;
@@ -99,6 +102,14 @@ pub struct Services {
     pub instance_keys: InstanceKeyService<SystemClock>,
     /// Tenants' connections to servers.
     pub connections: TenantConnections,
+    /// Sends people away for their consent, and takes what they bring back.
+    pub consents: Consents,
+    /// Connect links and how their makers stand.
+    pub consent_store: SqlConsents,
+    /// Binds connect pages to browsers.
+    pub browsers: Browsers,
+    /// How clients and people reach this installation, without a slash at the end.
+    pub public_url: String,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
@@ -253,6 +264,15 @@ impl Services {
         let health = Arc::new(HealthBook::new(settings.cache_entries));
         let egress = Arc::new(settings.egress());
         let last_used_store = SqlLastUsed::new(database.clone());
+        let base = public_url.as_str().trim_end_matches('/').to_owned();
+        let visitor = SharedUpstream::start(&egress);
+        let consent_store = SqlConsents::new(database.clone(), Arc::clone(&sealer), Arc::clone(&accounts));
+        let oauth = Arc::new(OAuthClient::new(
+            Arc::new(visitor.clone()),
+            Arc::clone(&egress),
+            format!("{base}{}", connect::CALLBACK),
+        ));
+        let renewals = Arc::new(OAuthRenewals::new(Arc::clone(&oauth), connections.clone(), consent_store.clone()));
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
@@ -314,8 +334,12 @@ impl Services {
                 connections,
                 Arc::clone(&servers),
                 Arc::clone(&access_directory),
+                renewals,
                 SystemClock,
             ),
+            consents: Consents::new(oauth, consent_store.clone()),
+            consent_store,
+            browsers: Browsers::derive(root),
             projects: ProjectService::new(
                 Arc::new(SqlProjects::new(database.clone())),
                 Arc::clone(&access_directory),
@@ -344,12 +368,7 @@ impl Services {
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             assertion_keys: assertion_keys.clone(),
-            passports: Passports::new(
-                assertions,
-                public_url.as_str().trim_end_matches('/').to_owned(),
-                settings.cache_entries,
-                Arc::clone(&health),
-            ),
+            passports: Passports::new(assertions, base.clone(), settings.cache_entries, Arc::clone(&health)),
             stopping: Arc::default(),
             health,
             sealer,
@@ -359,8 +378,9 @@ impl Services {
                 settings.cache_entries,
             ),
             capabilities: Arc::new(SqlCapabilities::new(database.clone())),
-            visitor: SharedUpstream::start(&egress),
+            visitor,
             egress,
+            public_url: base,
             server_directory: Arc::clone(&servers),
             tool_lists: ToolLists::new(settings.cache_entries),
             names: Names::new(&settings, public_url),

@@ -6,6 +6,7 @@ pub mod client_address;
 pub mod code;
 pub mod command;
 pub mod compose;
+pub mod connect;
 pub mod cors;
 pub mod demo;
 pub mod entry;

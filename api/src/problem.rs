@@ -548,6 +548,7 @@ impl From<ConnectionFault> for Problem {
             ConnectionFault::NotFound => Self::because(Code::NotFound, fault),
             ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
             ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
+            ConnectionFault::NotRenewed { .. } => Self::because(Code::UpstreamError, fault),
             ConnectionFault::Store(fault) => fault.into(),
         }
     }

@@ -11,7 +11,7 @@ use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
     mcp_servers, members, projects, tenants, usage,
 };
-use crate::{gateway, layer, openapi, platform, system};
+use crate::{connect, gateway, layer, openapi, platform, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
 pub fn rest(routes: &mut ServiceConfig<'_>) {
@@ -74,6 +74,7 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(connections::get::get_connection)
         .service(connections::put::put_connection)
         .service(connections::delete::delete_connection)
+        .service(connections::link::create_connect_link)
         .service(audit_events::export::export_audit_events)
         .service(audit_events::list::list_audit_events)
         .service(usage::get::get_usage)
@@ -125,9 +126,10 @@ pub fn documents(routes: &mut web::ServiceConfig) {
         .service(SwaggerUi::new("/swagger-ui/{path:.*}").config(Config::new(["/api/v1/openapi.json"])));
 }
 
-/// The page that an invitation's link opens.
+/// The pages that links open: those of invitations, and those to connect.
 pub fn pages(routes: &mut web::ServiceConfig) {
     routes
+        .configure(connect::routes)
         .service(web::resource(system::accept::ACCEPT_PAGE).route(web::get().to(system::accept::page)))
         .service(web::resource(system::accept::ACCEPT_SCRIPT).route(web::get().to(system::accept::script)));
 }

@@ -9,6 +9,7 @@ pub mod assertion;
 pub mod audit;
 pub mod call;
 pub mod capability;
+pub mod connect;
 pub mod connection;
 pub mod egress;
 pub mod field;

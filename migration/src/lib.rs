@@ -26,6 +26,7 @@ mod m20261121_000016_audit_blocks;
 mod m20261121_000017_connections;
 mod m20261121_000018_projects;
 mod m20261121_000019_capabilities;
+mod m20261121_000020_consents;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000017_connections::Migration),
             Box::new(m20261121_000018_projects::Migration),
             Box::new(m20261121_000019_capabilities::Migration),
+            Box::new(m20261121_000020_consents::Migration),
         ]
     }
 }

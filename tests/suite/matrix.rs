@@ -102,6 +102,7 @@ pub(super) async fn request(
         "put_connection" => {
             (json!({"kind": "bearer", "secret": "s"}), vec![("server", tenants_server(acme, number).await)])
         }
+        "create_connect_link" => (Value::Null, vec![("server", tenants_server(acme, number).await)]),
         "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
         "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
         "suspend_tenant_org" | "resume_tenant_org" => {
@@ -190,7 +191,7 @@ fn permission(operation: &str) -> Option<&'static str> {
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
         "get_connection" | "list_connections" => Some("connections:read"),
-        "put_connection" | "delete_connection" => Some("connections:write"),
+        "put_connection" | "delete_connection" | "create_connect_link" => Some("connections:write"),
         _ => None,
     }
 }

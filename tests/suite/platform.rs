@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Actor, Answer, App, Organization, Store, Toolbox};
+use support::{Actor, Answer, App, Browser, Organization, Store, Toolbox};
 
 on_both! {
     a_tenants_own_credential_goes_with_its_calls_and_nobody_elses
@@ -174,6 +174,30 @@ async fn a_tenants_own_credential_goes_with_its_calls_and_nobody_elses(store: St
     told(&caller, marina, "disconnect_provider", json!({"server": "notes"})).await;
     assert_eq!(call(&caller, marina, "notes_read", json!({})).await["result"]["isError"], true);
     assert_eq!(notes.called(), 1);
+}
+
+#[tokio::test]
+async fn connect_provider_gives_a_link_that_connects_the_tenant_and_takes_no_credential() {
+    let (app, notes) = (App::spawn().await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, json!({"kind": "bearer", "scope": "tenant"})).await;
+    server(&acme, "open", &notes, none()).await;
+    let caller = app.key(&acme.client().await.token);
+    let otto = "/mcp?user_id=otto";
+    let refused = call(&caller, otto, "connect_provider", json!({"server": "notes", "secret": "s"})).await;
+    assert!(refused["error"].is_object() || refused["result"]["isError"] == true, "{refused}");
+    for (server, code) in [("open", "validation_failed"), ("missing", "server_not_found")] {
+        let refused = call(&caller, otto, "connect_provider", json!({"server": server})).await;
+        assert_eq!(refused["result"]["structuredContent"]["error"]["code"], code, "{refused}");
+    }
+    let given = told(&caller, otto, "connect_provider", json!({"server": "notes"})).await;
+    let mut browser = Browser::default();
+    let page = browser.open(given["url"].as_str().expect("a url")).await;
+    assert!(page.says("<bdi>otto</bdi>"), "{}", page.body);
+    let done = browser.submit(&page, "", &["proof"], &[("secret", "ottos")]).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    let saw = told(&caller, otto, "notes_read", json!({})).await;
+    assert_eq!(saw["authorization"], "Bearer ottos");
 }
 
 async fn usage_is_the_tenants_own(store: Store) {

@@ -62,8 +62,8 @@ pub struct Passport {
     pub caller: Caller,
     // The record that it was made of: a changed server is another record.
     server: SharedServer,
-    // Likewise the connection that the credential is of.
-    connection: Option<SharedConnection>,
+    /// The connection that the credential is of; likewise.
+    pub connection: Option<SharedConnection>,
     // The name that the assertion gives the caller's organization.
     organization: Arc<str>,
     until: Timestamp,

@@ -10,6 +10,7 @@ use super::trail::{Check, Trail};
 use super::{Actor, Holder, Permission, Role, TenantScope};
 use crate::access::SystemScope;
 use crate::audit::AuditEvent;
+use crate::connect::link::LinkBearer;
 use crate::key::KeyServers;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
@@ -216,7 +217,28 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         question: Question<'_>,
         first_use: impl FnOnce(Actor) -> AuditEvent,
     ) -> Result<Admitted, DecisionFault> {
-        let actor = proof.actor();
+        self.admit_actor(proof.actor(), question, first_use).await
+    }
+
+    /// Decides as [`Gate::admit`] does about whoever made a connect link, as if they asked now.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn admit_bearer(
+        &self,
+        bearer: &LinkBearer,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
+        self.admit_actor(bearer.actor().clone(), question, first_use).await
+    }
+
+    async fn admit_actor(
+        &self,
+        actor: Actor,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
         let (claim, Verdict { tenant, server }) = self.consider(&actor, question, &mut ()).await?;
         // Last, so that a request that is refused for another reason leaves nothing behind.
         let tenant = match tenant {

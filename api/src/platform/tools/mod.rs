@@ -1,5 +1,6 @@
 //! Keyrack's own tools. Each has the permission that it takes: a tool is listed exactly for those who may call it.
 
+mod connect_provider;
 mod describe_category;
 mod disconnect_provider;
 mod get_usage;
@@ -53,9 +54,10 @@ pub enum Effect {
 }
 
 /// All of them.
-pub static ALL: [&SystemTool; 8] = [
+pub static ALL: [&SystemTool; 9] = [
     &list_providers::TOOL,
     &list_connections::TOOL,
+    &connect_provider::TOOL,
     &disconnect_provider::TOOL,
     &describe_category::TOOL,
     &get_usage::TOOL,

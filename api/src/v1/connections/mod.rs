@@ -2,6 +2,7 @@
 
 pub mod delete;
 pub mod get;
+pub mod link;
 pub mod list;
 pub mod put;
 mod shapes;

@@ -20,6 +20,9 @@ use crate::compose::Services;
 use crate::problem::Problem;
 
 /// A server as this caller sees it, who may see it.
+///
+/// # Errors
+/// [`Problem`]
 pub async fn view(services: &Services, scope: &TenantScope, server: &SharedServer) -> Result<ServerShape, Problem> {
     let read = scope.clone().grant::<ServersRead>()?;
     let offers = services.capabilities.offers(&read, &[server.id]).await?;
