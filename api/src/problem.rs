@@ -62,6 +62,8 @@ pub struct Problem {
     fields: Vec<FieldError>,
     // Where the protocol has a number of its own.
     protocol: Option<ProtocolError>,
+    // Where whoever is meant connects, for `connection_required`.
+    connect_url: Option<String>,
     // Seconds, for codes that do not always have the same.
     retry_after: Option<u64>,
     // Boxed and optional: only faults of our own or of dependencies have one.
@@ -98,6 +100,11 @@ pub struct Details {
     /// The wrong fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub field_errors: Vec<FieldProblem>,
+    /// With `connection_required`: where a person connects the tenant to the server. The link works once and for ten
+    /// minutes. There is none for callers who may not connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://keyrack.example.com/connect/…")]
+    pub connect_url: Option<String>,
 }
 
 /// A wrong field.
@@ -116,7 +123,7 @@ impl Problem {
     #[must_use]
     pub fn new(code: Code) -> Self {
         let message = code.meaning().to_owned();
-        Self { code, message, fields: Vec::new(), protocol: None, retry_after: None, cause: None }
+        Self { code, message, fields: Vec::new(), protocol: None, connect_url: None, retry_after: None, cause: None }
     }
 
     /// A problem with a message of its own.
@@ -145,6 +152,12 @@ impl Problem {
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self { retry_after: Some(whole_seconds(wait).max(1)), ..self }
+    }
+
+    /// The same, with the link on which whoever is meant connects.
+    #[must_use]
+    pub fn with_connect_url(self, url: String) -> Self {
+        Self { message: format!("{} at {url}", self.message), connect_url: Some(url), ..self }
     }
 
     /// A fault of our own, which the caller is told nothing of.
@@ -197,6 +210,7 @@ impl Problem {
                     .iter()
                     .map(|error| FieldProblem { field: error.field.clone(), message: error.message.clone() })
                     .collect(),
+                connect_url: self.connect_url.clone(),
             },
         }
     }

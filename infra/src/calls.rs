@@ -185,6 +185,7 @@ mod tests {
             response_bytes: 0,
             first_byte: None,
             took: Duration::ZERO,
+            telemetry: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod m20261121_000017_connections;
 mod m20261121_000018_projects;
 mod m20261121_000019_capabilities;
 mod m20261121_000020_consents;
+mod m20261121_000021_call_telemetry;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000018_projects::Migration),
             Box::new(m20261121_000019_capabilities::Migration),
             Box::new(m20261121_000020_consents::Migration),
+            Box::new(m20261121_000021_call_telemetry::Migration),
         ]
     }
 }

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
-use actix_web::web::Data;
-use api::gateway::Line;
 use api::gateway::recorder::CallUnderWay;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::access::Actor;
@@ -50,13 +48,11 @@ fn on_the_worker(
     tenant: &Tenant,
 ) {
     let services = app.services();
-    let system = actix_web::rt::System::new();
-    let line = system.block_on(async { Data::new(Line::open(services)) });
     let request = TestRequest::post().insert_header(("mcp-protocol-version", "2025-11-25")).to_http_request();
     let envelope = Envelope::read(MESSAGE).expect("a message");
     let server = ServerId::new();
     let call = || {
-        let begun = CallUnderWay::begin(services, &line, &request, key, tenant, server).now_or_never();
+        let begun = CallUnderWay::begin(services, &request, key, tenant, server).now_or_never();
         let mut call = begun.expect("there is room").expect("there is room");
         call.received(MESSAGE.len());
         call.understood(&envelope, &services.token_keys);
@@ -113,6 +109,7 @@ fn record(key: &KeyFacts, tenant: &Tenant) -> CallRecord {
         response_bytes: 75,
         first_byte: Some(Duration::from_micros(700)),
         took: Duration::from_micros(710),
+        telemetry: None,
     }
 }
 

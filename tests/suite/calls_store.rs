@@ -52,6 +52,7 @@ fn filler(organization: OrganizationId) -> CallRecord {
         response_bytes: 1,
         first_byte: Some(Duration::from_millis(1)),
         took: Duration::from_millis(1),
+        telemetry: None,
     }
 }
 

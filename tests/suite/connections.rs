@@ -179,6 +179,26 @@ async fn who_leaves_and_what_is_put_away_takes_its_connections_along(store: Stor
 }
 
 #[tokio::test]
+async fn a_call_without_a_connection_is_told_where_to_connect_if_its_caller_may() {
+    let (app, upstream) = (App::spawn().await, Upstream::start());
+    let acme = app.organization("acme").await;
+    tenants_server(&acme, &upstream).await;
+    let caller = app.key(&acme.client().await.token);
+    let refused = call(&caller, "?user_id=marina").await;
+    let error = refused.json()["error"].clone();
+    let url = error["data"]["details"]["connectUrl"].as_str().expect("a link").to_owned();
+    assert!(url.starts_with(&format!("{}/connect/", app.base)), "{url}");
+    assert!(error["message"].as_str().is_some_and(|message| message.ends_with(&url)), "{error}");
+    let page = app.anonymous().get(url.trim_start_matches(&app.base)).await;
+    page.expect_status(200);
+    assert!(page.body.contains("marina"), "the page says for whom it is");
+    let mcp_only = acme.key(json!({"type": "client", "permissions": ["mcp:connect"]})).await;
+    let refused = call(&app.key(&mcp_only.token), "?user_id=marina").await;
+    refused.expect_status(403);
+    assert_eq!(refused.json()["error"]["data"]["details"], json!({}));
+}
+
+#[tokio::test]
 async fn a_connection_is_sent_in_the_way_that_the_server_asks_for() {
     let (app, upstream) = (App::spawn().await, Upstream::start());
     let acme = app.organization("acme").await;

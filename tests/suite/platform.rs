@@ -9,6 +9,7 @@ use support::{Actor, Answer, App, Browser, Organization, Store, Toolbox};
 on_both! {
     a_tenants_own_credential_goes_with_its_calls_and_nobody_elses
     usage_is_the_tenants_own
+    what_a_model_says_of_a_call_is_kept_without_secrets
 }
 
 async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer {
@@ -198,6 +199,26 @@ async fn connect_provider_gives_a_link_that_connects_the_tenant_and_takes_no_cre
     assert_eq!(done.status, 200, "{}", done.body);
     let saw = told(&caller, otto, "notes_read", json!({})).await;
     assert_eq!(saw["authorization"], "Bearer ottos");
+}
+
+async fn what_a_model_says_of_a_call_is_kept_without_secrets(store: Store) {
+    let (app, notes) = (App::on(store).await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    let telemetry = json!({"intent": "find the invoice", "context": "with ghp_0Az9By8Cx7Dw6Ev5Fu4Gt3Hs2Ir1Jq"});
+    let saw = told(&caller, "/mcp", "notes_read", json!({"text": "x", "telemetry": telemetry})).await;
+    assert_eq!(saw["arguments"], json!({"text": "x"}));
+    told(&caller, "/mcp", "notes_read", json!({})).await;
+    app.settled().await;
+    let sql = app.sql().await;
+    let query = "SELECT intent, context, frustration FROM call_telemetry";
+    let statement = sea_orm::Statement::from_string(sea_orm::ConnectionTrait::get_database_backend(&sql), query);
+    let rows = sea_orm::ConnectionTrait::query_all_raw(&sql, statement).await.expect("rows");
+    let texts: Vec<Option<String>> =
+        rows.iter().flat_map(|row| (0..3).map(|column| row.try_get_by_index(column).expect("a text"))).collect();
+    let expected = [Some("find the invoice"), Some("with [redacted:github]"), None];
+    assert_eq!(texts.iter().map(Option::as_deref).collect::<Vec<_>>(), expected, "of one call, and none of the other");
 }
 
 async fn usage_is_the_tenants_own(store: Store) {

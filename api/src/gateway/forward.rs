@@ -28,6 +28,7 @@ use crate::authenticate::request_id;
 use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
+use crate::v1::connections::link::required;
 
 /// The signed statement of who calls.
 const SESSION_UP: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -143,7 +144,10 @@ async fn connection(
     }
     let connection = match services.connections.at_hand(grant, server) {
         Some(connection) => connection,
-        None => Box::pin(services.connections.for_call(grant, server)).await?,
+        None => {
+            let found = Box::pin(services.connections.for_call(grant, server)).await;
+            found.map_err(|fault| required(services, grant, server.record(), fault))?
+        }
     };
     services.connections.used(&connection);
     Ok(Some(connection))

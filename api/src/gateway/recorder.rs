@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix_web::HttpRequest;
 use actix_web::http::{Method as HttpMethod, StatusCode};
 use domain::audit::Saturated;
-use domain::call::{AnswerFault, CallKind, CallRecord, Cut, Label, Method, Outcome};
+use domain::call::{AnswerFault, CallKind, CallRecord, Cut, Label, Method, Outcome, Telemetry};
 use domain::id::ServerId;
 use domain::key::{KeyFacts, TokenKeys};
 use domain::mcp::{Envelope, Kind};
@@ -106,6 +106,7 @@ impl CallUnderWay {
             response_bytes: 0,
             first_byte: None,
             took: Duration::ZERO,
+            telemetry: None,
         };
         Ok(Self { services: Arc::clone(services), record: Some(record), began: Instant::now(), counted: false })
     }
@@ -113,6 +114,11 @@ impl CallUnderWay {
     /// The caller's message was read.
     pub fn received(&mut self, length: usize) {
         self.note(|record| record.request_bytes = length as u64);
+    }
+
+    /// Its model said this of it.
+    pub fn told(&mut self, telemetry: Option<Telemetry>) {
+        self.note(|record| record.telemetry = telemetry.map(Box::new));
     }
 
     /// It was understood.

@@ -42,7 +42,7 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
                 let reason = "the server has not answered yet; its tools are listed as soon as it has".to_owned();
                 Err(Trouble { code: Code::UpstreamTimeout, reason })
             }),
-            Err(problem) => Err(Trouble { code: problem.code(), reason: problem.message().to_owned() }),
+            Err(fault) => Err(Trouble::of(&fault.into())),
         };
         Asked { server, tools }
     });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::call::Telemetry;
 use rmcp::model::{JsonObject, Tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,17 +11,6 @@ use serde_json::{Value, json};
 const NAME: &str = "telemetry";
 /// How much of each text is kept, in characters.
 const TEXT_MAX: usize = 1000;
-
-/// What a model said of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Telemetry {
-    /// What the person wants in the end.
-    pub intent: Option<String>,
-    /// What led here.
-    pub context: Option<String>,
-    /// What did not go well.
-    pub frustration: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Sent {

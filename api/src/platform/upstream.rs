@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use domain::access::decide::ReachableServer;
-use domain::call::{AnswerFault, Outcome};
+use domain::call::{AnswerFault, Outcome, Telemetry};
 use domain::connection::SharedConnection;
+use domain::connection::service::ConnectionFault;
 use domain::server::AuthScope;
 use domain::server::port::ServerName;
 use infra::mcp_client::{CallToolRequestParams, CallToolResponse, Deadlines, Era, HeaderFault, Session, connect};
@@ -19,6 +20,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::gateway::recorder::CallUnderWay;
 use crate::problem::Problem;
+use crate::v1::connections::link::required;
 
 /// A tool's name here: its server's slug, which has no underscore, and its own.
 #[must_use]
@@ -56,8 +58,8 @@ impl Reached {
     /// Finds the connection of a server that needs one.
     ///
     /// # Errors
-    /// [`Problem`], `connection_required` when there is none that works.
-    pub async fn with_connection(caller: &Caller, server: ReachableServer) -> Result<Self, Problem> {
+    /// [`ConnectionFault`]
+    pub async fn with_connection(caller: &Caller, server: ReachableServer) -> Result<Self, ConnectionFault> {
         let connection = match server.record().auth.scope() {
             AuthScope::Organization => None,
             AuthScope::Tenant => Some(caller.services.connections.for_call(&caller.grant, &server).await?),
@@ -126,7 +128,9 @@ pub async fn call(
         Code::RateLimited => NotCalled::Failed(problem),
         _ => NotCalled::Denied(problem),
     })?;
-    let reached = Reached::with_connection(caller, server).await.map_err(NotCalled::Failed)?;
+    let record = Arc::clone(server.record());
+    let told = |fault| NotCalled::Failed(required(&caller.services, &caller.grant, &record, fault));
+    let reached = Reached::with_connection(caller, server).await.map_err(told)?;
     // What is listed is what can be called: also where changed tools wait for an approval.
     let listed =
         catalogue::offered(caller, lists, &reached).await.map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
@@ -137,14 +141,13 @@ pub async fn call(
     // An answer to what the server asked for in the middle of this call.
     passed_on.input_responses = request.input_responses;
     passed_on.request_state = request.request_state;
-    let _ = said;
-    recorded(caller, &reached, listed.era, passed_on, cancel).await.map_err(NotCalled::Failed)
+    recorded(caller, &reached, (listed.era, said), passed_on, cancel).await.map_err(NotCalled::Failed)
 }
 
 async fn recorded(
     caller: &Arc<Caller>,
     reached: &Reached,
-    era: Era,
+    (era, said): (Era, Option<Telemetry>),
     request: CallToolRequestParams,
     cancel: &CancellationToken,
 ) -> Result<CallToolResponse, Problem> {
@@ -153,6 +156,7 @@ async fn recorded(
     let tenant = caller.grant.tenant();
     let about = (record.id, &*request.name);
     let mut call = CallUnderWay::of_tool(services, caller.request_id(), caller.live.facts(), tenant, about).await?;
+    call.told(said);
     call.received(length(request.arguments.as_ref()));
     if let Some(connection) = &reached.connection {
         services.connections.used(connection);

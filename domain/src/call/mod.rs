@@ -11,6 +11,7 @@ mod method;
 mod outcome;
 pub mod port;
 mod session;
+mod telemetry;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use label::{LABEL_MAX, Label};
 pub use method::Method;
 pub use outcome::{Cut, Outcome};
 pub use session::{SessionTag, SessionTags};
+pub use telemetry::Telemetry;
 
 /// One call, from the moment when its caller was admitted to the end of its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct CallRecord {
     pub first_byte: Option<Duration>,
     /// How long it took in all, a stream until its end.
     pub took: Duration,
+    /// What its model said of it; only a call of the platform's own endpoint has a word for it.
+    pub telemetry: Option<Box<Telemetry>>,
 }
 
 /// What kind of message a call is.

@@ -14,17 +14,38 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, Value};
 
 use super::entity::call_record::{Entity, Model};
+use super::entity::call_telemetry;
 use super::insertion::Insertion;
 
 const COLUMNS: usize = 21;
+const TELEMETRY_COLUMNS: usize = 6;
 
 /// A row that is there already stays as it is: whoever could not tell whether a commit took place commits again.
 static ROWS: LazyLock<Insertion> =
     LazyLock::new(|| Insertion::of::<Entity>(Some(&OnConflict::new().do_nothing().to_owned())));
 
+static TELEMETRY: LazyLock<Insertion> =
+    LazyLock::new(|| Insertion::of::<call_telemetry::Entity>(Some(&OnConflict::new().do_nothing().to_owned())));
+
 /// Stores calls.
 pub async fn insert(transaction: &DatabaseTransaction, calls: &[CallRecord]) -> Result<(), StoreFault> {
-    ROWS.run(transaction, calls, values).await
+    ROWS.run(transaction, calls, values).await?;
+    let said: Vec<&CallRecord> = calls.iter().filter(|call| call.telemetry.is_some()).collect();
+    TELEMETRY.run(transaction, &said, |call| telemetry_values(call)).await
+}
+
+/// What a model said of a call, without secrets. In a table of its own: few calls have any.
+fn telemetry_values(call: &CallRecord) -> [Value; TELEMETRY_COLUMNS] {
+    let said = call.telemetry.as_deref();
+    let written = |text: Option<&String>| Value::String(text.map(|text| redact::text(text).into_owned()));
+    [
+        call.organization.as_uuid().into(),
+        call.at.as_micros().into(),
+        call.request_id.into(),
+        written(said.and_then(|said| said.intent.as_ref())),
+        written(said.and_then(|said| said.context.as_ref())),
+        written(said.and_then(|said| said.frustration.as_ref())),
+    ]
 }
 
 /// A row's values, in the order of the entity's columns.
@@ -96,5 +117,7 @@ pub fn read(row: Model) -> Result<CallRecord, StoreFault> {
         response_bytes: number(row.response_bytes).map_err(|_| corrupt("size"))?,
         first_byte: row.first_byte.map(micros).transpose().map_err(|_| corrupt("time"))?,
         took: micros(row.took).map_err(|_| corrupt("time"))?,
+        // Apart, and read by those who ask for it.
+        telemetry: None,
     })
 }

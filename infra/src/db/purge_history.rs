@@ -9,17 +9,18 @@ use domain::usage::Hour;
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::entity::{call_record, usage_bucket};
+use super::entity::{call_record, call_telemetry, usage_bucket};
 use super::fault::store_fault;
 use super::purge::{CHUNK, SqlPurge};
 use super::scoped::{self, TenantOwned, unscoped};
 
 impl SqlPurge {
-    /// Deletes the records of calls that began before `before`; how many.
+    /// Deletes the records of calls that began before `before`, and what was said of them; how many calls.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub async fn calls(&self, before: Timestamp) -> Result<u64, StoreFault> {
+        self.older::<call_telemetry::Entity>(call_telemetry::Column::At, before.as_micros()).await?;
         self.older::<call_record::Entity>(call_record::Column::At, before.as_micros()).await
     }
 

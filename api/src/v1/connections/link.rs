@@ -2,9 +2,11 @@
 
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
+use domain::access::TenantScope;
 use domain::access::permission::ConnectionsWrite;
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::connect::ConnectLink;
+use domain::connection::service::ConnectionFault;
 use domain::field::FieldErrors;
 use domain::server::port::ServerName;
 use domain::server::{AuthScope, ServerRecord};
@@ -50,6 +52,19 @@ pub fn link_to(
     let link = ConnectLink::new(grant, server.id, SystemClock.now()).map_err(|error| internal(&error))?;
     let token = services.sealer.seal_link(&link).map_err(|error| internal(&error))?;
     Ok((format!("{}{}/{token}", services.public_url, crate::connect::PREFIX), link))
+}
+
+/// What a caller is told who needs a connection and has none: with a link, if the caller may connect. The refusal stands in
+/// the audit log; the link itself is written down when it is used.
+#[must_use]
+pub fn required(services: &Services, scope: &TenantScope, server: &ServerRecord, fault: ConnectionFault) -> Problem {
+    let needed = matches!(fault, ConnectionFault::Required { .. });
+    let problem = Problem::from(fault);
+    let link = || link_to(services, &scope.clone().grant::<ConnectionsWrite>().ok()?, server).ok();
+    match needed.then(link).flatten() {
+        Some((url, _)) => problem.with_connect_url(url),
+        None => problem,
+    }
 }
 
 /// Makes a link on which whoever has the credential connects this tenant to the server: by typing it, or by agreeing at

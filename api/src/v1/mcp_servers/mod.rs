@@ -23,6 +23,9 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// [`Problem`]
+///
+/// # Errors
+/// [`Problem`]
 pub async fn view(services: &Services, scope: &TenantScope, server: &SharedServer) -> Result<ServerShape, Problem> {
     let read = scope.clone().grant::<ServersRead>()?;
     let offers = services.capabilities.offers(&read, &[server.id]).await?;

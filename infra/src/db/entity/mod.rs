@@ -11,6 +11,7 @@ pub mod audit_event;
 pub mod audit_head;
 pub mod bootstrap_token;
 pub mod call_record;
+pub mod call_telemetry;
 pub mod connect_link_use;
 pub mod connection;
 pub mod group;
