@@ -56,7 +56,7 @@ codes! {
     ForbiddenRole = 403, "forbidden_role", "The role is too low.", "Use a key or member with the role that the message names.";
     ForbiddenPermission = 403, "forbidden_permission", "The permission is missing, or only people can have it.", "Create a key with the permission that the message names, or sign in.";
     ServerNotAllowed = 403, "server_not_allowed", "The key does not include that server.", "Use a key that lists the server.";
-    ConnectionRequired = 403, "connection_required", "The server needs a connection of the tenant's own, and there is none that works.", "Connect the tenant with `PUT /api/v1/connections/{server}`.";
+    ConnectionRequired = 403, "connection_required", "The server needs a connection of the tenant's own, and there is none that works.", "Connect the tenant with `PUT /api/v1/connections/{server}`, or on the page that `POST /api/v1/connections/{server}/link` leads to.";
     SecretArgument = 403, "secret_argument", "An argument of the tool call looks like a secret. On MCP paths the HTTP status is 200, so that the session survives.", "The message names the argument. Give the secret to Keyrack as the server's credential, or let an admin put the field into the server's `allowedSecretFields`.";
     FeatureDisabled = 403, "feature_disabled", "The organization does not have that feature.", "An admin switches it on with `PATCH /api/v1/org`.";
     OriginNotAllowed = 403, "origin_not_allowed", "The `Host` or `Origin` header is not one of this installation's.", "Use the public URL, or add the name to `KEYRACK_ALLOWED_HOSTS` or `KEYRACK_ALLOWED_ORIGINS`.";

@@ -10,6 +10,7 @@ use domain::audit::port::AuditReader;
 use domain::call::SessionTags;
 use domain::call::port::CallRecords;
 use domain::capability::port::CapabilityStore;
+use domain::connect::Browsers;
 use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
@@ -29,6 +30,7 @@ use domain::organization::port::{AccessTokens, Members};
 use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
+use domain::project::service::ProjectService;
 use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
@@ -43,13 +45,14 @@ use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlGroups, SqlIdempotency, SqlInvitations,
-    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlPurge, SqlServers,
-    SqlTenants, SqlUsage,
+    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInvitations,
+    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
+    SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
 use infra::mail::SmtpMailer;
+use infra::oauth::{Consents, OAuthClient, OAuthRenewals};
 use infra::purge::Retention;
 use infra::seal::Sealer;
 use infra::sessions::SessionUses;
@@ -58,8 +61,10 @@ use infra::upstream::SharedUpstream;
 use infra::upstream::health::HealthBook;
 use infra::usage::UsageMeter;
 
+use crate::connect;
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
+use crate::platform::ToolLists;
 use crate::settings::Settings;
 use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
@@ -97,10 +102,20 @@ pub struct Services {
     pub instance_keys: InstanceKeyService<SystemClock>,
     /// Tenants' connections to servers.
     pub connections: TenantConnections,
+    /// Sends people away for their consent, and takes what they bring back.
+    pub consents: Consents,
+    /// Connect links and how their makers stand.
+    pub consent_store: SqlConsents,
+    /// Binds connect pages to browsers.
+    pub browsers: Browsers,
+    /// How clients and people reach this installation, without a slash at the end.
+    pub public_url: String,
     /// Servers, for management.
     pub servers: ServerService<SystemClock>,
     /// Access policies and groups.
     pub policies: PolicyService<SystemClock>,
+    /// Projects.
+    pub projects: ProjectService<SystemClock>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// The audit log, for those who read it.
@@ -151,6 +166,10 @@ pub struct Services {
     pub capabilities: Arc<dyn CapabilityStore>,
     /// For our own requests to servers.
     pub visitor: SharedUpstream,
+    /// Servers, as requests find them.
+    pub server_directory: Arc<SqlServers>,
+    /// The tools that servers list.
+    pub tool_lists: ToolLists,
     /// The names that this installation has.
     pub names: Names,
     /// The database, for readiness.
@@ -245,6 +264,15 @@ impl Services {
         let health = Arc::new(HealthBook::new(settings.cache_entries));
         let egress = Arc::new(settings.egress());
         let last_used_store = SqlLastUsed::new(database.clone());
+        let base = public_url.as_str().trim_end_matches('/').to_owned();
+        let visitor = SharedUpstream::start(&egress);
+        let consent_store = SqlConsents::new(database.clone(), Arc::clone(&sealer), Arc::clone(&accounts));
+        let oauth = Arc::new(OAuthClient::new(
+            Arc::new(visitor.clone()),
+            Arc::clone(&egress),
+            format!("{base}{}", connect::CALLBACK),
+        ));
+        let renewals = Arc::new(OAuthRenewals::new(Arc::clone(&oauth), connections.clone(), consent_store.clone()));
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
@@ -306,9 +334,18 @@ impl Services {
                 connections,
                 Arc::clone(&servers),
                 Arc::clone(&access_directory),
+                renewals,
                 SystemClock,
             ),
-            servers: ServerService::new(servers as Arc<dyn ServerStore>, access_directory, SystemClock),
+            consents: Consents::new(oauth, consent_store.clone()),
+            consent_store,
+            browsers: Browsers::derive(root),
+            projects: ProjectService::new(
+                Arc::new(SqlProjects::new(database.clone())),
+                Arc::clone(&access_directory),
+                SystemClock,
+            ),
+            servers: ServerService::new(Arc::clone(&servers) as Arc<dyn ServerStore>, access_directory, SystemClock),
             policies: PolicyService::new(
                 Arc::new(SqlPolicies::new(database.clone(), Arc::clone(&access_cache))),
                 Arc::new(SqlGroups::new(database.clone(), access_cache)),
@@ -331,12 +368,7 @@ impl Services {
             usage_store: usage_store.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             assertion_keys: assertion_keys.clone(),
-            passports: Passports::new(
-                assertions,
-                public_url.as_str().trim_end_matches('/').to_owned(),
-                settings.cache_entries,
-                Arc::clone(&health),
-            ),
+            passports: Passports::new(assertions, base.clone(), settings.cache_entries, Arc::clone(&health)),
             stopping: Arc::default(),
             health,
             sealer,
@@ -346,8 +378,11 @@ impl Services {
                 settings.cache_entries,
             ),
             capabilities: Arc::new(SqlCapabilities::new(database.clone())),
-            visitor: SharedUpstream::start(&egress),
+            visitor,
             egress,
+            public_url: base,
+            server_directory: Arc::clone(&servers),
+            tool_lists: ToolLists::new(settings.cache_entries),
             names: Names::new(&settings, public_url),
             database: database.clone(),
             key_lookups: key_directory,

@@ -13,8 +13,8 @@ use actix_web::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 
-use crate::gateway;
 use crate::problem::MCP_METHODS;
+use crate::routes::is_mcp_path;
 
 /// What pages may send besides the headers that need no permission; and every `Mcp-Param-*`.
 const REQUEST_HEADERS: [&str; 13] = [
@@ -48,7 +48,7 @@ pub fn options(request: &ServiceRequest) -> Option<HttpResponse> {
     let asked = request.headers();
     if !asked.contains_key(ORIGIN) || !asked.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         let allow = || HttpResponse::NoContent().insert_header((ALLOW, MCP_METHODS)).finish();
-        return gateway::is_mcp_path(request.path()).then(allow);
+        return is_mcp_path(request.path()).then(allow);
     }
     let mut answer = HttpResponse::NoContent();
     answer.insert_header((ACCESS_CONTROL_ALLOW_METHODS, METHODS)).insert_header((ACCESS_CONTROL_MAX_AGE, MAX_AGE));

@@ -16,6 +16,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::limit;
 use crate::problem::Problem;
+use crate::routes::is_mcp_path;
 use crate::settings::Settings;
 use crate::{cors, gateway};
 
@@ -145,11 +146,7 @@ pub async fn finish<B: MessageBody + 'static>(
 }
 
 fn answer(problem: &Problem, path: &str, request: &actix_web::HttpRequest) -> actix_web::HttpResponse {
-    if gateway::is_mcp_path(path) {
-        gateway::refusal::respond(problem, request, None)
-    } else {
-        problem.respond(request)
-    }
+    if is_mcp_path(path) { gateway::refusal::respond(problem, request, None) } else { problem.respond(request) }
 }
 
 fn tagged<B>(mut response: ServiceResponse<B>, id: Option<RequestId>) -> ServiceResponse<B> {

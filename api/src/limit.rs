@@ -53,7 +53,8 @@ pub fn of_calls(services: &Services, live: &LiveKeyHandle) -> Result<CallPlace, 
     })
 }
 
-/// Counts a call against the limit of its server, which all keys of the organization share.
+/// Counts a call against the limit of its server, which all keys of the organization share, and tells its caller how the
+/// limit stands.
 ///
 /// # Errors
 /// 429 over the limit.
@@ -63,20 +64,37 @@ pub async fn of_server(
     server: &ServerRecord,
     limit: RateLimit,
 ) -> Result<(), Problem> {
-    match services.limiter.take(Limited::Server(server.id), limit).await? {
-        Verdict::Within(quota) => {
-            let mut extensions = request.extensions_mut();
-            if !extensions.contains::<Quota>() {
-                extensions.insert(quota);
-            }
-            Ok(())
-        }
-        Verdict::Over { quota, retry_after } => {
-            request.extensions_mut().insert(quota);
-            let message = format!("the server {} takes {}, from all keys together", server.slug, words(limit));
-            Err(Problem::because(Code::RateLimited, message).after(retry_after))
-        }
+    let (quota, verdict) = count(services, server, limit).await?;
+    let mut extensions = request.extensions_mut();
+    if verdict.is_err() || !extensions.contains::<Quota>() {
+        extensions.insert(quota);
     }
+    verdict
+}
+
+/// Counts a call against the limit of its server, if it has one, where no header can tell of it.
+///
+/// # Errors
+/// 429 over the limit.
+pub async fn of_tool(services: &Services, server: &ServerRecord) -> Result<(), Problem> {
+    match server.rate_limit {
+        Some(limit) => count(services, server, limit).await?.1,
+        None => Ok(()),
+    }
+}
+
+async fn count(
+    services: &Services,
+    server: &ServerRecord,
+    limit: RateLimit,
+) -> Result<(Quota, Result<(), Problem>), Problem> {
+    Ok(match services.limiter.take(Limited::Server(server.id), limit).await? {
+        Verdict::Within(quota) => (quota, Ok(())),
+        Verdict::Over { quota, retry_after } => {
+            let message = format!("the server {} takes {}, from all keys together", server.slug, words(limit));
+            (quota, Err(Problem::because(Code::RateLimited, message).after(retry_after)))
+        }
+    })
 }
 
 fn words(limit: RateLimit) -> String {

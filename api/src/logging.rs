@@ -10,8 +10,8 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use crate::gateway;
 use crate::settings::LogFormat;
+use crate::{connect, gateway};
 
 /// Begins logging to standard error.
 ///
@@ -66,8 +66,9 @@ impl RootSpanBuilder for RequestSpan {
 
 /// The part of a path that is ours: callers write the rest, and somebody will write a key there.
 fn area(path: &str) -> &'static str {
-    const AREAS: [&str; 9] = [
+    const AREAS: [&str; 10] = [
         gateway::PREFIX,
+        connect::PREFIX,
         "/api/v1/api-keys",
         "/api/v1/mcp-servers",
         "/api/v1/auth",

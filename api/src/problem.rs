@@ -24,6 +24,7 @@ use domain::organization::change::OrganizationFault;
 use domain::organization::service::AccountFault;
 use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
+use domain::project::service::ProjectFault;
 use domain::redact;
 use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
@@ -160,6 +161,12 @@ impl Problem {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// What the caller is told.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The number inside a JSON-RPC error.
@@ -458,6 +465,17 @@ impl From<PolicyFault> for Problem {
     }
 }
 
+impl From<ProjectFault> for Problem {
+    fn from(fault: ProjectFault) -> Self {
+        match fault {
+            ProjectFault::Invalid(errors) => errors.into(),
+            ProjectFault::NotFound => Self::new(Code::NotFound),
+            ProjectFault::Archived(archived) => Self::because(Code::Conflict, archived),
+            ProjectFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
 impl From<ServerFault> for Problem {
     fn from(fault: ServerFault) -> Self {
         match fault {
@@ -530,6 +548,7 @@ impl From<ConnectionFault> for Problem {
             ConnectionFault::NotFound => Self::because(Code::NotFound, fault),
             ConnectionFault::NoHolder => Self::because(Code::InvalidRequest, fault),
             ConnectionFault::Required { .. } => Self::because(Code::ConnectionRequired, fault),
+            ConnectionFault::NotRenewed { .. } => Self::because(Code::UpstreamError, fault),
             ConnectionFault::Store(fault) => fault.into(),
         }
     }

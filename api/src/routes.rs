@@ -9,9 +9,9 @@ use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
-    mcp_servers, members, tenants, usage,
+    mcp_servers, members, projects, tenants, usage,
 };
-use crate::{gateway, layer, openapi, system};
+use crate::{connect, gateway, layer, openapi, platform, system};
 
 /// The REST surface, under `/api/v1` and, for clients of the products that it unites, under `/api`.
 pub fn rest(routes: &mut ServiceConfig<'_>) {
@@ -64,12 +64,17 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(groups::get::get_group)
         .service(groups::update::update_group)
         .service(groups::delete::delete_group)
+        .service(projects::create::create_project)
+        .service(projects::list::list_projects)
+        .service(projects::get::get_project)
+        .service(projects::update::update_project)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
         .service(connections::list::list_connections)
         .service(connections::get::get_connection)
         .service(connections::put::put_connection)
         .service(connections::delete::delete_connection)
+        .service(connections::link::create_connect_link)
         .service(audit_events::export::export_audit_events)
         .service(audit_events::list::list_audit_events)
         .service(usage::get::get_usage)
@@ -98,6 +103,21 @@ pub fn gateway(routes: &mut web::ServiceConfig) {
     routes.service(web::scope(gateway::PREFIX).default_service(web::to(gateway::handle)));
 }
 
+/// Whether a path speaks MCP: the gateway's, or the platform's own endpoint.
+#[must_use]
+pub fn is_mcp_path(path: &str) -> bool {
+    gateway::is_gateway_path(path) || platform::is_platform_path(path)
+}
+
+/// The platform's own MCP endpoint, every method, with and without a trailing slash, never a redirect.
+pub fn platform(routes: &mut web::ServiceConfig) {
+    for path in platform::PATHS {
+        routes
+            .route(path, web::route().to(platform::handle))
+            .route(&format!("{path}/"), web::route().to(platform::handle));
+    }
+}
+
 /// The document, and the page that shows it.
 pub fn documents(routes: &mut web::ServiceConfig) {
     routes
@@ -106,9 +126,10 @@ pub fn documents(routes: &mut web::ServiceConfig) {
         .service(SwaggerUi::new("/swagger-ui/{path:.*}").config(Config::new(["/api/v1/openapi.json"])));
 }
 
-/// The page that an invitation's link opens.
+/// The pages that links open: those of invitations, and those to connect.
 pub fn pages(routes: &mut web::ServiceConfig) {
     routes
+        .configure(connect::routes)
         .service(web::resource(system::accept::ACCEPT_PAGE).route(web::get().to(system::accept::page)))
         .service(web::resource(system::accept::ACCEPT_SCRIPT).route(web::get().to(system::accept::script)));
 }
@@ -122,7 +143,7 @@ pub fn parsing(routes: &mut web::ServiceConfig) {
 
 /// Everything, in the order of matching: `/api/v1` before `/api`, which would match it too.
 pub fn all(routes: &mut web::ServiceConfig) {
-    routes.configure(parsing).configure(gateway).configure(documents).configure(pages);
+    routes.configure(parsing).configure(gateway).configure(platform).configure(documents).configure(pages);
     let mut described = ServiceConfig::new(routes);
     outside(&mut described);
     described.service(scope("/api/v1").configure(rest)).service(scope("/api").configure(rest));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
 use domain::access::TenantScope;
 use domain::capability::Snapshot;
 use domain::server::UpstreamAuth;
@@ -26,7 +25,7 @@ const VISIT: Duration = Duration::from_mins(1);
 /// # Errors
 /// [`Problem`]: 502 or 504 with the reason.
 pub async fn visit(
-    services: &Data<Services>,
+    services: &Arc<Services>,
     scope: &TenantScope,
     server: &SharedServer,
     credential: UpstreamAuth,
@@ -36,7 +35,7 @@ pub async fn visit(
     let connecting = server.timeouts.connect_or(services.settings.upstream_connect_timeout);
     let answer = server.timeouts.idle_or(services.settings.upstream_idle_timeout).min(ANSWER);
     let deadlines = Deadlines { connect: connecting, handshake: answer, answer };
-    let (signing, scope, record) = (services.clone(), scope.clone(), Arc::clone(server));
+    let (signing, scope, record) = (Arc::clone(services), scope.clone(), Arc::clone(server));
     let headers = move || signing.passports.headers(&scope, &record, &credential).map_err(HeaderFault::from);
     let visit = async {
         let session = connect(&services.visitor, target, Arc::new(headers), deadlines, None).await?;

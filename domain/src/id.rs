@@ -128,6 +128,8 @@ ids! {
     PolicyId = "pol";
     /// Some members of an organization, under a name.
     GroupId = "grp";
+    /// A named part of an organization.
+    ProjectId = "prj";
     /// An invitation into an organization.
     InvitationId = "inv";
     /// One tenant's credential for one server.

@@ -65,6 +65,10 @@ pub enum Purpose {
     CallSession,
     /// Cipher key for tenants' connections at rest.
     ConnectionSealing,
+    /// Cipher key for connect links, and for what consents under way have to remember.
+    ConsentSealing,
+    /// Keyed digests that bind connect pages to browsers.
+    ConnectBrowser,
 }
 
 impl Purpose {
@@ -84,6 +88,8 @@ impl Purpose {
             Self::Idempotency => "keyrack 2026-11-21 idempotency v1",
             Self::CallSession => "keyrack 2026-11-21 call session v1",
             Self::ConnectionSealing => "keyrack 2026-11-21 connection sealing v1",
+            Self::ConsentSealing => "keyrack 2026-11-21 consent sealing v1",
+            Self::ConnectBrowser => "keyrack 2026-11-21 connect browser v1",
         }
     }
 }
@@ -160,6 +166,8 @@ mod tests {
             Purpose::Idempotency,
             Purpose::CallSession,
             Purpose::ConnectionSealing,
+            Purpose::ConsentSealing,
+            Purpose::ConnectBrowser,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

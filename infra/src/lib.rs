@@ -13,6 +13,7 @@ pub mod last_used;
 pub mod limit;
 pub mod mail;
 pub mod mcp_client;
+pub mod oauth;
 pub mod purge;
 pub mod seal;
 pub mod sessions;

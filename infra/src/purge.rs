@@ -26,6 +26,8 @@ pub struct Cleared {
     pub refresh_tokens: u64,
     /// Invitations that were over for long.
     pub invitations: u64,
+    /// Uses of connect links, and authorizations, that were over.
+    pub consents: u64,
     /// Records of calls.
     pub calls: u64,
     /// Rows of use, each of a key, a server and an hour.
@@ -39,8 +41,8 @@ pub async fn run(store: SqlPurge, retention: Retention) {
         interval.tick().await;
         match once(&store, retention, SystemClock.now()).await {
             Ok(cleared) if cleared == Cleared::default() => {}
-            Ok(Cleared { refresh_tokens, invitations, calls, usage }) => {
-                tracing::info!(refresh_tokens, invitations, calls, usage, "cleared out what was over");
+            Ok(Cleared { refresh_tokens, invitations, consents, calls, usage }) => {
+                tracing::info!(refresh_tokens, invitations, consents, calls, usage, "cleared out what was over");
             }
             Err(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "what is over stays for another hour");
@@ -57,6 +59,7 @@ pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Res
     Ok(Cleared {
         refresh_tokens: store.refresh_tokens(now).await?,
         invitations: store.invitations(now).await?,
+        consents: store.consents(now).await?,
         calls: store.calls(now.before(retention.calls)).await?,
         usage: store.usage(now.before(retention.usage)).await?,
     })

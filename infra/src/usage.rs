@@ -137,7 +137,7 @@ mod tests {
         async fn report(
             &self,
             _: &Grant<UsageRead>,
-            _: UsageQuery,
+            _: &UsageQuery,
             _: PageRequest<UsagePosition>,
         ) -> Result<Page<UsageItem, UsagePosition>, StoreFault> {
             Err(StoreFault::Unavailable("not asked here".into()))

@@ -24,7 +24,9 @@ mod m20261121_000014_assertion_keys;
 mod m20261121_000015_call_records;
 mod m20261121_000016_audit_blocks;
 mod m20261121_000017_connections;
+mod m20261121_000018_projects;
 mod m20261121_000019_capabilities;
+mod m20261121_000020_consents;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -51,7 +53,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000015_call_records::Migration),
             Box::new(m20261121_000016_audit_blocks::Migration),
             Box::new(m20261121_000017_connections::Migration),
+            Box::new(m20261121_000018_projects::Migration),
             Box::new(m20261121_000019_capabilities::Migration),
+            Box::new(m20261121_000020_consents::Migration),
         ]
     }
 }

@@ -176,6 +176,38 @@ async fn no_change_of_people_without_its_row_on_postgres() {
     no_change_of_people_without_its_row(Store::Postgres).await;
 }
 
+on_both! {
+    no_change_of_a_project_without_its_row
+}
+
+async fn no_change_of_a_project_without_its_row(store: Store) {
+    const PATH: &str = "/api/v1/projects";
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let owner = acme.owner();
+    let server = acme.server("notes", "https://a.example.com").await;
+    let first = owner.post(PATH, &json!({"name": "checkout", "servers": [server["id"]]})).await.expect(201);
+    let changes = [
+        (Method::POST, PATH, json!({"name": "another", "servers": [server["id"]]})),
+        (Method::PATCH, "/api/v1/projects/checkout", json!({"name": "new", "servers": []})),
+        (Method::PATCH, "/api/v1/projects/checkout", json!({"archived": true})),
+    ];
+    let ask = async || {
+        let mut statuses = Vec::new();
+        for (method, path, body) in &changes {
+            statuses.push(owner.with_body(method.clone(), path, body).await.status);
+        }
+        statuses
+    };
+    refuse_changes(&app, store, true).await;
+    assert_eq!(ask().await, [500, 500, 500]);
+    refuse_changes(&app, store, false).await;
+    assert_eq!(owner.get(PATH).await.expect(200)["items"], json!([first]), "nothing was half done");
+    assert_eq!(ask().await, [201, 200, 200]);
+    let rows = actions(&app).await;
+    assert_eq!((rows["project.create"], rows["project.update"], rows["project.archive"]), (2, 1, 1));
+}
+
 #[tokio::test]
 async fn what_changes_nothing_leaves_no_row() {
     let app = App::spawn().await;

@@ -42,6 +42,7 @@ pub(super) async fn request(
         | "list_mcp_servers"
         | "list_access_policies"
         | "list_groups"
+        | "list_projects"
         | "list_tenant_orgs"
         | "list_tenant_users"
         | "list_audit_events"
@@ -101,6 +102,7 @@ pub(super) async fn request(
         "put_connection" => {
             (json!({"kind": "bearer", "secret": "s"}), vec![("server", tenants_server(acme, number).await)])
         }
+        "create_connect_link" => (Value::Null, vec![("server", tenants_server(acme, number).await)]),
         "create_tenant_org" => (json!({"orgId": format!("customer-{number}")}), vec![]),
         "create_tenant_user" => (json!({"userId": format!("user-{number}")}), vec![]),
         "suspend_tenant_org" | "resume_tenant_org" => {
@@ -135,6 +137,12 @@ pub(super) async fn request(
         "create_group" => (json!({"name": format!("group {number}")}), vec![]),
         "get_group" | "delete_group" => (Value::Null, vec![("id", fresh(acme, "groups", number).await)]),
         "update_group" => (json!({"add": []}), vec![("id", fresh(acme, "groups", number).await)]),
+        "create_project" => {
+            let server = acme.server(&format!("fresh-{number}"), "https://x.example.com/mcp").await;
+            (json!({"name": format!("project {number}"), "servers": [server["id"]]}), vec![])
+        }
+        "get_project" => (Value::Null, vec![("id", fresh(acme, "projects", number).await)]),
+        "update_project" => (json!({"name": "Another name"}), vec![("id", fresh(acme, "projects", number).await)]),
         "authorize_request" => (json!({"apiKeyId": acme.client().await.id, "userId": "a"}), vec![]),
         "verify_key" => (json!({"token": acme.client().await.token, "userId": "a"}), vec![]),
         unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
@@ -158,10 +166,10 @@ async fn tenants_server(acme: &Organization, number: usize) -> String {
     slug
 }
 
-/// A policy or group that nobody else has used.
+/// A policy, group or project that nobody else has used.
 async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
     let body = match area {
-        "groups" => json!({"name": format!("fresh {number}")}),
+        "groups" | "projects" => json!({"name": format!("fresh {number}")}),
         _ => json!({"name": format!("fresh {number}"), "subjects": [], "resources": []}),
     };
     let made = acme.owner().post(&format!("/api/v1/{area}"), &body).await.expect(201);
@@ -178,10 +186,12 @@ fn permission(operation: &str) -> Option<&'static str> {
         "create_mcp_server" | "change_mcp_server" | "archive_mcp_server" | "sync_mcp_server" => Some("servers:write"),
         tenants if tenants.contains("_tenant_") => Some("servers:write"),
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
+        "create_project" | "update_project" => Some("projects:write"),
+        "get_project" | "list_projects" => Some("projects:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
         "get_connection" | "list_connections" => Some("connections:read"),
-        "put_connection" | "delete_connection" => Some("connections:write"),
+        "put_connection" | "delete_connection" | "create_connect_link" => Some("connections:write"),
         _ => None,
     }
 }

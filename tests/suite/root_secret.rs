@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use support::{App, AppOptions, PASSWORD, Store, Upstream};
+use support::{Actor, App, AppOptions, Browser, OAuthServer, OAuthSettings, PASSWORD, Store, Upstream};
 
 const OLD: &str = "the old root secret of the tests, long enough";
 const NEW: &str = "the new root secret of the tests, long enough";
@@ -55,6 +55,16 @@ async fn who_comes_by_while_both_are_given_notices_nothing_on_postgres() {
     replaced(Store::Postgres).await;
 }
 
+/// Connects the caller to the server `there`, by consent.
+async fn consent(caller: &Actor) {
+    let made = caller.post("/api/v1/connections/there/link", &json!({})).await.expect(201);
+    let mut browser = Browser::default();
+    let page = browser.open(made["url"].as_str().expect("a url")).await;
+    let sent = browser.submit(&page, "", &["proof"], &[]).await;
+    let done = browser.open(sent.refresh().unwrap_or_else(|| panic!("{}", sent.body)).as_str()).await;
+    assert!(done.says("is connected"), "{}", done.body);
+}
+
 async fn replaced(store: Store) {
     let (mut installation, upstream) = (Installation::new(store).await, Upstream::start());
     let app = &installation.first;
@@ -65,6 +75,10 @@ async fn replaced(store: Store) {
     acme.server_with(json!({"name": "own", "slug": "own", "url": upstream.url("/echo"), "auth": auth})).await;
     let connection = json!({"kind": "basic", "username": "u", "secret": "p"});
     acme.owner().with_body(Method::PUT, "/api/v1/connections/own", &connection).await.expect(200);
+    let there = OAuthServer::start(OAuthSettings::default());
+    let auth = json!({"kind": "oauth2"});
+    acme.server_with(json!({"name": "there", "slug": "there", "url": there.url, "auth": auth})).await;
+    consent(&acme.owner()).await;
     let (used, unused, rotated) = (acme.solo().await, acme.solo().await, acme.solo().await);
     let path = format!("/api/v1/api-keys/{}/rotate", rotated.id);
     let second = acme.owner().post(&path, &json!({"graceSeconds": 1000})).await.expect(200);
@@ -115,6 +129,10 @@ async fn replaced(store: Store) {
     assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
     app.key(&used.token).mcp("own", "", "ping", json!({})).await.expect(200);
     assert_eq!(upstream.last().header("authorization"), Some("Basic dTpw"));
+    // The grant, and Keyrack's own client at the authorization server.
+    let whoami = json!({"name": "whoami", "arguments": {}});
+    app.key(&used.token).mcp("there", "", "tools/call", whoami).await.expect(200);
+    consent(&app.key(&used.token)).await;
     assert!(installation.try_again(OLD, None).await.is_err(), "the old one still opens the database");
 
     // And once more: what was issued two root secrets ago works on, checksum and all.

@@ -177,6 +177,22 @@ async fn nobody_who_is_being_removed_gets_into_a_group_or_a_policy() {
 }
 
 #[tokio::test]
+async fn two_changes_of_a_projects_servers_come_one_after_the_other() {
+    let scene = Scene::new().await;
+    let one = scene.acme.server("one", "https://a.example.com").await;
+    scene.acme.server("two", "https://a.example.com").await;
+    let path = scene.made("projects", json!({"name": "ours"})).await;
+    let put_two_in = "INSERT INTO project_servers (organization_id, project_id, server_id) \
+                      SELECT projects.organization_id, projects.id, servers.id FROM projects, servers \
+                      WHERE servers.slug = 'two'";
+    let other = under_way(&scene.app, &["UPDATE projects SET name = name", put_two_in]).await;
+    let change = scene.asked(Method::PATCH, &path, json!({"servers": [one["id"]]}));
+    let changed = scene.after(other, change).await.expect(200);
+    assert_eq!(changed["servers"].as_array().map(Vec::len), Some(1), "{}", changed["servers"]);
+    assert_eq!(count(&scene.db, "project_servers").await, 1, "the later change replaces the earlier one's");
+}
+
+#[tokio::test]
 async fn two_changes_of_a_keys_servers_come_one_after_the_other() {
     let scene = Scene::new().await;
     let one = scene.acme.server("one", "https://a.example.com").await;

@@ -1,7 +1,7 @@
 //! Every port's contract, on SQLite and on PostgreSQL: what a store promises whichever database is behind it.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{App, AppOptions, Store, Upstream};
 
 on_both! {
@@ -11,6 +11,9 @@ on_both! {
     a_listed_tenant_is_found_among_very_many
     two_first_uses_at_once_make_one_tenant
     a_server_and_its_sealed_credential_round_trip
+    a_project_round_trips_with_its_servers
+    pages_of_projects_are_complete
+    of_two_projects_of_one_name_at_once_one_is_made
     what_is_taken_is_a_conflict_and_not_a_fault
     audit_rows_are_numbered_without_a_gap
     a_store_that_was_migrated_is_migrated_again_without_a_step
@@ -102,6 +105,77 @@ async fn a_server_and_its_sealed_credential_round_trip(store: Store) {
     acme.server_with(json!({"name": "up", "slug": "up", "url": upstream.url("/echo"), "auth": auth})).await;
     app.key(&acme.solo().await.token).mcp("up", "", "ping", json!({})).await.expect(200);
     assert_eq!(upstream.last().header("authorization"), Some("Bearer s3cret"));
+}
+
+async fn a_project_round_trips_with_its_servers(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let globex = app.organization("globex").await;
+    let server = async |slug: &str| acme.server(slug, "https://a.example.com/mcp").await["id"].clone();
+    let (a, b, c) = (server("a").await, server("b-1").await, server("b2").await);
+    let owner = acme.owner();
+    let shown = async |path: &str| owner.get(path).await.expect(200);
+    let slugs = |project: &Value| -> Vec<Value> {
+        project["servers"].as_array().expect("servers").iter().map(|server| server["slug"].clone()).collect()
+    };
+    let body = json!({"name": "Päckchen", "slug": "x", "description": "two\nlines", "servers": [c, a, c]});
+    let made = owner.post("/api/v1/projects", &body).await.expect(201);
+    assert_eq!((&made["name"], &made["description"]), (&json!("Päckchen"), &json!("two\nlines")));
+    assert_eq!(slugs(&made), ["a", "b2"]);
+    let path = format!("/api/v1/projects/{}", made["id"].as_str().expect("an id"));
+    assert_eq!(shown(&path).await, made);
+    let patch = async |body: Value| owner.with_body(Method::PATCH, &path, &body).await.expect(200);
+    for servers in [json!([b, a]), json!([c, b, a]), json!([]), json!([a])] {
+        let changed = patch(json!({"servers": servers})).await;
+        assert_eq!(slugs(&changed).len(), servers.as_array().map_or(0, Vec::len));
+        assert_eq!(shown(&path).await, changed);
+    }
+    let changed = patch(json!({"servers": [c, b, a], "description": null, "archived": true})).await;
+    assert_eq!(slugs(&changed), ["a", "b-1", "b2"], "in one order, whichever database sorts");
+    assert_eq!((&changed["description"], &changed["archived"]), (&Value::Null, &json!(true)));
+    assert_eq!(shown(&path).await, changed);
+    assert_eq!(shown("/api/v1/projects?archived=true").await["items"], json!([changed]));
+    let narrowed = async || owner.get("/api/v1/mcp-servers?projectId=x").await;
+    narrowed().await.refused(404, "not_found");
+    patch(json!({"archived": false})).await;
+    assert_eq!(narrowed().await.expect(200)["items"].as_array().map(Vec::len), Some(3));
+    assert_eq!(shown("/api/v1/usage?projectId=x").await["items"], json!([]));
+    // The same slug is another organization's own, with nothing in it.
+    let theirs = globex.owner().post("/api/v1/projects", &json!({"name": "x"})).await.expect(201);
+    assert_eq!(slugs(&theirs), [""; 0]);
+}
+
+async fn pages_of_projects_are_complete(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let server = acme.server("notes", "https://a.example.com/mcp").await;
+    let mut made = Vec::new();
+    for number in 0..7 {
+        let body = json!({"name": format!("p{number}"), "servers": [server["id"]]});
+        made.push(acme.owner().post("/api/v1/projects", &body).await.expect(201));
+    }
+    let archived = made.remove(3);
+    let path = format!("/api/v1/projects/{}", archived["id"].as_str().expect("an id"));
+    acme.owner().with_body(Method::PATCH, &path, &json!({"archived": true})).await.expect(200);
+    let (mut seen, mut path) = (Vec::new(), "/api/v1/projects?limit=2".to_owned());
+    loop {
+        let page = acme.owner().get(&path).await.expect(200);
+        seen.extend(page["items"].as_array().expect("items").iter().cloned());
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        path = format!("/api/v1/projects?limit=2&cursor={cursor}");
+    }
+    assert_eq!(seen, made);
+}
+
+async fn of_two_projects_of_one_name_at_once_one_is_made(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let (first, second) = (acme.owner(), acme.owner());
+    let body = json!({"name": "checkout"});
+    let (a, b) = tokio::join!(first.post("/api/v1/projects", &body), second.post("/api/v1/projects", &body));
+    let mut statuses = [a.status, b.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409], "{} {}", a.body, b.body);
 }
 
 async fn what_is_taken_is_a_conflict_and_not_a_fault(store: Store) {

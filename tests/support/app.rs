@@ -119,13 +119,21 @@ impl App {
 
     /// What a request with this access token has proven when its handler begins.
     pub async fn scope(&self, access_token: &str) -> TenantScope {
-        let services = self.services();
-        let session = services.sessions.read(access_token).await.expect("signed in");
+        let session = self.services().sessions.read(access_token).await.expect("signed in");
+        self.admitted(Proof::Person(session)).await
+    }
+
+    /// What a request with this key has proven when its handler begins.
+    pub async fn scope_of_key(&self, token: &str) -> TenantScope {
+        let verified = self.services().verifier.verify(token).await.expect("a key that works");
+        self.admitted(Proof::Key(verified)).await
+    }
+
+    async fn admitted(&self, proof: Proof<LiveKeyHandle>) -> TenantScope {
         let tenant = TenantParams::parse("");
         let question = Question { surface: Surface::Elsewhere, tenant, permission: None, server: None };
         let first_use = |actor| AuditEvent::unproven(AuditActor::Proven(actor), "tenant.create", SystemClock.now());
-        let proof: Proof<LiveKeyHandle> = Proof::Person(session);
-        services.gate.admit(&proof, question, first_use).await.expect("admitted").scope
+        self.services().gate.admit(&proof, question, first_use).await.expect("admitted").scope
     }
 
     /// Runs a statement on its database, from outside: what no operation does, or does yet.

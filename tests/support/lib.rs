@@ -7,16 +7,24 @@
 
 pub mod actor;
 pub mod app;
+pub mod browser;
+pub mod chromium;
 pub mod client;
 pub mod logs;
 pub mod mail;
 pub mod many_keys;
 mod offer;
 pub mod postgres;
+pub mod sample;
+pub mod toolbox;
 pub mod upstream;
 
 pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
+pub use browser::{Browser, Page};
+pub use chromium::Chromium;
 pub use client::Answer;
 pub use mail::MailSink;
+pub use sample::{BearerServer, Mood, OAuthServer, OAuthSettings};
+pub use toolbox::Toolbox;
 pub use upstream::Upstream;

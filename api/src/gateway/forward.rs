@@ -97,6 +97,11 @@ pub(super) async fn forward(
     let answer = answer.ok_or_else(|| {
         Problem::because(Code::UpstreamError, "the server redirects elsewhere; register the URL that it redirects to")
     })?;
+    if answer.status() == StatusCode::UNAUTHORIZED
+        && let Some(connection) = &passport.connection
+    {
+        services.connections.doubted(connection, server.record());
+    }
     if let Some(session) = &session
         && *request.method() == Method::DELETE
         && answer.status().is_success()

@@ -3,12 +3,12 @@
 //! The order of checks is the contract's: key, tenant, permission, server, then the body. Nothing of the caller's own
 //! credentials goes upstream, and what comes back is streamed as it comes.
 
-mod bridge;
+pub mod bridge;
 mod events;
 mod forward;
 mod headers;
 mod idle;
-mod message;
+pub mod message;
 pub mod passport;
 mod recorded;
 pub mod recorder;
@@ -32,9 +32,7 @@ use domain::server::port::ServerName;
 use domain::tenant::{Surface, TenantRefusal};
 use domain::time::{Clock, SystemClock};
 use infra::cache::{CallPlace, LiveKeyHandle};
-use infra::calls::CallQueue;
 use infra::upstream::{AnswerBody, Upstream};
-use infra::usage::UsageMeter;
 use percent_encoding::percent_decode_str;
 
 use self::headers::MCP_SESSION_ID;
@@ -54,7 +52,7 @@ pub const PREFIX: &str = "/mcp-connect";
 
 /// Whether a path is the gateway's.
 #[must_use]
-pub fn is_mcp_path(path: &str) -> bool {
+pub fn is_gateway_path(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -62,20 +60,13 @@ pub fn is_mcp_path(path: &str) -> bool {
 pub struct Line {
     upstream: Upstream,
     clock: IdleClock,
-    calls: CallQueue,
-    usage: UsageMeter,
 }
 
 impl Line {
     /// Opens it on this worker.
     #[must_use]
     pub fn open(services: &Services) -> Self {
-        Self {
-            upstream: Upstream::new(&services.egress),
-            clock: IdleClock::start(Arc::clone(&services.stopping)),
-            calls: services.calls.clone(),
-            usage: services.usage.clone(),
-        }
+        Self { upstream: Upstream::new(&services.egress), clock: IdleClock::start(Arc::clone(&services.stopping)) }
     }
 }
 
@@ -104,7 +95,7 @@ pub async fn handle(
         }
     };
     let (scope, server) = ((*admitted.grant).clone(), admitted.server.record().id);
-    let call = CallUnderWay::begin(&services, &line, &request, admitted.live.facts(), scope.tenant(), server).await;
+    let call = CallUnderWay::begin(&services, &request, admitted.live.facts(), scope.tenant(), server).await;
     let (problem, body) = match call {
         Err(saturated) => (saturated.into(), extract::read_start(payload).await),
         Ok(mut call) => match extract::read(payload, services.settings.body_limit).await {

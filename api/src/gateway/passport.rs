@@ -62,11 +62,21 @@ pub struct Passport {
     pub caller: Caller,
     // The record that it was made of: a changed server is another record.
     server: SharedServer,
-    // Likewise the connection that the credential is of.
-    connection: Option<SharedConnection>,
+    /// The connection that the credential is of; likewise.
+    pub connection: Option<SharedConnection>,
     // The name that the assertion gives the caller's organization.
     organization: Arc<str>,
     until: Timestamp,
+}
+
+impl Passport {
+    /// The headers that are ours on a request.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::from_iter([(ASSERTION, self.assertion.clone())]);
+        headers.extend(self.credential.clone());
+        headers
+    }
 }
 
 /// Makes passports, and remembers them for as long as they may be reused.

@@ -3,11 +3,11 @@
 //! Whatever becomes of the call, its record is made once: when its end is known, or when what was under way is dropped,
 //! which is how a caller that leaves shows. Use is counted from the same value, when the answer begins.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::{Method as HttpMethod, StatusCode};
-use actix_web::web::Data;
 use domain::audit::Saturated;
 use domain::call::{AnswerFault, CallKind, CallRecord, Cut, Label, Method, Outcome};
 use domain::id::ServerId;
@@ -17,7 +17,6 @@ use domain::tenant::Tenant;
 use domain::time::{Clock, SystemClock};
 use domain::usage::{Hour, Slot};
 
-use super::Line;
 use super::headers::MCP_PROTOCOL_VERSION;
 use crate::authenticate::request_id;
 use crate::compose::Services;
@@ -25,7 +24,7 @@ use crate::problem::Problem;
 
 /// A call that was let begin.
 pub struct CallUnderWay {
-    line: Data<Line>,
+    services: Arc<Services>,
     // None once it is on its way to the store.
     record: Option<CallRecord>,
     began: Instant,
@@ -38,33 +37,67 @@ impl CallUnderWay {
     /// # Errors
     /// [`Saturated`] when the store does not keep up.
     pub async fn begin(
-        services: &Services,
-        line: &Data<Line>,
+        services: &Arc<Services>,
         request: &HttpRequest,
         key: &KeyFacts,
         tenant: &Tenant,
         server: ServerId,
     ) -> Result<Self, Saturated> {
-        if !line.calls.has_room() {
-            line.calls.room().await?;
-        }
+        let mut call = Self::of(services, request_id(request), key, tenant, server).await?;
         let version = request.headers().get(MCP_PROTOCOL_VERSION).and_then(|version| version.to_str().ok());
+        call.note(|record| {
+            record.kind = match *request.method() {
+                HttpMethod::GET => CallKind::Stream,
+                HttpMethod::DELETE => CallKind::End,
+                _ => CallKind::Other,
+            };
+            record.version = version.map(|version| Label::of(version, &services.token_keys));
+        });
+        Ok(call)
+    }
+
+    /// Begins a call of a tool that Keyrack itself makes on a caller's behalf, like [`CallUnderWay::begin`].
+    ///
+    /// # Errors
+    /// [`Saturated`]
+    pub async fn of_tool(
+        services: &Arc<Services>,
+        request_id: Option<uuid::Uuid>,
+        key: &KeyFacts,
+        tenant: &Tenant,
+        (server, tool): (ServerId, &str),
+    ) -> Result<Self, Saturated> {
+        let mut call = Self::of(services, request_id, key, tenant, server).await?;
+        call.note(|record| {
+            record.kind = CallKind::Request;
+            record.method = Some(Method::ToolsCall);
+            record.tool = Some(Label::of(tool, &services.token_keys));
+        });
+        Ok(call)
+    }
+
+    async fn of(
+        services: &Arc<Services>,
+        request_id: Option<uuid::Uuid>,
+        key: &KeyFacts,
+        tenant: &Tenant,
+        server: ServerId,
+    ) -> Result<Self, Saturated> {
+        if !services.calls.has_room() {
+            services.calls.room().await?;
+        }
         let record = CallRecord {
             at: SystemClock.now(),
-            request_id: request_id(request).unwrap_or_else(uuid::Uuid::now_v7),
+            request_id: request_id.unwrap_or_else(uuid::Uuid::now_v7),
             organization: key.organization.id,
             key: key.id,
             server,
             tenant_org: tenant.org().cloned(),
             tenant_user: tenant.user().cloned(),
-            kind: match *request.method() {
-                HttpMethod::GET => CallKind::Stream,
-                HttpMethod::DELETE => CallKind::End,
-                _ => CallKind::Other,
-            },
+            kind: CallKind::Other,
             method: None,
             tool: None,
-            version: version.map(|version| Label::of(version, &services.token_keys)),
+            version: None,
             session: None,
             outcome: Outcome::Cancelled,
             status: None,
@@ -74,7 +107,7 @@ impl CallUnderWay {
             first_byte: None,
             took: Duration::ZERO,
         };
-        Ok(Self { line: line.clone(), record: Some(record), began: Instant::now(), counted: false })
+        Ok(Self { services: Arc::clone(services), record: Some(record), began: Instant::now(), counted: false })
     }
 
     /// The caller's message was read.
@@ -144,14 +177,14 @@ impl CallUnderWay {
         // A call that comes to nothing, or whose caller leaves before the answer, has failed.
         self.count(took, true);
         if let Some(record) = self.record.take() {
-            self.line.calls.add(CallRecord { outcome, took, ..record });
+            self.services.calls.add(CallRecord { outcome, took, ..record });
         }
     }
 
     /// Whether the program stops.
     #[must_use]
     pub fn stops(&self) -> bool {
-        self.line.calls.is_stopping()
+        self.services.calls.is_stopping()
     }
 
     fn note(&mut self, note: impl FnOnce(&mut CallRecord)) {
@@ -165,7 +198,7 @@ impl CallUnderWay {
         if let Some(record) = self.record.as_ref().filter(|_| !self.counted) {
             let hour = Hour::of(record.at);
             let slot = Slot { organization: record.organization, key: record.key, server: record.server, hour };
-            self.line.usage.count(slot, took, failed);
+            self.services.usage.count(slot, took, failed);
             self.counted = true;
         }
     }

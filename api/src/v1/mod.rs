@@ -12,6 +12,7 @@ pub mod identity;
 pub mod invitations;
 pub mod mcp_servers;
 pub mod members;
+pub mod projects;
 mod refusals;
 mod shapes;
 pub mod tenants;

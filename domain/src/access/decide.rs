@@ -10,11 +10,13 @@ use super::trail::{Check, Trail};
 use super::{Actor, Holder, Permission, Role, TenantScope};
 use crate::access::SystemScope;
 use crate::audit::AuditEvent;
+use crate::connect::link::LinkBearer;
+use crate::key::KeyServers;
 use crate::key::port::LiveKey;
 use crate::key::verify::VerifiedKey;
 use crate::organization::{Feature, Session};
-use crate::policy::AccessIndex;
 use crate::policy::port::AccessDirectory;
+use crate::policy::{AccessIndex, Reach};
 use crate::server::model::SharedServer;
 use crate::server::port::{ServerDirectory, ServerName};
 use crate::server::{ServerRecord, ServerStatus};
@@ -215,7 +217,28 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         question: Question<'_>,
         first_use: impl FnOnce(Actor) -> AuditEvent,
     ) -> Result<Admitted, DecisionFault> {
-        let actor = proof.actor();
+        self.admit_actor(proof.actor(), question, first_use).await
+    }
+
+    /// Decides as [`Gate::admit`] does about whoever made a connect link, as if they asked now.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn admit_bearer(
+        &self,
+        bearer: &LinkBearer,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
+        self.admit_actor(bearer.actor().clone(), question, first_use).await
+    }
+
+    async fn admit_actor(
+        &self,
+        actor: Actor,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
         let (claim, Verdict { tenant, server }) = self.consider(&actor, question, &mut ()).await?;
         // Last, so that a request that is refused for another reason leaves nothing behind.
         let tenant = match tenant {
@@ -275,6 +298,31 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
             }
         };
         Ok((claim, Verdict { tenant, server }))
+    }
+
+    /// A server that a proven caller names after it was admitted: the same two checks, without those that it has passed.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn reach(&self, scope: &TenantScope, asked: Asked<'_>) -> Result<ReachableServer, DecisionFault> {
+        let found = self.find(scope.actor(), asked).await?;
+        within_key(scope.actor(), &found)?;
+        Ok(ReachableServer(found))
+    }
+
+    /// Every server that a proven caller may connect to, by slug.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn reachable(&self, scope: &TenantScope) -> Result<Vec<ReachableServer>, StoreFault> {
+        let organization = scope.organization().id;
+        let servers = self.servers.active(&SystemScope::new(organization, "a caller asks what it reaches")).await?;
+        let access = match self.access.cached(organization) {
+            Some(access) => access,
+            None => self.access.load(organization).await?,
+        };
+        let within = |server: &SharedServer| connects(scope.actor(), &access, server).is_ok();
+        Ok(servers.into_iter().filter(within).map(ReachableServer).collect())
     }
 
     /// The server, if it takes calls and the actor's person reaches it.
@@ -404,8 +452,20 @@ pub fn manages(actor: &Actor, access: &AccessIndex, server: &ServerRecord) -> Re
     within_key(actor, server)
 }
 
-/// Whether no policy narrows what the actor sees.
+/// The servers that an actor sees: those that [`manages`] lets through.
 #[must_use]
-pub fn sees_every_server(actor: &Actor) -> bool {
+pub fn sees(actor: &Actor, access: &AccessIndex) -> Reach {
+    let reach = if sees_every_server(actor) { Reach::every() } else { access.reach(actor.user().id) };
+    match actor {
+        Actor::Key(key) => match &key.servers {
+            KeyServers::All => reach,
+            KeyServers::Listed(listed) => reach.within(listed),
+        },
+        Actor::Member(_) => reach,
+    }
+}
+
+/// Whether no policy narrows what the actor sees.
+fn sees_every_server(actor: &Actor) -> bool {
     matches!(actor, Actor::Member(member) if member.role >= Role::Admin)
 }

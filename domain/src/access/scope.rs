@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::decide::{Denied, holds, within_feature, within_role};
 use super::grant::{Grant, WithinOrganization};
-use super::{PermissionKind, PermissionSet, Role};
+use super::{Permission, PermissionKind, PermissionSet, Role};
 use crate::id::OrganizationId;
 use crate::key::KeyFacts;
 use crate::organization::{OrganizationRef, UserRef};
@@ -122,15 +122,23 @@ impl TenantScope {
         &self.tenant
     }
 
+    /// Whether it may use a permission that is named by a value, by the same three checks as [`TenantScope::grant`].
+    ///
+    /// # Errors
+    /// Like [`TenantScope::grant`].
+    pub fn may(&self, permission: Permission) -> Result<(), Denied> {
+        within_feature(&self.actor, permission)?;
+        within_role(&self.actor, permission)?;
+        holds(&self.actor, permission)
+    }
+
     /// Turns the scope into the proof that it may use permission `P`, by the same three checks as
     /// [`super::decide::Gate::decide`].
     ///
     /// # Errors
     /// [`Denied::Feature`], [`Denied::Role`], [`Denied::Permission`] or [`Denied::InstanceAdmin`].
     pub fn grant<P: PermissionKind>(self) -> Result<Grant<P>, Denied> {
-        within_feature(&self.actor, P::PERMISSION)?;
-        within_role(&self.actor, P::PERMISSION)?;
-        holds(&self.actor, P::PERMISSION)?;
+        self.may(P::PERMISSION)?;
         Ok(Grant::proven(self))
     }
 }

@@ -104,6 +104,7 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::User(id) => ("user", Some(id.to_string())),
             AuditTarget::Policy(id) => ("policy", Some(id.to_string())),
             AuditTarget::Group(id) => ("group", Some(id.to_string())),
+            AuditTarget::Project(id) => ("project", Some(id.to_string())),
             AuditTarget::Tenant => ("tenant", None),
             AuditTarget::TenantOrg(id) => ("tenant", Some(id.to_string())),
             AuditTarget::TenantUser(id) => ("tenant", Some(id.to_string())),

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
 use crate::id::{
-    ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ServerId, TenantOrgId, TenantUserId, UserId,
+    ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, ServerId, TenantOrgId,
+    TenantUserId, UserId,
 };
 use crate::key::KeyId;
 use crate::tenant::Tenant;
@@ -49,6 +50,8 @@ pub enum AuditTarget {
     Policy(PolicyId),
     /// A group.
     Group(GroupId),
+    /// A project.
+    Project(ProjectId),
     /// The tenant of the event.
     Tenant,
     /// A tenant org, as it is managed.

@@ -5,8 +5,11 @@ use uuid::Uuid;
 
 use super::CallRecord;
 use crate::access::WithinOrganization;
+use crate::id::ServerId;
+use crate::key::KeyId;
 use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
+use crate::tenant::TenantText;
 use crate::time::Timestamp;
 
 /// Where a page begins.
@@ -16,6 +19,31 @@ pub struct CallPosition {
     pub at: Timestamp,
     /// Its request.
     pub request_id: Uuid,
+}
+
+/// Whose calls are summed up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Those of a tenant, whichever key they came with.
+    Tenant {
+        /// The tenant org.
+        org: Option<TenantText>,
+        /// The tenant user.
+        user: Option<TenantText>,
+    },
+    /// Those of a key that speaks for its owner.
+    Key(KeyId),
+}
+
+/// The calls of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerCalls {
+    /// The server.
+    pub server: ServerId,
+    /// How many.
+    pub calls: u64,
+    /// How many of them came to nothing, or told of a failure.
+    pub errors: u64,
 }
 
 /// Reads call records.
@@ -31,4 +59,15 @@ pub trait CallRecords: Send + Sync {
         scope: &dyn WithinOrganization,
         page: PageRequest<CallPosition>,
     ) -> Result<Page<CallRecord, CallPosition>, StoreFault>;
+
+    /// A caller's calls since a time, by server, most calls first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn sums(
+        &self,
+        scope: &dyn WithinOrganization,
+        caller: &Caller,
+        since: Timestamp,
+    ) -> Result<Vec<ServerCalls>, StoreFault>;
 }

@@ -29,8 +29,10 @@ pub enum Credential {
 pub struct OAuthGrant {
     /// The access token.
     pub access: SecretString,
-    /// When it ends; none when the server did not say.
+    /// When it is sent no more; none when the server did not say how long it lasts.
     pub expires_at: Option<Timestamp>,
+    /// When it is time to renew it, which is before.
+    pub renew_at: Option<Timestamp>,
     /// What renews it; none when it cannot be.
     pub refresh: Option<SecretString>,
     /// Where it is renewed.
@@ -41,6 +43,20 @@ pub struct OAuthGrant {
     pub client_id: String,
     /// How that client authenticates.
     pub client_auth: ClientAuth,
+}
+
+impl OAuthGrant {
+    /// Whether it can be renewed, and it is time to.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.refresh.is_some() && self.renew_at.is_some_and(|due| due <= now)
+    }
+
+    /// Whether it cannot be sent any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// How a client authenticates at the token endpoint (RFC 7591, `token_endpoint_auth_method`).
@@ -63,6 +79,15 @@ impl Credential {
             Self::Header(_) => AuthKind::Header,
             Self::Basic { .. } => AuthKind::Basic,
             Self::OAuth(_) => AuthKind::OAuth2,
+        }
+    }
+
+    /// What was granted, for kind `oauth2`.
+    #[must_use]
+    pub const fn grant(&self) -> Option<&OAuthGrant> {
+        match self {
+            Self::OAuth(grant) => Some(grant),
+            Self::Bearer(_) | Self::Header(_) | Self::Basic { .. } => None,
         }
     }
 

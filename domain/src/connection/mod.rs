@@ -4,6 +4,7 @@ pub mod credential;
 pub mod holder;
 pub mod model;
 pub mod port;
+pub mod renewal;
 pub mod service;
 
 pub use credential::{ClientAuth, Credential, OAuthGrant};

@@ -9,6 +9,7 @@ use super::model::{Connection, SharedConnection};
 use crate::access::permission::{ConnectionsRead, ConnectionsWrite};
 use crate::access::{Grant, SystemScope};
 use crate::audit::AuditEvent;
+use crate::connect::LinkUse;
 use crate::id::{ConnectionId, OrganizationId, ServerId};
 use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
@@ -50,6 +51,18 @@ pub trait ConnectionStore: Send + Sync {
         connection: &SharedConnection,
         event: AuditEvent,
     ) -> Result<(), StoreFault>;
+
+    /// The same, by a connect link, which is used up with it: both or neither. False when the link was used already.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn put_by_link(
+        &self,
+        grant: &Grant<ConnectionsWrite>,
+        connection: &SharedConnection,
+        event: AuditEvent,
+        link: LinkUse,
+    ) -> Result<bool, StoreFault>;
 
     /// Deletes a connection; none when there is none. When it returns, no call that starts uses it.
     ///

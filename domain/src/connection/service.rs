@@ -6,17 +6,19 @@ use super::credential::Credential;
 use super::holder::Holder;
 use super::model::{Connection, ConnectionStatus, SharedConnection};
 use super::port::{ConnectionDirectory, ConnectionStore};
+use super::renewal::{NotRenewed, Renewals};
 use crate::access::decide::{ReachableServer, connects};
 use crate::access::permission::{ConnectionsRead, ConnectionsWrite, McpConnect, ServersSync};
 use crate::access::{Denied, Grant, SystemScope, TenantScope};
 use crate::audit::{AuditEvent, AuditTarget};
+use crate::connect::LinkUse;
 use crate::field::FieldErrors;
 use crate::id::ConnectionId;
 use crate::page::{Page, PageRequest};
 use crate::policy::port::AccessDirectory;
 use crate::server::model::SharedServer;
 use crate::server::port::{ServerDirectory, ServerName};
-use crate::server::{AuthKind, ServerAuth};
+use crate::server::{AuthKind, ServerAuth, ServerRecord};
 use crate::store::StoreFault;
 use crate::time::Clock;
 
@@ -43,6 +45,12 @@ pub enum ConnectionFault {
         /// Whether there is one that no longer works.
         again: bool,
     },
+    /// The access token is over, and nobody renews it now.
+    #[error("the authorization server of {server} does not renew the access token now")]
+    NotRenewed {
+        /// The server's slug.
+        server: String,
+    },
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -63,6 +71,7 @@ pub struct ConnectionService<D, S, C> {
     directory: D,
     servers: S,
     access: Arc<dyn AccessDirectory>,
+    renewals: Arc<dyn Renewals>,
     clock: C,
 }
 
@@ -73,9 +82,10 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
         directory: D,
         servers: S,
         access: Arc<dyn AccessDirectory>,
+        renewals: Arc<dyn Renewals>,
         clock: C,
     ) -> Self {
-        Self { store, directory, servers, access, clock }
+        Self { store, directory, servers, access, renewals, clock }
     }
 
     /// A page of the tenant's own connections, oldest first. Those to servers that were put away or are out of reach now are
@@ -141,6 +151,35 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
         credential: Credential,
         event: AuditEvent,
     ) -> Result<Connected, ConnectionFault> {
+        let connection = self.new_connection(grant, &server, credential)?;
+        self.store.put(grant, &connection, event.about(AuditTarget::Connection(connection.id))).await?;
+        Ok(Connected { connection, server })
+    }
+
+    /// The same, by a connect link, which is used up with it; none when the link was used already.
+    ///
+    /// # Errors
+    /// [`ConnectionFault::Invalid`] when the server takes another kind, or none.
+    pub async fn put_by_link(
+        &self,
+        grant: &Grant<ConnectionsWrite>,
+        server: SharedServer,
+        credential: Credential,
+        event: AuditEvent,
+        link: LinkUse,
+    ) -> Result<Option<Connected>, ConnectionFault> {
+        let connection = self.new_connection(grant, &server, credential)?;
+        let event = event.about(AuditTarget::Connection(connection.id));
+        let kept = self.store.put_by_link(grant, &connection, event, link).await?;
+        Ok(kept.then_some(Connected { connection, server }))
+    }
+
+    fn new_connection(
+        &self,
+        grant: &Grant<ConnectionsWrite>,
+        server: &SharedServer,
+        credential: Credential,
+    ) -> Result<SharedConnection, ConnectionFault> {
         let wanted = match &server.auth {
             ServerAuth::Tenant(auth) => auth.kind(),
             ServerAuth::Organization(_) => {
@@ -151,7 +190,7 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
         if credential.kind() != wanted {
             return Err(FieldErrors::one("kind", format!("this server takes {}", wanted.as_str())).into());
         }
-        let connection = Arc::new(Connection {
+        Ok(Arc::new(Connection {
             id: ConnectionId::new(),
             organization: grant.organization().id,
             holder: holder(grant)?,
@@ -161,9 +200,7 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
             refused: false,
             created_at: self.clock.now(),
             last_used_at: None,
-        });
-        self.store.put(grant, &connection, event.about(AuditTarget::Connection(connection.id))).await?;
-        Ok(Connected { connection, server })
+        }))
     }
 
     /// Ends the tenant's connection to a server.
@@ -188,7 +225,20 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
     pub fn at_hand(&self, grant: &Grant<McpConnect>, server: &ReachableServer) -> Option<SharedConnection> {
         let record = server.record();
         let connection = self.directory.cached(record.organization, Holder::of(grant)?, record.id)?;
-        (connection.status(record) == ConnectionStatus::Connected).then_some(connection)
+        if connection.status(record) != ConnectionStatus::Connected {
+            return None;
+        }
+        if let Some(grant) = connection.credential.grant() {
+            let now = self.clock.now();
+            if grant.is_over(now) {
+                return None;
+            }
+            if grant.is_due(now) {
+                // It is good for a while yet, and this call does not wait.
+                self.renewals.begin(&connection, record);
+            }
+        }
+        Some(connection)
     }
 
     /// The connection that a call to this server uses.
@@ -224,9 +274,22 @@ impl<D: ConnectionDirectory, S: ServerDirectory, C: Clock> ConnectionService<D, 
         let found = self.directory.find(&finding, holder, server.id).await?;
         let required = |again| ConnectionFault::Required { server: server.slug.to_string(), again };
         let connection = found.ok_or_else(|| required(false))?;
-        match connection.status(server) {
-            ConnectionStatus::Connected => Ok(connection),
-            ConnectionStatus::NeedsReconnect => Err(required(true)),
+        if connection.status(server) != ConnectionStatus::Connected {
+            return Err(required(true));
+        }
+        if connection.credential.grant().is_none_or(|grant| !grant.is_over(self.clock.now())) {
+            return Ok(connection);
+        }
+        self.renewals.renewed(&connection, server).await.map_err(|fault| match fault {
+            NotRenewed::Over => required(true),
+            NotRenewed::Unavailable => ConnectionFault::NotRenewed { server: server.slug.to_string() },
+        })
+    }
+
+    /// The server did not take a connection's credential. One that was granted may be renewed, or is found to be over.
+    pub fn doubted(&self, connection: &SharedConnection, server: &ServerRecord) {
+        if connection.credential.grant().is_some() {
+            self.renewals.doubted(connection, server);
         }
     }
 

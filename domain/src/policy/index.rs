@@ -25,6 +25,13 @@ impl Reach {
         self.every || self.servers.contains(&server)
     }
 
+    /// What of it is among these servers.
+    #[must_use]
+    pub fn within(self, servers: &HashSet<ServerId>) -> Self {
+        let servers = if self.every { servers.clone() } else { self.servers.intersection(servers).copied().collect() };
+        Self { every: false, servers }
+    }
+
     /// The servers, if they are a list; none for every server.
     #[must_use]
     pub fn listed(&self) -> Option<&HashSet<ServerId>> {
@@ -132,6 +139,18 @@ mod tests {
         }
         assert_eq!(index.reach(ann).listed().map(HashSet::len), Some(2));
         assert_eq!(index.reach(carl).listed(), None);
+    }
+
+    #[test]
+    fn narrowing_takes_away_and_never_adds() {
+        let [notes, files, mail] = [ServerId::new(), ServerId::new(), ServerId::new()];
+        let among = HashSet::from([notes, files]);
+        let reached = |reach: &Reach| [notes, files, mail].map(|server| reach.permits(server));
+        assert_eq!(reached(&Reach::every().within(&among)), [true, true, false]);
+        let some = Reach { every: false, servers: HashSet::from([files, mail]) };
+        assert_eq!(reached(&some.clone().within(&among)), [false, true, false]);
+        assert_eq!(reached(&some.within(&HashSet::new())), [false; 3], "nothing is not everything");
+        assert_eq!(Reach::every().within(&HashSet::new()).listed(), Some(&HashSet::new()));
     }
 
     #[test]

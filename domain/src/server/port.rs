@@ -130,6 +130,12 @@ pub trait ServerDirectory: Send + Sync {
     /// # Errors
     /// [`StoreFault`]
     async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault>;
+
+    /// Every server that takes calls, by slug.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn active(&self, scope: &SystemScope) -> Result<Vec<SharedServer>, StoreFault>;
 }
 
 #[async_trait]
@@ -140,5 +146,9 @@ impl<D: ServerDirectory + ?Sized> ServerDirectory for Arc<D> {
 
     async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
         (**self).find(scope, name).await
+    }
+
+    async fn active(&self, scope: &SystemScope) -> Result<Vec<SharedServer>, StoreFault> {
+        (**self).active(scope).await
     }
 }

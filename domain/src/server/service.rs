@@ -1,6 +1,5 @@
 //! Registering, listing and archiving servers.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::auth::ServerAuth;
@@ -8,18 +7,18 @@ use super::change::ServerChange;
 use super::model::{ServerRecord, ServerStatus, SharedServer};
 use super::port::{ChangeFault, ServerName, ServerStore};
 use super::timeouts::Timeouts;
-use crate::access::decide::{manages, sees_every_server};
+use crate::access::decide::{manages, sees};
 use crate::access::permission::{ServersApprove, ServersRead, ServersSync, ServersWrite};
-use crate::access::{Denied, Grant, TenantScope};
+use crate::access::{Denied, Grant};
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::egress::VettedUrl;
 use crate::field::FieldErrors;
 use crate::guard::AllowedFields;
 use crate::id::ServerId;
-use crate::key::{KeyServers, RateLimit};
+use crate::key::RateLimit;
 use crate::page::{Page, PageRequest};
-use crate::policy::AccessIndex;
 use crate::policy::port::AccessDirectory;
+use crate::project::Narrowing;
 use crate::store::{StoreFault, WriteFault};
 use crate::text::{Description, Name, Slug};
 use crate::time::Clock;
@@ -142,19 +141,24 @@ impl<C: Clock> ServerService<C> {
         Ok(server)
     }
 
-    /// A page of those servers that the caller may see.
+    /// A page of those servers that the caller may see; only those of a project, when given.
     ///
     /// # Errors
     /// [`ServerFault`]
     pub async fn list(
         &self,
         grant: &Grant<ServersRead>,
+        within: Option<&Narrowing>,
         archived: bool,
         page: PageRequest<ServerId>,
     ) -> Result<Page<SharedServer, ServerId>, ServerFault> {
         let access = self.access.of(grant.organization().id).await?;
-        let visible = visible(grant, &access);
-        Ok(self.store.list(grant, visible.as_ref(), archived, page).await?)
+        let seen = sees(grant.actor(), &access);
+        let seen = match within {
+            None => seen,
+            Some(narrowing) => seen.within(narrowing.servers()),
+        };
+        Ok(self.store.list(grant, seen.listed(), archived, page).await?)
     }
 
     /// Changes a server; effective on the next request.
@@ -212,15 +216,5 @@ impl<C: Clock> ServerService<C> {
         let read = (**grant).clone().grant::<ServersRead>()?;
         self.get(&read, name).await?;
         self.store.archive(grant, name, self.clock.now(), event).await?.ok_or(ServerFault::NotFound)
-    }
-}
-
-/// The servers that a list may show; none for every server.
-fn visible(scope: &TenantScope, access: &AccessIndex) -> Option<HashSet<ServerId>> {
-    let reached = if sees_every_server(scope.actor()) { None } else { access.reach(scope.user().id).listed().cloned() };
-    match (scope.key().map(|key| &key.servers), reached) {
-        (Some(KeyServers::Listed(listed)), Some(reached)) => Some(listed.intersection(&reached).copied().collect()),
-        (Some(KeyServers::Listed(listed)), None) => Some(listed.clone()),
-        (Some(KeyServers::All) | None, reached) => reached,
     }
 }

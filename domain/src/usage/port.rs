@@ -8,13 +8,14 @@ use crate::access::permission::UsageRead;
 use crate::id::ServerId;
 use crate::key::KeyId;
 use crate::page::{Page, PageRequest};
+use crate::project::Narrowing;
 use crate::store::StoreFault;
 
 /// Most hours that a report covers: 31 days.
 pub const HOURS_MAX: i64 = 31 * 24;
 
 /// Which calls a report is about.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct UsageQuery {
     /// Whose.
     pub of: UsageOf,
@@ -26,6 +27,8 @@ pub struct UsageQuery {
     pub key: Option<KeyId>,
     /// Of this server alone.
     pub server: Option<ServerId>,
+    /// Of a project's servers alone.
+    pub within: Option<Narrowing>,
 }
 
 /// One line of a report.
@@ -64,7 +67,7 @@ pub trait UsageStore: Send + Sync {
     async fn report(
         &self,
         grant: &Grant<UsageRead>,
-        query: UsageQuery,
+        query: &UsageQuery,
         page: PageRequest<UsagePosition>,
     ) -> Result<Page<UsageItem, UsagePosition>, StoreFault>;
 }

@@ -3,10 +3,15 @@
 use async_trait::async_trait;
 use domain::access::WithinOrganization;
 use domain::call::CallRecord;
-use domain::call::port::{CallPosition, CallRecords};
+use domain::call::port::{CallPosition, CallRecords, Caller, ServerCalls};
+use domain::id::ServerId;
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, Select};
+use domain::tenant::TenantText;
+use domain::time::Timestamp;
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{ColumnTrait, Condition, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
 
 use super::Database;
 use super::call_rows::read;
@@ -38,6 +43,61 @@ impl CallRecords for SqlCalls {
         let rows = page_rows(scope, &page).all(self.db.reader()).await.map_err(store_fault)?;
         let calls = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::of_overread(calls, page.limit, |call| CallPosition { at: call.at, request_id: call.request_id }))
+    }
+
+    async fn sums(
+        &self,
+        scope: &dyn WithinOrganization,
+        caller: &Caller,
+        since: Timestamp,
+    ) -> Result<Vec<ServerCalls>, StoreFault> {
+        let own = match caller {
+            Caller::Key(key) => Condition::all().add(Column::KeyId.eq(key.as_token_part())),
+            Caller::Tenant { org, user } => Condition::all()
+                .add(named(Column::TenantOrg, org.as_ref()))
+                .add(named(Column::TenantUser, user.as_ref())),
+        };
+        let went_wrong = Condition::any()
+            .add(Column::Outcome.is_in([1_i16, 2, 4]))
+            .add(Column::ToolError.eq(true))
+            .add(Column::Status.gte(500));
+        let wrong = Expr::case(went_wrong, Expr::value(1)).finally(Expr::value(0));
+        let rows = scoped::find::<Entity>(scope)
+            .filter(Column::At.gte(since.as_micros()))
+            .filter(own)
+            .select_only()
+            .column(Column::ServerId)
+            .column_as(Column::ServerId.count(), "calls")
+            .column_as(Expr::Case(Box::new(wrong)).sum(), "errors")
+            .group_by(Column::ServerId)
+            .into_model::<Sum>()
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let mut sums: Vec<ServerCalls> = rows.into_iter().map(ServerCalls::from).collect();
+        sums.sort_by_key(|sum| std::cmp::Reverse(sum.calls));
+        Ok(sums)
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Sum {
+    server_id: Uuid,
+    calls: i64,
+    errors: i64,
+}
+
+impl From<Sum> for ServerCalls {
+    fn from(sum: Sum) -> Self {
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Self { server: ServerId::from_uuid(sum.server_id), calls: count(sum.calls), errors: count(sum.errors) }
+    }
+}
+
+fn named(column: Column, text: Option<&TenantText>) -> SimpleExpr {
+    match text {
+        Some(text) => column.eq(text.as_str()),
+        None => column.is_null(),
     }
 }
 

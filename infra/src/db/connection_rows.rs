@@ -39,6 +39,7 @@ enum Plain<'a> {
         #[serde(borrow)]
         access: Cow<'a, str>,
         expires_at: Option<i64>,
+        renew_at: Option<i64>,
         #[serde(borrow)]
         refresh: Option<Cow<'a, str>>,
         #[serde(borrow)]
@@ -78,6 +79,7 @@ impl<'a> From<&'a Credential> for Plain<'a> {
                 Self::Oauth2 {
                     access: grant.access.expose_secret().into(),
                     expires_at: grant.expires_at.map(Timestamp::as_micros),
+                    renew_at: grant.renew_at.map(Timestamp::as_micros),
                     refresh: grant.refresh.as_ref().map(|token| token.expose_secret().into()),
                     token_endpoint: grant.token_endpoint.as_url().as_str().into(),
                     resource: (&grant.resource).into(),
@@ -102,6 +104,7 @@ impl Plain<'_> {
             Self::Oauth2 {
                 access,
                 expires_at,
+                renew_at,
                 refresh,
                 token_endpoint,
                 resource,
@@ -113,6 +116,7 @@ impl Plain<'_> {
                 Credential::OAuth(Box::new(OAuthGrant {
                     access: access.into_owned().into(),
                     expires_at: expires_at.map(Timestamp::from_micros),
+                    renew_at: renew_at.map(Timestamp::from_micros),
                     refresh: refresh.map(|token| token.into_owned().into()),
                     token_endpoint: VettedUrl::stored(&token_endpoint).ok()?,
                     resource: resource.into_owned(),

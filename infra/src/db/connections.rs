@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::access::permission::{ConnectionsRead, ConnectionsWrite};
 use domain::access::{Grant, SystemScope, WithinOrganization};
-use domain::audit::{AuditEvent, AuditTarget};
+use domain::audit::{AuditActor, AuditEvent, AuditTarget};
+use domain::connect::LinkUse;
 use domain::connection::port::{ConnectionDirectory, ConnectionStore};
-use domain::connection::{Connection, Holder, SharedConnection};
+use domain::connection::{Connection, Credential, Holder, OAuthGrant, SharedConnection};
 use domain::id::{ConnectionId, OrganizationId, ServerId, UserId};
 use domain::page::{Page, PageRequest};
 use domain::store::{Overtaken, StoreFault};
+use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder, QuerySelect,
@@ -21,6 +23,7 @@ use super::Database;
 use super::audit::record;
 use super::commit::commit_then;
 use super::connection_rows::{holder_columns, opened, row};
+use super::consents::use_up;
 use super::entity::connection;
 use super::fault::store_fault;
 use super::people_rows::locked_membership;
@@ -62,6 +65,95 @@ impl SqlConnections {
             .await
             .map_err(store_fault)?;
         row.map(|row| opened(&self.sealer, row)).transpose()
+    }
+
+    /// Keeps a connection, and uses up the link that it came by; false when that was used already.
+    async fn keep(
+        &self,
+        grant: &Grant<ConnectionsWrite>,
+        connection: &SharedConnection,
+        event: AuditEvent,
+        link: Option<LinkUse>,
+    ) -> Result<bool, StoreFault> {
+        use connection::Column;
+        let row = row(&self.sealer, connection)?;
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        // A connection does not begin after its person's removal, which ends those that there are.
+        let membership = locked_membership(&self.db, &transaction, grant, grant.user().id, LockType::Share).await?;
+        if membership.is_none_or(|row| row.disabled_at.is_some()) {
+            return Err(StoreFault::Overtaken(Overtaken::Gone));
+        }
+        if let Some(link) = link
+            && !use_up(&transaction, grant, link).await?
+        {
+            return Ok(false);
+        }
+        let replaced =
+            OnConflict::columns([Column::OrganizationId, Column::HolderKind, Column::HolderId, Column::ServerId])
+                .update_columns([
+                    Column::Id,
+                    Column::Origin,
+                    Column::Kind,
+                    Column::Sealed,
+                    Column::Refused,
+                    Column::CreatedAt,
+                    Column::LastUsedAt,
+                ])
+                .to_owned();
+        scoped::insert::<connection::Entity, _>(grant, [row])
+            .on_conflict(replaced)
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(store_fault)?;
+        record(&transaction, [event]).await?;
+        let (cache, key) = (Arc::clone(&self.cache), key_of(connection));
+        commit_then(transaction, move || cache.changed(&key)).await?;
+        Ok(true)
+    }
+
+    /// Keeps what a connection was renewed with, unless it was made anew or ended meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn renew(&self, scope: &SystemScope, old: &Connection, grant: &OAuthGrant) -> Result<(), StoreFault> {
+        let renewed = Connection { credential: Credential::OAuth(Box::new(grant.clone())), ..old.clone() };
+        let sealed = row(&self.sealer, &renewed)?.sealed;
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        scoped::update::<connection::Entity>(scope)
+            .filter(connection::Column::Id.eq(old.id.as_uuid()))
+            .set(connection::ActiveModel { sealed, ..Default::default() })
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let (cache, key) = (Arc::clone(&self.cache), key_of(old));
+        commit_then(transaction, move || cache.changed(&key)).await
+    }
+
+    /// Notes that a connection cannot be renewed, with the reason for the audit log.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn refuse(&self, old: &Connection, why: &'static str) -> Result<(), StoreFault> {
+        let scope = SystemScope::new(old.organization, "a connection that cannot be renewed is marked");
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let marked = scoped::update::<connection::Entity>(&scope)
+            .filter(connection::Column::Id.eq(old.id.as_uuid()))
+            .filter(connection::Column::Refused.eq(false))
+            .col_expr(connection::Column::Refused, true.into())
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        if marked.rows_affected > 0 {
+            let event = AuditEvent {
+                organization: Some(old.organization),
+                target: AuditTarget::Connection(old.id),
+                reason: Some(why.to_owned()),
+                ..AuditEvent::unproven(AuditActor::System, "connection.refuse", SystemClock.now())
+            };
+            record(&transaction, [event]).await?;
+        }
+        let (cache, key) = (Arc::clone(&self.cache), key_of(old));
+        commit_then(transaction, move || cache.changed(&key)).await
     }
 }
 
@@ -107,34 +199,17 @@ impl ConnectionStore for SqlConnections {
         connection: &SharedConnection,
         event: AuditEvent,
     ) -> Result<(), StoreFault> {
-        use connection::Column;
-        let row = row(&self.sealer, connection)?;
-        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        // A connection does not begin after its person's removal, which ends those that there are.
-        let membership = locked_membership(&self.db, &transaction, grant, grant.user().id, LockType::Share).await?;
-        if membership.is_none_or(|row| row.disabled_at.is_some()) {
-            return Err(StoreFault::Overtaken(Overtaken::Gone));
-        }
-        let replaced =
-            OnConflict::columns([Column::OrganizationId, Column::HolderKind, Column::HolderId, Column::ServerId])
-                .update_columns([
-                    Column::Id,
-                    Column::Origin,
-                    Column::Kind,
-                    Column::Sealed,
-                    Column::Refused,
-                    Column::CreatedAt,
-                    Column::LastUsedAt,
-                ])
-                .to_owned();
-        scoped::insert::<connection::Entity, _>(grant, [row])
-            .on_conflict(replaced)
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(store_fault)?;
-        record(&transaction, [event]).await?;
-        let (cache, key) = (Arc::clone(&self.cache), key_of(connection));
-        commit_then(transaction, move || cache.changed(&key)).await
+        self.keep(grant, connection, event, None).await.map(drop)
+    }
+
+    async fn put_by_link(
+        &self,
+        grant: &Grant<ConnectionsWrite>,
+        connection: &SharedConnection,
+        event: AuditEvent,
+        link: LinkUse,
+    ) -> Result<bool, StoreFault> {
+        self.keep(grant, connection, event, Some(link)).await
     }
 
     async fn delete(

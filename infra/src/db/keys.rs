@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::{ApiKeysAdminister, ApiKeysRead, ApiKeysWrite, KeysVerify};
-use domain::access::rehearse::{Ended, KeyStanding};
+use domain::access::rehearse::KeyStanding;
 use domain::access::{Grant, TenantScope, WithinOrganization};
 use domain::audit::AuditEvent;
 use domain::id::{ServerId, UserId};
@@ -20,21 +20,20 @@ use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, ExprTrait, JoinType, QueryFilter, QuerySelect,
-    RelationTrait, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, TransactionTrait,
 };
 
 use super::audit::record;
 use super::commit::commit_then;
-use super::entity::{api_key, api_key_digest, api_key_tenant, membership, server, user};
+use super::entity::{api_key, api_key_digest, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
 use super::key_changes::insert_servers;
 use super::key_pages::{details, key_page, listed_server};
-use super::key_rows::{KeyRow, permissions_to_text, rate_columns, records, with_names};
+use super::key_rows::{permissions_to_text, rate_columns};
 use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
 use super::key_tokens::{NewToken, insert_token, tokens};
 use super::people_rows::hold_actor;
-use super::{CHUNK, Database, scoped};
+use super::{CHUNK, Database, key_standing, scoped};
 use crate::cache::KeyCache;
 
 /// Keys in the database.
@@ -57,13 +56,7 @@ impl SqlKeyStore {
         scope: &impl WithinOrganization,
         id: KeyId,
     ) -> Result<Option<KeyRecord>, StoreFault> {
-        let row = with_names(scoped::find::<api_key::Entity>(scope))
-            .filter(api_key::Column::Id.eq(id.as_token_part()))
-            .into_model::<KeyRow>()
-            .one(db)
-            .await
-            .map_err(store_fault)?;
-        Ok(records(db, row.into_iter().collect()).await?.into_iter().next())
+        key_standing::record(db, scope, id).await
     }
 
     pub(super) async fn revoke_key(
@@ -160,22 +153,7 @@ impl KeyStore for SqlKeyStore {
     }
 
     async fn standing(&self, grant: &Grant<KeysVerify>, id: KeyId) -> Result<Option<KeyStanding>, StoreFault> {
-        let db = self.db.reader();
-        let Some(record) = self.record(db, grant, id).await? else { return Ok(None) };
-        let owner = scoped::find::<membership::Entity>(grant)
-            .join(JoinType::InnerJoin, membership::Relation::User.def())
-            .filter(membership::Column::UserId.eq(record.facts.owner.id.as_uuid()))
-            .filter(membership::Column::DisabledAt.is_null())
-            .filter(user::Column::DisabledAt.is_null())
-            .one(db)
-            .await
-            .map_err(store_fault)?;
-        let ended = match (record.revoked_at, owner) {
-            (Some(_), _) => Some(Ended::Revoked),
-            (None, None) => Some(Ended::OwnerGone),
-            (None, Some(_)) => None,
-        };
-        Ok(Some(KeyStanding { facts: Arc::new(record.facts), ended }))
+        key_standing::standing(self.db.reader(), grant, id).await
     }
 
     async fn list(

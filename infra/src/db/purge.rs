@@ -58,6 +58,14 @@ impl SqlPurge {
         }
     }
 
+    /// Deletes the uses of connect links that are over at `now`, and the authorizations that nobody came back from; how many.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn consents(&self, now: Timestamp) -> Result<u64, StoreFault> {
+        super::consents::purge(self.db.writer(), now).await
+    }
+
     /// Deletes the invitations that were over 30 days before `now`; how many.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use sea_orm::{
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
+use super::consents::reseal_clients;
 use super::entity::{api_key_digest, connection, installation, server};
 use super::fault::store_fault;
 use super::installation::ROOT_FINGERPRINT;
@@ -44,7 +45,9 @@ impl Database {
         if moved.rows_affected == 0 {
             return Ok(None);
         }
-        let resealed = reseal_servers(&transaction, &sealer).await? + reseal_connections(&transaction, &sealer).await?;
+        let resealed = reseal_servers(&transaction, &sealer).await?
+            + reseal_connections(&transaction, &sealer).await?
+            + reseal_clients(&transaction, &sealer).await?;
         // Digests that do not say were all made under the installation's first root secret, which this one is then.
         unscoped(REASON)
             .update::<api_key_digest::Entity>()

@@ -340,4 +340,14 @@ impl ServerDirectory for SqlServers {
         }
         Err(StoreFault::Unavailable("the server changed at every attempt to read it".into()))
     }
+
+    async fn active(&self, scope: &SystemScope) -> Result<Vec<SharedServer>, StoreFault> {
+        let rows = scoped::find::<server::Entity>(scope)
+            .filter(server::Column::ArchivedAt.is_null())
+            .order_by(server::Column::Slug, Order::Asc)
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        rows.into_iter().map(|row| self.record(row).map(Arc::new)).collect()
+    }
 }

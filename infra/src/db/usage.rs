@@ -51,7 +51,7 @@ impl UsageStore for SqlUsage {
     async fn report(
         &self,
         grant: &Grant<UsageRead>,
-        query: UsageQuery,
+        query: &UsageQuery,
         page: PageRequest<UsagePosition>,
     ) -> Result<Page<UsageItem, UsagePosition>, StoreFault> {
         let mut pairs = selected(grant, query).select_only().column(Column::KeyId).column(Column::ServerId);
@@ -91,7 +91,7 @@ impl UsageStore for SqlUsage {
 }
 
 /// The rows that a report is made of.
-fn selected(grant: &Grant<UsageRead>, query: UsageQuery) -> Select<usage_bucket::Entity> {
+fn selected(grant: &Grant<UsageRead>, query: &UsageQuery) -> Select<usage_bucket::Entity> {
     let mut rows = scoped::find::<usage_bucket::Entity>(grant)
         .filter(Column::Hour.gte(query.from.begins().as_micros()))
         .filter(Column::Hour.lt(query.to.begins().as_micros()));
@@ -114,6 +114,9 @@ fn selected(grant: &Grant<UsageRead>, query: UsageQuery) -> Select<usage_bucket:
     }
     if let Some(server) = query.server {
         rows = rows.filter(Column::ServerId.eq(server.as_uuid()));
+    }
+    if let Some(narrowing) = &query.within {
+        rows = rows.filter(Column::ServerId.is_in(narrowing.servers().iter().map(ServerId::as_uuid)));
     }
     rows
 }

@@ -2,6 +2,8 @@
 //! upstream session ids in clients' hands. The place of a sealed thing is bound to it, so that it does not open anywhere
 //! else.
 
+mod link;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use domain::connection::Holder;
 use domain::id::{OrganizationId, ServerId};
@@ -62,6 +64,29 @@ impl ConnectionPlace<'_> {
     }
 }
 
+/// Where something of a consent belongs.
+#[derive(Debug, Clone, Copy)]
+pub enum ConsentPlace<'a> {
+    /// In an address: a connect link.
+    Link,
+    /// Beside the digest of its state: an authorization that is under way.
+    Authorization(&'a blake3::Hash),
+    /// With its server: a client that Keyrack registered itself.
+    Client(OrganizationId, ServerId),
+}
+
+impl ConsentPlace<'_> {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Link => b"link".to_vec(),
+            Self::Authorization(digest) => [b"authorization".as_slice(), digest.as_bytes()].concat(),
+            Self::Client(organization, server) => {
+                [b"client".as_slice(), organization.as_uuid().as_bytes(), server.as_uuid().as_bytes()].concat()
+            }
+        }
+    }
+}
+
 /// Seals and opens, under keys derived from the root secret. Opens what was sealed under the previous one too, while that
 /// is given.
 pub struct Sealer {
@@ -74,6 +99,7 @@ struct Keys {
     sessions: RandomizedNonceKey,
     retired: RandomizedNonceKey,
     connections: RandomizedNonceKey,
+    consents: RandomizedNonceKey,
 }
 
 impl Keys {
@@ -87,6 +113,7 @@ impl Keys {
             sessions: key(Purpose::SessionSealing),
             retired: key(Purpose::RetiredSealing),
             connections: key(Purpose::ConnectionSealing),
+            consents: key(Purpose::ConsentSealing),
         }
     }
 }
@@ -192,6 +219,22 @@ impl Sealer {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
         self.open(|keys| &keys.connections, &place.bytes(), sealed)
+    }
+
+    /// Seals something of a consent.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_consent(&self, place: ConsentPlace<'_>, plain: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        seal(&self.keys.consents, &place.bytes(), plain)
+    }
+
+    /// Opens something of a consent.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_consent(&self, place: ConsentPlace<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+        self.open(|keys| &keys.consents, &place.bytes(), sealed)
     }
 
     /// Seals an upstream session id for one caller and server, named by `binding`.

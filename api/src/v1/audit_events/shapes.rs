@@ -65,7 +65,7 @@ pub struct AuditActorShape {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditTargetShape {
-    /// `organization`, `key`, `server`, `user` or `tenant`.
+    /// `organization`, `key`, `server`, `user`, `policy`, `group`, `project`, `invitation` or `tenant`.
     pub kind: String,
     /// Its id; null for a tenant, which `tenant` names.
     pub id: Option<String>,

@@ -2,6 +2,9 @@
 
 pub mod delete;
 pub mod get;
+pub mod link;
 pub mod list;
 pub mod put;
 mod shapes;
+
+pub use shapes::ConnectionShape;

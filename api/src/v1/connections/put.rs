@@ -44,21 +44,34 @@ impl NewConnection {
             let why = "must be bearer, header or basic: what somebody consents to elsewhere cannot be given here";
             return Err(FieldErrors::one("kind", why));
         }
-        let mut errors = FieldErrors::default();
-        if self.username.is_some() && kind != AuthKind::Basic {
-            errors.add("username", format!("does not go with kind {}", kind.as_str()));
-        }
-        // A kind that the server does not take has no header; that it is the wrong one is said later.
-        let header = server.auth.header().unwrap_or("x-none").to_owned();
-        let given = Given { secret: self.secret, username: self.username, header: Some(header) };
-        let auth = own_credential(kind, given, "", &mut errors);
-        errors.check()?;
-        match auth {
-            Some(UpstreamAuth::Bearer(secret)) => Ok(Credential::Bearer(secret)),
-            Some(UpstreamAuth::Header { value, .. }) => Ok(Credential::Header(value)),
-            Some(UpstreamAuth::Basic { username, password }) => Ok(Credential::Basic { username, password }),
-            Some(UpstreamAuth::None) | None => Err(FieldErrors::one("secret", "is required")),
-        }
+        credential(server, kind, self.secret, self.username)
+    }
+}
+
+/// Checks a credential that somebody gives for a server.
+///
+/// # Errors
+/// [`FieldErrors`]
+pub fn credential(
+    server: &SharedServer,
+    kind: AuthKind,
+    secret: Option<SecretString>,
+    username: Option<String>,
+) -> Result<Credential, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    if username.is_some() && kind != AuthKind::Basic {
+        errors.add("username", format!("does not go with kind {}", kind.as_str()));
+    }
+    // A kind that the server does not take has no header; that it is the wrong one is said later.
+    let header = server.auth.header().unwrap_or("x-none").to_owned();
+    let given = Given { secret, username, header: Some(header) };
+    let auth = own_credential(kind, given, "", &mut errors);
+    errors.check()?;
+    match auth {
+        Some(UpstreamAuth::Bearer(secret)) => Ok(Credential::Bearer(secret)),
+        Some(UpstreamAuth::Header { value, .. }) => Ok(Credential::Header(value)),
+        Some(UpstreamAuth::Basic { username, password }) => Ok(Credential::Basic { username, password }),
+        Some(UpstreamAuth::None) | None => Err(FieldErrors::one("secret", "is required")),
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::shapes::ServerShape;
 use crate::compose::Services;
-use crate::extract::{Allowed, Asked, Paging, encode_cursor};
+use crate::extract::{Allowed, Asked, Paging, ProjectFilter, encode_cursor};
 use crate::problem::Problem;
 use crate::v1::{Items, Refusals};
 
@@ -28,7 +28,7 @@ pub struct ServerFilter {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "list_mcp_servers", tag = "mcp-servers",
-    params(Paging, ServerFilter, crate::openapi::TenantQuery),
+    params(Paging, ServerFilter, ProjectFilter, crate::openapi::TenantQuery),
     responses((status = 200, description = "A page of servers.", body = Items<ServerShape>), Refusals),
     security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
 )]
@@ -38,10 +38,11 @@ pub async fn list_mcp_servers(
     services: Data<Services>,
     paging: Asked<Paging>,
     filter: Asked<ServerFilter>,
+    project: Asked<ProjectFilter>,
 ) -> Result<HttpResponse, Problem> {
-    let filter = filter.read()?;
-    let page =
-        services.servers.list(&allowed, filter.archived, paging.read()?.request(|key| key.parse().ok())?).await?;
+    let (page, archived) = (paging.read()?.request(|key| key.parse().ok())?, filter.read()?.archived);
+    let narrowing = project.read()?.read_by(&services, &allowed).await?;
+    let page = services.servers.list(&allowed, narrowing.as_ref(), archived, page).await?;
     let ids: Vec<_> = page.items.iter().map(|server| server.id).collect();
     let offers = services.capabilities.offers(&allowed, &ids).await?;
     let shape = |server: &SharedServer| {

@@ -1,10 +1,12 @@
 //! `POST /mcp-servers/{server}/sync`
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use domain::access::permission::ServersSync;
 use domain::access::{Denied, Grant};
-use domain::audit::AuditTarget;
+use domain::audit::{AuditEvent, AuditTarget};
 use domain::capability::port::Answer;
 use domain::organization::Feature;
 use domain::server::model::SharedServer;
@@ -23,7 +25,10 @@ use crate::v1::{ConflictRefusals, Refusals, UpstreamRefusals};
 use crate::visit::visit;
 
 /// The organization's credential, or that of the connection of whoever syncs.
-async fn credential(
+///
+/// # Errors
+/// [`Problem`]
+pub async fn credential(
     services: &Services,
     grant: &Grant<ServersSync>,
     server: &SharedServer,
@@ -67,16 +72,31 @@ pub async fn sync_mcp_server(
     let server = allowed.noted(&services, AuditTarget::Organization, found).await?;
     let credential = credential(&services, &allowed, &server).await;
     let credential = allowed.noted(&services, AuditTarget::Server(server.id), credential).await?;
+    let target = AuditTarget::Server(server.id);
+    let event = allowed.event("server.sync", target);
+    let synced = ask_and_keep(&services, (*allowed).clone(), server, credential, event).await;
+    Ok(HttpResponse::Ok().json(allowed.noted(&services, target, synced).await?))
+}
+
+/// Asks a server and keeps its answer.
+///
+/// # Errors
+/// [`Problem`]
+pub async fn ask_and_keep(
+    services: &Arc<Services>,
+    grant: Grant<ServersSync>,
+    server: SharedServer,
+    credential: UpstreamAuth,
+    event: AuditEvent,
+) -> Result<ServerShape, Problem> {
     // Not to the end: a client that leaves wants nothing of the server any more.
-    let snapshot = visit(&services, &allowed, &server, credential).await?;
-    let view = to_the_end(async move {
-        let approval = allowed.organization().features.contains(Feature::ToolApproval);
+    let snapshot = visit(services, &grant, &server, credential).await?;
+    let services = Arc::clone(services);
+    to_the_end(async move {
+        let approval = grant.organization().features.contains(Feature::ToolApproval);
         let answer = Answer { snapshot, at: SystemClock.now(), approval };
-        let event = allowed.event("server.sync", AuditTarget::Server(server.id));
-        let kept = services.capabilities.keep(&allowed, &server, answer, event).await;
-        allowed.noted(&services, AuditTarget::Server(server.id), kept).await?;
-        view(&services, &allowed, &server).await
+        services.capabilities.keep(&grant, &server, answer, event).await?;
+        view(&services, &grant, &server).await
     })
-    .await?;
-    Ok(HttpResponse::Ok().json(view))
+    .await
 }

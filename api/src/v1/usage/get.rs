@@ -8,6 +8,7 @@ use domain::access::permission::UsageRead;
 use domain::field::FieldErrors;
 use domain::id::ServerId;
 use domain::key::KeyId;
+use domain::project::Narrowing;
 use domain::time::{Clock, SystemClock, Timestamp};
 use domain::usage::port::{HOURS_MAX, UsageItem, UsagePosition, UsageQuery, UsageStore};
 use domain::usage::{Hour, UsageOf};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::compose::Services;
-use crate::extract::{Allowed, Asked, Paging, encode_cursor};
+use crate::extract::{Allowed, Asked, Paging, ProjectFilter, encode_cursor};
 use crate::problem::Problem;
 use crate::v1::{Refusals, time};
 
@@ -99,7 +100,7 @@ impl From<&UsageItem> for UsageItemShape {
 }
 
 impl UsageFilter {
-    fn parse(self, of: UsageOf, now: Timestamp) -> Result<UsageQuery, FieldErrors> {
+    fn parse(self, of: UsageOf, within: Option<Narrowing>, now: Timestamp) -> Result<UsageQuery, FieldErrors> {
         let mut errors = FieldErrors::default();
         let to = errors.take_optional("to", self.to.map(|text| Timestamp::parse(&text)));
         let from = errors.take_optional("from", self.from.map(|text| Timestamp::parse(&text)));
@@ -115,7 +116,7 @@ impl UsageFilter {
             errors.add("from", format!("must be at most {} days before to", HOURS_MAX / 24));
         }
         errors.check()?;
-        Ok(UsageQuery { of, from, to, key, server })
+        Ok(UsageQuery { of, from, to, key, server, within })
     }
 }
 
@@ -135,7 +136,7 @@ fn position(cursor: &str) -> Option<UsagePosition> {
 /// [`Problem`]
 #[utoipa::path(
     operation_id = "get_usage", tag = "usage",
-    params(Paging, UsageFilter, crate::openapi::TenantQuery),
+    params(Paging, UsageFilter, ProjectFilter, crate::openapi::TenantQuery),
     responses((status = 200, description = "Calls, errors and latencies.", body = UsageShape), Refusals),
     security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
 )]
@@ -145,12 +146,15 @@ pub async fn get_usage(
     services: Data<Services>,
     paging: Asked<Paging>,
     filter: Asked<UsageFilter>,
+    project: Asked<ProjectFilter>,
 ) -> Result<HttpResponse, Problem> {
     let page = paging.read()?.request(position)?;
-    let query = filter.read()?.parse(UsageOf::visible_to(&allowed), SystemClock.now())?;
+    let (filter, project) = (filter.read()?, project.read()?);
+    let within = project.read_by(&services, &allowed).await?;
+    let query = filter.parse(UsageOf::visible_to(&allowed), within, SystemClock.now())?;
     // What is still in memory belongs to the answer, and then stands where it is read from.
     services.usage.flush(&services.usage_store).await?;
-    let page = services.usage_store.report(&allowed, query, page).await?;
+    let page = services.usage_store.report(&allowed, &query, page).await?;
     Ok(HttpResponse::Ok().json(UsageShape {
         from: time(query.from.begins()),
         to: time(query.to.begins()),

@@ -1,0 +1,63 @@
+//! The endpoint as rmcp sees it: one for each request, with its caller.
+
+use std::sync::Arc;
+
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+    ServerCapabilities, ServerConfig,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ErrorData, model::ErrorCode};
+
+use super::caller::Caller;
+use super::upstream::{self, NotCalled};
+use super::{catalogue, outcome, tools};
+
+/// Answers one caller.
+pub struct Endpoint(pub Arc<Caller>);
+
+const INSTRUCTIONS: &str = "The tools of all MCP servers that you reach, named <server>_<tool>, and Keyrack's own. A \
+     server that is missing may need to be connected first: list_providers tells, connect_provider gives a link for the \
+     person.";
+
+impl ServerHandler for Endpoint {
+    fn get_info(&self) -> ServerConfig {
+        // Prompts and resources are declared although there are none now: clients ask for them in any case.
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources().build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("keyrack", env!("CARGO_PKG_VERSION")))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tools = catalogue::tools(&self.0).await;
+        let tools = tools.map_err(|problem| outcome::denied(&problem, self.0.id))?;
+        Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let caller = &self.0;
+        if let Some(tool) = tools::named(&request.name) {
+            return tools::call(caller, tool, request.arguments.unwrap_or_default()).await;
+        }
+        let unknown = ErrorData::new(ErrorCode::INVALID_PARAMS, format!("unknown tool: {}", request.name), None);
+        if caller.options.system_only {
+            return Err(unknown);
+        }
+        match upstream::call(caller, &caller.services.tool_lists, request, &context.ct).await {
+            Ok(response) => Ok(response),
+            Err(NotCalled::Unknown) => Err(unknown),
+            Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.0.id)),
+            Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.0.id).into()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Tools of servers: their names, and calling them.
+
+use std::sync::Arc;
+
+use domain::access::decide::ReachableServer;
+use domain::call::{AnswerFault, Outcome};
+use domain::connection::SharedConnection;
+use domain::server::AuthScope;
+use domain::server::port::ServerName;
+use infra::mcp_client::{CallToolRequestParams, CallToolResponse, Deadlines, Era, HeaderFault, Session, connect};
+use infra::upstream::Target;
+use rmcp::model::JsonObject;
+use tokio_util::sync::CancellationToken;
+
+use super::caller::Caller;
+use super::lists::ToolLists;
+use super::{catalogue, telemetry};
+use crate::code::Code;
+use crate::compose::Services;
+use crate::gateway::recorder::CallUnderWay;
+use crate::problem::Problem;
+
+/// A tool's name here: its server's slug, which has no underscore, and its own.
+#[must_use]
+pub fn joined(slug: &str, tool: &str) -> String {
+    format!("{slug}_{tool}")
+}
+
+/// The slug and the tool of a name.
+#[must_use]
+pub fn split(name: &str) -> Option<(&str, &str)> {
+    name.split_once('_').filter(|(slug, tool)| !slug.is_empty() && !tool.is_empty())
+}
+
+/// How a call of a server's tool ended, if not with the server's answer.
+#[derive(Debug)]
+pub enum NotCalled {
+    /// There is no such tool for this caller.
+    Unknown,
+    /// The caller may not.
+    Denied(Problem),
+    /// It was tried.
+    Failed(Problem),
+}
+
+/// A server with the credential that it is called with.
+#[derive(Clone)]
+pub struct Reached {
+    /// The server.
+    pub server: ReachableServer,
+    /// The tenant's own connection, where the server takes one.
+    pub connection: Option<SharedConnection>,
+}
+
+impl Reached {
+    /// Finds the connection of a server that needs one.
+    ///
+    /// # Errors
+    /// [`Problem`], `connection_required` when there is none that works.
+    pub async fn with_connection(caller: &Caller, server: ReachableServer) -> Result<Self, Problem> {
+        let connection = match server.record().auth.scope() {
+            AuthScope::Organization => None,
+            AuthScope::Tenant => Some(caller.services.connections.for_call(&caller.grant, &server).await?),
+        };
+        Ok(Self { server, connection })
+    }
+
+    /// Greets the server on the caller's behalf.
+    ///
+    /// # Errors
+    /// [`Problem`]
+    pub async fn greet(self, caller: Arc<Caller>, answer: Answer, era: Option<Era>) -> Result<Session, Problem> {
+        let record = self.server.record();
+        let unusable = |_| Problem::because(Code::UpstreamError, "the server's URL cannot be connected to");
+        let target = Target::of(record.url.as_url()).map_err(unusable)?;
+        let deadlines = answer.deadlines(&caller.services, record);
+        let visitor = caller.services.visitor.clone();
+        let headers = move || {
+            let passport = caller.services.passports.issue(&caller.grant, &self.server, self.connection.clone());
+            passport.map(|passport| passport.headers()).map_err(HeaderFault::from)
+        };
+        Ok(connect(&visitor, target, Arc::new(headers), deadlines, era).await?)
+    }
+}
+
+/// How long a server may take for an answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    /// A list: nobody waits for long.
+    List,
+    /// A tool's result: as long as the server may be silent in the gateway.
+    Tool,
+}
+
+/// How long a server may take to be greeted, and for a page of a list.
+const PROMPT: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Answer {
+    fn deadlines(self, services: &Services, server: &domain::server::ServerRecord) -> Deadlines {
+        let idle = server.timeouts.idle_or(services.settings.upstream_idle_timeout);
+        Deadlines {
+            connect: server.timeouts.connect_or(services.settings.upstream_connect_timeout),
+            handshake: idle.min(PROMPT),
+            answer: match self {
+                Self::List => idle.min(PROMPT),
+                Self::Tool => idle,
+            },
+        }
+    }
+}
+
+/// Calls a server's tool.
+///
+/// # Errors
+/// [`NotCalled`]
+pub async fn call(
+    caller: &Arc<Caller>,
+    lists: &ToolLists,
+    mut request: CallToolRequestParams,
+    cancel: &CancellationToken,
+) -> Result<CallToolResponse, NotCalled> {
+    let name = request.name.to_string();
+    let (slug, tool) = split(&name).ok_or(NotCalled::Unknown)?;
+    let server = caller.connect(ServerName::parse(slug).as_ref()).await.map_err(|problem| match problem.code() {
+        Code::ServerNotFound => NotCalled::Unknown,
+        Code::RateLimited => NotCalled::Failed(problem),
+        _ => NotCalled::Denied(problem),
+    })?;
+    let reached = Reached::with_connection(caller, server).await.map_err(NotCalled::Failed)?;
+    // What is listed is what can be called: also where changed tools wait for an approval.
+    let listed =
+        catalogue::offered(caller, lists, &reached).await.map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
+    let offered = listed.tools.iter().find(|known| known.name == tool).ok_or(NotCalled::Unknown)?;
+    let mut arguments = request.arguments.take().unwrap_or_default();
+    let said = if telemetry::is_the_tools_own(&offered.input_schema) { None } else { telemetry::take(&mut arguments) };
+    let mut passed_on = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+    // An answer to what the server asked for in the middle of this call.
+    passed_on.input_responses = request.input_responses;
+    passed_on.request_state = request.request_state;
+    let _ = said;
+    recorded(caller, &reached, listed.era, passed_on, cancel).await.map_err(NotCalled::Failed)
+}
+
+async fn recorded(
+    caller: &Arc<Caller>,
+    reached: &Reached,
+    era: Era,
+    request: CallToolRequestParams,
+    cancel: &CancellationToken,
+) -> Result<CallToolResponse, Problem> {
+    use domain::key::port::LiveKey;
+    let (record, services) = (reached.server.record(), &caller.services);
+    let tenant = caller.grant.tenant();
+    let about = (record.id, &*request.name);
+    let mut call = CallUnderWay::of_tool(services, caller.request_id(), caller.live.facts(), tenant, about).await?;
+    call.received(length(request.arguments.as_ref()));
+    if let Some(connection) = &reached.connection {
+        services.connections.used(connection);
+    }
+    let answered = async {
+        let passport = services.passports.issue(&caller.grant, &reached.server, reached.connection.clone())?;
+        let attempt = passport.health.begin(passport.caller)?;
+        let session = reached.clone().greet(Arc::clone(caller), Answer::Tool, Some(era)).await?;
+        let answer = session.call_tool(request, cancel).await;
+        tokio::spawn(async move { session.close().await });
+        let answer = answer?;
+        attempt.answered(http::StatusCode::OK, domain::time::Clock::now(&domain::time::SystemClock));
+        Ok::<_, Problem>(answer)
+    };
+    match answered.await {
+        Ok(answer) => {
+            call.answered(actix_web::http::StatusCode::OK);
+            // What asks for input is part of a conversation, and its size says nothing.
+            if let CallToolResponse::Complete(result) = &answer {
+                let length = serde_json::to_vec(result).map_or(0, |text| text.len());
+                call.passed(length, (result.is_error == Some(true)).then_some(AnswerFault::Tool));
+            }
+            call.ended(Outcome::Answered);
+            Ok(answer)
+        }
+        Err(problem) => {
+            call.came_to_nothing(&problem);
+            Err(problem)
+        }
+    }
+}
+
+fn length(arguments: Option<&JsonObject>) -> usize {
+    arguments.and_then(|arguments| serde_json::to_vec(arguments).ok()).map_or(0, |text| text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_split_at_the_end_of_the_slug() {
+        assert_eq!(split(&joined("my-notes", "add_note")), Some(("my-notes", "add_note")));
+        assert_eq!(split(&joined("a", "_b")), Some(("a", "_b")));
+        for none in ["", "a", "_", "_b", "a_"] {
+            assert_eq!(split(none), None, "{none}");
+        }
+    }
+}

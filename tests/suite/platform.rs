@@ -1,0 +1,468 @@
+//! The platform's own MCP endpoint: what it lists is what can be called, and nobody's is anybody else's.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use support::{Actor, Answer, App, Browser, Organization, Store, Toolbox};
+
+on_both! {
+    a_tenants_own_credential_goes_with_its_calls_and_nobody_elses
+    usage_is_the_tenants_own
+}
+
+async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer {
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let request = caller
+        .request(Method::POST, path)
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2025-11-25")
+        .json(&message);
+    caller.send(format!("POST {path} {message}"), request).await
+}
+
+async fn listed(caller: &Actor, path: &str) -> Vec<Value> {
+    let answer = ask(caller, path, "tools/list", json!({})).await.expect(200);
+    answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("no tools in {answer}")).clone()
+}
+
+async fn names(caller: &Actor, path: &str) -> Vec<String> {
+    listed(caller, path).await.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// The whole answer's body.
+async fn call(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
+    ask(caller, path, "tools/call", json!({"name": tool, "arguments": arguments})).await.expect(200)
+}
+
+/// What a tool that went well told.
+async fn told(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
+    let answer = call(caller, path, tool, arguments).await;
+    assert_ne!(answer["result"]["isError"], true, "{answer}");
+    let told = answer["result"]["structuredContent"].clone();
+    let text = answer["result"]["content"][0]["text"].as_str().expect("text beside it");
+    assert_eq!(serde_json::from_str::<Value>(text).expect("JSON"), told);
+    told
+}
+
+async fn server(acme: &Organization, slug: &str, toolbox: &Toolbox, auth: Value) {
+    acme.server_with(json!({"name": slug, "slug": slug, "url": toolbox.url, "auth": auth})).await;
+}
+
+fn none() -> Value {
+    json!({"kind": "none"})
+}
+
+#[tokio::test]
+async fn it_speaks_every_revision_on_both_paths_with_and_without_a_slash() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let caller = app.key(&acme.solo().await.token);
+    for path in ["/mcp", "/mcp/", "/api/mcp", "/api/mcp/"] {
+        for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+            let params =
+                json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+            let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
+            let request = caller.request(Method::POST, path).header("accept", "application/json, text/event-stream");
+            let answer = caller.send(format!("POST {path} {message}"), request.json(&message)).await;
+            assert!(!answer.headers.contains_key("mcp-session-id"), "no session, so that any node answers");
+            let result = &answer.expect(200)["result"];
+            assert_eq!(
+                (&result["protocolVersion"], &result["serverInfo"]["name"]),
+                (&json!(version), &json!("keyrack"))
+            );
+        }
+        for method in [Method::GET, Method::DELETE] {
+            let request = caller.request(method, path).header("accept", "text/event-stream");
+            caller.send(path.to_owned(), request).await.expect_status(405);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_is_proven_before_anything_else() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    ask(&app.anonymous(), "/mcp", "tools/list", json!({})).await.expect_status(401);
+    let client = app.key(&acme.client().await.token);
+    let refused = ask(&client, "/mcp", "tools/list", json!({})).await;
+    refused.expect_status(400);
+    assert_eq!(
+        (&refused.json()["error"]["data"]["code"], &refused.json()["id"]),
+        (&json!("tenant_required"), &json!(1))
+    );
+    // People sign in to manage; the endpoint is for keys.
+    ask(&acme.owner(), "/mcp", "tools/list", json!({})).await.expect_status(401);
+    let none = acme.key(json!({"permissions": ["servers:read"]})).await;
+    let refused = ask(&app.key(&none.token), "/mcp", "tools/list", json!({})).await;
+    refused.expect_status(403);
+    assert_eq!(refused.json()["error"]["data"]["code"], "forbidden_permission");
+    let secret = json!({"name": "report_issue", "arguments": {"message": "x", "password": "p"}});
+    let refused = ask(&app.key(&acme.solo().await.token), "/mcp", "tools/call", secret).await.expect(200);
+    assert_eq!(refused["error"]["data"]["code"], "secret_argument");
+}
+
+#[tokio::test]
+async fn every_reachable_servers_tools_are_listed_whole_and_can_be_called() {
+    let (app, one, two) = (App::spawn().await, Toolbox::start(&["look", "find_it"]), Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "one", &one, none()).await;
+    server(&acme, "two-b", &two, json!({"kind": "bearer", "secret": "organizations"})).await;
+    let caller = app.key(&acme.client().await.token);
+    let path = "/mcp?user_id=marina";
+    let tools = listed(&caller, path).await;
+    let found = tools.iter().find(|tool| tool["name"] == "one_find_it").expect("the tool is listed");
+    assert_eq!(found["description"], "Does find_it.");
+    assert_eq!(found["inputSchema"]["x-kept"], json!([1, {"a": null}]), "schemas arrive as they are");
+    assert_eq!(found["inputSchema"]["properties"]["text"], json!({"type": "string"}));
+    assert_eq!(found["inputSchema"]["properties"]["telemetry"]["type"], "object", "and telemetry is advertised");
+    let names: Vec<&str> =
+        tools.iter().filter_map(|tool| tool["name"].as_str()).filter(|name| name.contains("look")).collect();
+    assert_eq!(names, ["one_look", "two-b_look"]);
+
+    let telemetry = json!({"intent": "find a note", "frustration": "none"});
+    let saw = told(&caller, path, "two-b_look", json!({"text": "x", "telemetry": telemetry})).await;
+    assert_eq!(
+        (&saw["tool"], &saw["arguments"]),
+        (&json!("look"), &json!({"text": "x"})),
+        "telemetry is not the tool's"
+    );
+    assert_eq!(saw["authorization"], "Bearer organizations");
+    assert_eq!((&saw["claims"]["tenantUser"], &saw["claims"]["organization"]), (&json!("marina"), &json!("acme")));
+
+    for unknown in ["one_nothing", "three_look", "look", "one_", "_look"] {
+        let answer = call(&caller, path, unknown, json!({})).await;
+        assert_eq!(answer["error"]["code"], -32602, "{unknown}: {answer}");
+    }
+    let system = names_of(&caller, "/mcp?user_id=marina&system_only=true").await;
+    assert!(system.iter().all(|name| !name.contains("look")), "{system:?}");
+    let answer = call(&caller, "/mcp?user_id=marina&system_only=true", "one_look", json!({})).await;
+    assert_eq!(answer["error"]["code"], -32602, "what is not listed cannot be called");
+    assert_eq!((one.called(), two.called()), (0, 1));
+}
+
+async fn names_of(caller: &Actor, path: &str) -> Vec<String> {
+    names(caller, path).await
+}
+
+async fn a_tenants_own_credential_goes_with_its_calls_and_nobody_elses(store: Store) {
+    let (app, notes) = (App::on(store).await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, json!({"kind": "bearer", "scope": "tenant"})).await;
+    let caller = app.key(&acme.client().await.token);
+    let (marina, otto) = ("/mcp?user_id=marina", "/mcp?user_id=otto");
+    let provider = async |path: &str| told(&caller, path, "list_providers", json!({})).await["providers"][0].clone();
+    assert_eq!(provider(marina).await["status"], "connection_required");
+    assert!(!names(&caller, marina).await.contains(&"notes_read".to_owned()));
+    let answer = call(&caller, marina, "notes_read", json!({})).await;
+    assert_eq!(answer["result"]["structuredContent"]["error"]["code"], "connection_required", "{answer}");
+    let body = json!({"kind": "bearer", "secret": "marinas"});
+    caller.with_body(Method::PUT, "/api/v1/connections/notes?user_id=marina", &body).await.expect(200);
+    assert_eq!(provider(marina).await["status"], "ready");
+    assert_eq!(told(&caller, marina, "notes_read", json!({})).await["authorization"], "Bearer marinas");
+    assert_eq!(provider(otto).await["status"], "connection_required");
+    assert!(!names(&caller, otto).await.contains(&"notes_read".to_owned()), "not even the list is Otto's");
+    assert_eq!(call(&caller, otto, "notes_read", json!({})).await["result"]["isError"], true);
+    assert_eq!(told(&caller, otto, "list_connections", json!({})).await["connections"], json!([]));
+    let refused = call(&caller, otto, "disconnect_provider", json!({"server": "notes"})).await;
+    assert_eq!(refused["result"]["structuredContent"]["error"]["code"], "not_found", "{refused}");
+    let own = told(&caller, marina, "list_connections", json!({})).await;
+    assert_eq!(
+        (&own["connections"][0]["server"]["slug"], &own["connections"][0]["tenant"]["user"]),
+        (&json!("notes"), &json!("marina"))
+    );
+    told(&caller, marina, "disconnect_provider", json!({"server": "notes"})).await;
+    assert_eq!(call(&caller, marina, "notes_read", json!({})).await["result"]["isError"], true);
+    assert_eq!(notes.called(), 1);
+}
+
+#[tokio::test]
+async fn connect_provider_gives_a_link_that_connects_the_tenant_and_takes_no_credential() {
+    let (app, notes) = (App::spawn().await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, json!({"kind": "bearer", "scope": "tenant"})).await;
+    server(&acme, "open", &notes, none()).await;
+    let caller = app.key(&acme.client().await.token);
+    let otto = "/mcp?user_id=otto";
+    let refused = call(&caller, otto, "connect_provider", json!({"server": "notes", "secret": "s"})).await;
+    assert!(refused["error"].is_object() || refused["result"]["isError"] == true, "{refused}");
+    for (server, code) in [("open", "validation_failed"), ("missing", "server_not_found")] {
+        let refused = call(&caller, otto, "connect_provider", json!({"server": server})).await;
+        assert_eq!(refused["result"]["structuredContent"]["error"]["code"], code, "{refused}");
+    }
+    let given = told(&caller, otto, "connect_provider", json!({"server": "notes"})).await;
+    let mut browser = Browser::default();
+    let page = browser.open(given["url"].as_str().expect("a url")).await;
+    assert!(page.says("<bdi>otto</bdi>"), "{}", page.body);
+    let done = browser.submit(&page, "", &["proof"], &[("secret", "ottos")]).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    let saw = told(&caller, otto, "notes_read", json!({})).await;
+    assert_eq!(saw["authorization"], "Bearer ottos");
+}
+
+async fn usage_is_the_tenants_own(store: Store) {
+    let (app, notes) = (App::on(store).await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, none()).await;
+    let caller = app.key(&acme.client().await.token);
+    for _ in 0..3 {
+        told(&caller, "/mcp?user_id=marina", "notes_read", json!({})).await;
+    }
+    // The gateway's calls are calls, too.
+    caller.mcp("notes", "?user_id=otto", "ping", json!({})).await;
+    app.settled().await;
+    let usage = async |user: &str| {
+        told(&caller, &format!("/mcp?user_id={user}"), "get_usage", json!({})).await["servers"].clone()
+    };
+    let servers = usage("marina").await;
+    assert_eq!(
+        (&servers[0]["server"], &servers[0]["calls"], &servers[0]["errors"]),
+        (&json!("notes"), &json!(3), &json!(0))
+    );
+    assert_eq!(usage("otto").await[0]["calls"], 1);
+    assert_eq!(usage("nobody").await, json!([]));
+}
+
+#[tokio::test]
+async fn a_tool_is_listed_exactly_when_it_can_be_called() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let all = names(&app.key(&acme.key(json!({"role": "owner"})).await.token), "/mcp?system_only=true").await;
+    assert!(all.len() >= 7, "{all:?}");
+    let mut callers = Vec::new();
+    for role in ["viewer", "editor", "admin", "owner"] {
+        callers.push((role, acme.key(json!({"role": role})).await));
+    }
+    callers.push(("mcp_only", acme.key(json!({"permissions": ["mcp:connect"]})).await));
+    callers.push(("some", acme.key(json!({"permissions": ["mcp:connect", "connections:read", "usage:read"]})).await));
+    for (who, key) in callers {
+        let caller = app.key(&key.token);
+        let listed = names(&caller, "/mcp?system_only=true").await;
+        for tool in &all {
+            // Whoever may call it is told what is wrong with the argument; whoever may not, that they may not.
+            let answer = call(&caller, "/mcp?system_only=true", tool, json!({"no_such_argument": true})).await;
+            let code = answer["error"]["data"]["code"].as_str();
+            let may = code.is_none();
+            assert!(may || matches!(code, Some("forbidden_role" | "forbidden_permission")), "{who} {tool}: {answer}");
+            assert_eq!(listed.contains(tool), may, "{who} {tool}: {answer}");
+            if may {
+                assert_eq!(
+                    answer["result"]["structuredContent"]["error"]["code"], "validation_failed",
+                    "{who} {tool}: {answer}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_server_costs_its_own_tools_only_and_is_told_of() {
+    let (app, well, slow) = (App::spawn().await, Toolbox::start(&["look"]), Toolbox::start(&["look"]));
+    slow.delay(Duration::from_secs(20));
+    let acme = app.organization("acme").await;
+    server(&acme, "well", &well, none()).await;
+    server(&acme, "slow", &slow, none()).await;
+    acme.server("gone", "http://127.0.0.1:1/mcp").await;
+    let caller = app.key(&acme.solo().await.token);
+    let began = Instant::now();
+    let names = names(&caller, "/mcp").await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        names.contains(&"well_look".to_owned())
+            && !names.iter().any(|name| name.starts_with("slow") || name.starts_with("gone"))
+    );
+    let providers = told(&caller, "/mcp", "list_providers", json!({})).await;
+    let status = |slug: &str| {
+        let found =
+            providers["providers"].as_array().expect("providers").iter().find(|provider| provider["slug"] == slug);
+        found.expect("the provider is shown").clone()
+    };
+    assert_eq!(status("well")["status"], "ready");
+    for slug in ["slow", "gone"] {
+        assert_eq!(status(slug)["status"], "unavailable");
+        assert!(status(slug)["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    }
+    let answer = call(&caller, "/mcp", "gone_look", json!({})).await;
+    assert_eq!(answer["result"]["structuredContent"]["error"]["code"], "upstream_error", "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_out_of_reach_has_no_tools_here() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
+    server(&acme, "mine", &toolbox, none()).await;
+    server(&globex, "theirs", &toolbox, none()).await;
+    let other = acme.server("other", &toolbox.url).await;
+    let narrow = app.key(&acme.key(json!({"servers": [other["id"]]})).await.token);
+    assert_eq!(tools_of_servers(&narrow).await, ["other_look"]);
+    let answer = call(&narrow, "/mcp", "mine_look", json!({})).await;
+    assert_eq!(answer["error"]["data"]["code"], "server_not_allowed", "{answer}");
+    let answer = call(&narrow, "/mcp", "theirs_look", json!({})).await;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let wide = app.key(&acme.solo().await.token);
+    assert_eq!(tools_of_servers(&wide).await, ["mine_look", "other_look"]);
+    acme.owner().post("/api/v1/mcp-servers/mine/archive", &json!({})).await.expect(200);
+    assert_eq!(tools_of_servers(&wide).await, ["other_look"]);
+    assert_eq!(call(&wide, "/mcp", "mine_look", json!({})).await["error"]["code"], -32602);
+    assert_eq!(toolbox.called(), 0);
+}
+
+async fn tools_of_servers(caller: &Actor) -> Vec<String> {
+    names(caller, "/mcp").await.into_iter().filter(|name| name.ends_with("_look")).collect()
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_a_tool_runs_gets_no_result() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let key = acme.solo().await;
+    let caller = app.key(&key.token);
+    assert_eq!(tools_of_servers(&caller).await, ["up_look"]);
+    toolbox.delay(Duration::from_secs(5));
+    let running = tokio::spawn({
+        let caller = caller.clone();
+        async move { ask(&caller, "/mcp", "tools/call", json!({"name": "up_look", "arguments": {}})).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    acme.revoke(&key.id).await;
+    running.await.expect("an answer").expect_status(401);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_with_a_limit_counts_calls_of_its_tools() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    let limit = json!({"requests": 2, "perSeconds": 3600});
+    acme.server_with(json!({"name": "up", "slug": "up", "url": toolbox.url, "rateLimit": limit})).await;
+    let caller = app.key(&acme.solo().await.token);
+    for expected in [Value::Null, Value::Null, json!("rate_limited")] {
+        let answer = call(&caller, "/mcp", "up_look", json!({})).await;
+        assert_eq!(answer["result"]["structuredContent"]["error"]["code"], expected, "{answer}");
+    }
+    assert_eq!(toolbox.called(), 2);
+}
+
+#[tokio::test]
+async fn calls_of_tools_stand_in_the_audit_log_and_in_the_records_of_calls() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let key = acme.client().await;
+    let caller = app.key(&key.token);
+    told(&caller, "/mcp?user_id=marina", "up_look", json!({})).await;
+    told(
+        &caller,
+        "/mcp?user_id=marina",
+        "report_issue",
+        json!({"message": "it is slow, and ghp_0Az9By8Cx7Dw6Ev5Fu4Gt3Hs2Ir1Jq"}),
+    )
+    .await;
+    app.settled().await;
+    let log = acme.owner().get("/api/v1/audit-events?limit=50").await.expect(200);
+    let events = log["items"].as_array().expect("events");
+    let of = |action: &str| {
+        events.iter().find(|event| event["action"] == action).unwrap_or_else(|| panic!("{action}: {log}"))
+    };
+    assert_eq!(
+        (&of("mcp.connect")["target"]["kind"], &of("mcp.connect")["tenant"]["user"]["id"]),
+        (&json!("server"), &json!("marina"))
+    );
+    assert_eq!(of("mcp.endpoint")["outcome"], "allowed");
+    let reason = of("issue.report")["reason"].as_str().expect("the report");
+    assert!(reason.starts_with("it is slow") && !reason.contains("ghp_"), "{reason}");
+    let scope = app.scope(&acme.access_token).await;
+    let calls = app
+        .services()
+        .call_records
+        .page(&scope, domain::page::PageRequest { limit: domain::page::Limit::default(), after: None })
+        .await
+        .expect("records");
+    let call = calls.items.first().expect("a record");
+    assert_eq!(call.tool.as_ref().map(|tool| tool.as_str()), Some("look"));
+    assert_eq!(call.outcome, domain::call::Outcome::Answered);
+}
+
+#[tokio::test]
+async fn lists_are_remembered_for_a_while_and_fetched_once_however_many_ask() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    let all = (0..20).map(|_| names(&caller, "/mcp"));
+    for names in futures_util::future::join_all(all).await {
+        assert!(names.contains(&"up_look".to_owned()));
+    }
+    call(&caller, "/mcp", "up_look", json!({})).await;
+    assert_eq!((toolbox.listed(), toolbox.called()), (1, 1));
+    // A server that is elsewhere has another list.
+    let moved = Toolbox::start(&["other_look"]);
+    acme.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/up", &json!({"url": moved.url})).await.expect(200);
+    assert_eq!(tools_of_servers(&caller).await, ["up_other_look"]);
+}
+
+#[tokio::test]
+async fn a_project_narrows_the_tools_and_an_explicit_argument_wins() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    let mut ids = Vec::new();
+    for slug in ["one", "two"] {
+        ids.push(acme.server(slug, &toolbox.url).await["id"].clone());
+    }
+    for (slug, id) in ["first", "second"].iter().zip(&ids) {
+        let body = json!({"name": slug, "slug": slug, "servers": [id]});
+        acme.owner().post("/api/v1/projects", &body).await.expect(201);
+    }
+    let caller = app.key(&acme.solo().await.token);
+    let path = "/mcp?projectId=first";
+    let tools = names(&caller, path).await;
+    assert!(tools.contains(&"one_look".to_owned()) && !tools.contains(&"two_look".to_owned()), "{tools:?}");
+    assert_eq!(call(&caller, path, "two_look", json!({})).await["error"]["code"], -32602);
+    told(&caller, path, "one_look", json!({})).await;
+    let slugs = async |arguments: Value| {
+        let told = told(&caller, path, "list_providers", arguments).await;
+        let slug = |provider: &Value| provider["slug"].as_str().expect("a slug").to_owned();
+        told["providers"].as_array().expect("providers").iter().map(slug).collect::<Vec<_>>()
+    };
+    assert_eq!(slugs(json!({})).await, ["one"]);
+    assert_eq!(slugs(json!({"projectId": "second"})).await, ["two"]);
+    let unknown = call(&caller, path, "list_providers", json!({"projectId": "third"})).await;
+    assert_eq!(unknown["result"]["structuredContent"]["error"]["code"], "not_found", "{unknown}");
+    let refused = ask(&caller, "/mcp?projectId=third", "tools/list", json!({})).await;
+    refused.expect_status(404);
+    assert_eq!(refused.json()["error"]["data"]["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_changed_tool_waits_for_an_admin_where_the_organization_wants_it() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look", "find"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let admin = app.key(&acme.key(json!({"role": "admin"})).await.token);
+    let features = json!({"features": {"tool_approval": true}});
+    acme.owner().with_body(Method::PATCH, "/api/v1/org", &features).await.expect(200);
+    assert_eq!(
+        names(&admin, "/mcp").await.iter().filter(|name| name.starts_with("up_")).count(),
+        0,
+        "nobody looked yet"
+    );
+    let synced = told(&admin, "/mcp", "sync_server_capabilities", json!({"server": "up"})).await;
+    assert_eq!(synced["server"]["tools"].as_array().map(Vec::len), Some(2), "{synced}");
+    let offered = async || {
+        let all = names(&admin, "/mcp").await;
+        all.into_iter().filter(|name| name.starts_with("up_")).collect::<Vec<_>>()
+    };
+    assert_eq!(offered().await, ["up_look", "up_find"]);
+    let changed =
+        json!({"name": "look", "description": "Does look.", "inputSchema": {"type": "object", "required": ["a"]}});
+    let find = json!({"name": "find", "description": "Other words.", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "x-kept": [1, {"a": null}]}});
+    toolbox.offer(vec![changed, find]);
+    // The list is remembered for a while, and another server's is not: the same server under another address.
+    let elsewhere = toolbox.url.replace("127.0.0.1", "localhost");
+    acme.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/up", &json!({"url": elsewhere})).await.expect(200);
+    assert_eq!(offered().await, ["up_find"], "other words are harmless, another schema is not");
+    assert_eq!(call(&admin, "/mcp", "up_look", json!({})).await["error"]["code"], -32602);
+    told(&admin, "/mcp", "up_find", json!({})).await;
+}
