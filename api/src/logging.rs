@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn whole_messages_are_not_logged_however_much_is_asked_for() {
         for directives in ["trace", "rmcp=trace,info"] {
-            let subscriber = tracing_subscriber::fmt().with_env_filter(filter(directives).expect("directives")).finish();
+            let filter = filter(directives).expect("directives");
+            let subscriber = tracing_subscriber::fmt().with_env_filter(filter).finish();
             tracing::subscriber::with_default(subscriber, || {
                 assert!(tracing::enabled!(target: "keyrack", tracing::Level::INFO));
                 assert!(!tracing::enabled!(target: "rmcp::service", tracing::Level::ERROR), "{directives}");

@@ -58,7 +58,10 @@ async fn a_feature_switch_is_seen_by_the_next_request_and_leaves_the_rest() {
     assert_eq!(features().await, json!({"mcp_analytics": true, "tool_approval": false}));
     change(&acme.owner(), json!({"name": "Still on"})).await.expect(200);
     assert_eq!(features().await, json!({"mcp_analytics": true, "tool_approval": false}));
-    assert_eq!(globex.owner().get("/api/v1/org").await.expect(200)["features"], json!({"mcp_analytics": false, "tool_approval": false}));
+    assert_eq!(
+        globex.owner().get("/api/v1/org").await.expect(200)["features"],
+        json!({"mcp_analytics": false, "tool_approval": false})
+    );
     change(&acme.owner(), json!({"features": {"mcp_analytics": false}})).await.expect(200);
     assert_eq!(features().await, json!({"mcp_analytics": false, "tool_approval": false}));
     change(&acme.owner(), json!({})).await.expect(200);
