@@ -22,11 +22,8 @@ pub fn begin(directives: &str, format: LogFormat) -> Result<(), String> {
 }
 
 fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Result<(), String> {
-    let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
-    // It logs messages whole, and they are callers' and servers' own.
-    let filter = filter.add_directive("rmcp=off".parse().expect("a directive"));
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(directives)?)
         .with_writer(writer)
         .with_ansi(std::io::stderr().is_terminal());
     let begun = match format {
@@ -34,6 +31,12 @@ fn begin_with(directives: &str, format: LogFormat, writer: BoxMakeWriter) -> Res
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
     begun.map_err(|error| error.to_string())
+}
+
+/// What is logged. Of rmcp nothing is: it logs messages whole, and they are callers' and servers' own.
+fn filter(directives: &str) -> Result<EnvFilter, String> {
+    let filter = EnvFilter::try_new(directives).map_err(|error| error.to_string())?;
+    Ok(filter.add_directive("rmcp=off".parse().expect("a directive")))
 }
 
 /// The span of a request: its id, method and area. Never the path or query, which callers write, and never a header.
@@ -76,4 +79,21 @@ fn area(path: &str) -> &'static str {
         "/swagger-ui",
     ];
     AREAS.into_iter().find(|area| path.starts_with(area)).unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_messages_are_not_logged_however_much_is_asked_for() {
+        for directives in ["trace", "rmcp=trace,info"] {
+            let filter = filter(directives).expect("directives");
+            let subscriber = tracing_subscriber::fmt().with_env_filter(filter).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                assert!(tracing::enabled!(target: "keyrack", tracing::Level::INFO));
+                assert!(!tracing::enabled!(target: "rmcp::service", tracing::Level::ERROR), "{directives}");
+            });
+        }
+    }
 }

@@ -129,13 +129,17 @@ async fn a_changed_tool_is_offered_again_when_an_admin_has_approved_what_they_sa
         "what was offered goes on"
     );
 
-    let worded = json!({"name": "find", "description": "Other words.", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}});
+    let mut worded = reads("find");
+    worded["description"] = "Other words.".into();
     let changed = tool("look", json!({"type": "object", "required": ["a"]}), json!({"readOnlyHint": true}));
     upstream.offer(json!({"tools": [worded, changed, reads("new")]}));
     let server = sync(&admin).await;
     let waiting = [("find", "offered"), ("look", "awaiting_approval"), ("new", "awaiting_approval")];
     assert_eq!(statuses(&server), waiting);
-    let seen = |server: &Value, index: usize| json!({"name": server["tools"][index]["name"], "fingerprint": server["tools"][index]["fingerprint"]});
+    let seen = |server: &Value, index: usize| {
+        let tool = &server["tools"][index];
+        json!({"name": tool["name"], "fingerprint": tool["fingerprint"]})
+    };
     let approval = json!({"tools": [seen(&server, 2), seen(&server, 1)]});
 
     // It changes once more before anybody approves it.

@@ -49,18 +49,21 @@ async fn a_feature_switch_is_seen_by_the_next_request_and_leaves_the_rest() {
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);
     let key = app.key(&acme.solo().await.token);
     let features = async || key.get("/api/v1/org").await.expect(200)["features"].clone();
-    assert_eq!(features().await, json!({"mcp_analytics": false}));
+    assert_eq!(features().await, json!({"mcp_analytics": false, "tool_approval": false}));
     let changed = change(&acme.owner(), json!({"features": {"mcp_analytics": true}})).await.expect(200);
     assert_eq!(
         (&changed["organization"]["slug"], &changed["features"]["mcp_analytics"]),
         (&json!("acme"), &json!(true))
     );
-    assert_eq!(features().await, json!({"mcp_analytics": true}));
+    assert_eq!(features().await, json!({"mcp_analytics": true, "tool_approval": false}));
     change(&acme.owner(), json!({"name": "Still on"})).await.expect(200);
-    assert_eq!(features().await, json!({"mcp_analytics": true}));
-    assert_eq!(globex.owner().get("/api/v1/org").await.expect(200)["features"], json!({"mcp_analytics": false}));
+    assert_eq!(features().await, json!({"mcp_analytics": true, "tool_approval": false}));
+    assert_eq!(
+        globex.owner().get("/api/v1/org").await.expect(200)["features"],
+        json!({"mcp_analytics": false, "tool_approval": false})
+    );
     change(&acme.owner(), json!({"features": {"mcp_analytics": false}})).await.expect(200);
-    assert_eq!(features().await, json!({"mcp_analytics": false}));
+    assert_eq!(features().await, json!({"mcp_analytics": false, "tool_approval": false}));
     change(&acme.owner(), json!({})).await.expect(200);
 }
 

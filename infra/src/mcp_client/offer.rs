@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::capability::{Annotations, Capability, CapabilityKind};
-use rmcp::model::{JsonObject, Prompt, Resource, ResourceTemplate, Tool};
+use rmcp::model::{JsonObject, Prompt, PromptArgument, Resource, ResourceTemplate, Tool};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -46,7 +46,10 @@ pub fn tool(tool: Tool) -> Capability {
 
 fn prompt(prompt: Prompt) -> Capability {
     // Arguments have no schema of their own: what they are called, and whether they must be given, is it.
-    let argument = |argument: rmcp::model::PromptArgument| json!({ "name": argument.name, "description": argument.description, "required": argument.required });
+    let argument = |argument: PromptArgument| {
+        let PromptArgument { name, description, required, .. } = argument;
+        json!({ "name": name, "description": description, "required": required })
+    };
     Capability {
         kind: CapabilityKind::Prompt,
         name: prompt.name,

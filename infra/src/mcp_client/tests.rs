@@ -418,7 +418,9 @@ async fn an_answer_that_breaks_off_says_so_and_is_no_error_of_the_servers() {
 #[tokio::test]
 async fn input_that_a_server_wants_is_the_callers_to_give() {
     let wants = |asked: &Asked| {
-        let request = json!({ "method": "elicitation/create", "params": { "mode": "form", "message": "Sure?", "requestedSchema": { "type": "object", "properties": {} } } });
+        let form = json!({ "type": "object", "properties": {} });
+        let params = json!({ "mode": "form", "message": "Sure?", "requestedSchema": form });
+        let request = json!({ "method": "elicitation/create", "params": params });
         answer(
             asked,
             json!({ "resultType": "input_required", "inputRequests": { "sure": request }, "requestState": "opaque" }),
@@ -495,7 +497,8 @@ async fn what_is_too_long_is_refused_and_not_cut_short() {
 
     let text = "x".repeat(body::MESSAGE_MAX + 1);
     let long = Server::start(modern(move |asked| {
-        let body = json!({ "jsonrpc": "2.0", "id": asked.body["id"], "result": { "content": [{ "type": "text", "text": text }] } }).to_string();
+        let result = json!({ "content": [{ "type": "text", "text": text }] });
+        let body = json!({ "jsonrpc": "2.0", "id": asked.body["id"], "result": result }).to_string();
         match asked.method() {
             "tools/call" if asked.body["params"]["name"] == "events" => {
                 Some(Reply::Cut(format!("{EVENTS}data: {body}\n\n")))
