@@ -20,21 +20,24 @@ async fn a_credential_is_given_in_a_real_browser_without_javascript() {
     let (app, upstream) = (App::spawn().await, BearerServer::start());
     let acme = app.organization("acme").await;
     let key = app.key(&acme.client().await.token);
-    let address = link(&acme, &key, &upstream.url, json!({"kind": "bearer", "scope": "tenant"})).await;
+    let address = link(&acme, &key, &upstream.url, json!({"kind": "basic", "scope": "tenant"})).await;
     let browser = Chromium::start().await;
     browser.open(&address).await;
     browser.reads("Connect Notes").await;
     browser.reads("marina").await;
-    assert_eq!(browser.computed("#secret", "label").await, "Access token or API key");
+    assert_eq!(browser.computed("#username", "label").await, "User name");
+    assert_eq!(browser.computed("#secret", "label").await, "Password");
     assert_eq!(browser.computed("button", "role").await, "button");
-    browser.type_into("#secret", "caf\u{e9}").await;
+    browser.type_into("#username", "mari:na").await;
+    browser.type_into("#secret", "s3cret").await;
     browser.press("button").await;
-    browser.reads("visible ASCII").await;
+    browser.reads("without a colon").await;
     assert_eq!(browser.computed("[role=alert]", "role").await, "alert");
-    browser.type_into("#secret", "marinas").await;
+    browser.type_into("#username", "marina").await;
+    browser.type_into("#secret", "s3cret").await;
     browser.press("button").await;
     browser.reads("is connected").await;
-    assert_eq!(whoami(&key).await, json!({"bearer": "marinas"}));
+    assert_eq!(whoami(&key).await, json!({"authorization": "Basic bWFyaW5hOnMzY3JldA=="}));
 }
 
 #[tokio::test]

@@ -91,9 +91,10 @@ impl Chromium {
         found[ELEMENT].as_str().map(str::to_owned).ok_or_else(|| found.to_string())
     }
 
-    /// Types into a field.
+    /// Types into a field, in place of what is there.
     pub async fn type_into(&self, selector: &str, text: &str) {
         let element = self.element(selector).await.expect("the field is there");
+        self.ask(Method::POST, &format!("/element/{element}/clear"), Some(json!({}))).await.expect("it is emptied");
         let keys = json!({"text": text});
         self.ask(Method::POST, &format!("/element/{element}/value"), Some(keys)).await.expect("it takes text");
     }
