@@ -353,6 +353,16 @@ async fn a_key_that_is_revoked_while_a_tool_runs_gets_no_result() {
 }
 
 #[tokio::test]
+async fn an_error_of_the_servers_own_reaches_the_caller_as_it_is() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["refuse"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let answer = call(&app.key(&acme.solo().await.token), "/mcp", "up_refuse", json!({})).await;
+    let error = json!({"code": -32602, "message": "no such argument", "data": {"argument": "text"}});
+    assert_eq!(answer["error"], error);
+}
+
+#[tokio::test]
 async fn a_server_with_a_limit_counts_calls_of_its_tools() {
     let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
     let acme = app.organization("acme").await;

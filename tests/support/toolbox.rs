@@ -99,6 +99,10 @@ async fn answer(request: HttpRequest, message: Json<Value>, state: Data<Arc<Stat
             state.listed.fetch_add(1, Ordering::SeqCst);
             json!({"result": {"tools": tools}})
         }
+        // An error of the protocol, as servers answer with to arguments that their schema does not have.
+        "tools/call" if message["params"]["name"] == "refuse" => {
+            json!({"error": {"code": -32602, "message": "no such argument", "data": {"argument": "text"}}})
+        }
         "tools/call" => {
             state.called.fetch_add(1, Ordering::SeqCst);
             let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());

@@ -56,6 +56,7 @@ impl ServerHandler for Endpoint {
         match upstream::call(caller, &caller.services.tool_lists, request, &context.ct).await {
             Ok(response) => Ok(response),
             Err(NotCalled::Unknown) => Err(unknown),
+            Err(NotCalled::Answered(error)) => Err(error),
             Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.0.id)),
             Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.0.id).into()),
         }

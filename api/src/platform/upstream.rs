@@ -8,8 +8,12 @@ use domain::connection::SharedConnection;
 use domain::connection::service::ConnectionFault;
 use domain::server::AuthScope;
 use domain::server::port::ServerName;
-use infra::mcp_client::{CallToolRequestParams, CallToolResponse, Deadlines, Era, HeaderFault, Session, connect};
+use domain::time::{Clock, SystemClock};
+use infra::mcp_client::{
+    CallToolRequestParams, CallToolResponse, ClientFault, Deadlines, Era, HeaderFault, Session, connect,
+};
 use infra::upstream::Target;
+use rmcp::ErrorData;
 use rmcp::model::JsonObject;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +47,14 @@ pub enum NotCalled {
     Denied(Problem),
     /// It was tried.
     Failed(Problem),
+    /// The server answered with an error of the protocol, which is the caller's as it is.
+    Answered(ErrorData),
+}
+
+impl From<Problem> for NotCalled {
+    fn from(problem: Problem) -> Self {
+        Self::Failed(problem)
+    }
 }
 
 /// A server with the credential that it is called with.
@@ -72,6 +84,7 @@ impl Reached {
     /// # Errors
     /// [`Problem`]
     pub async fn greet(self, caller: Arc<Caller>, answer: Answer, era: Option<Era>) -> Result<Session, Problem> {
+        let (reached, asks) = (self.clone(), Arc::clone(&caller));
         let record = self.server.record();
         let unusable = |_| Problem::because(Code::UpstreamError, "the server's URL cannot be connected to");
         let target = Target::of(record.url.as_url()).map_err(unusable)?;
@@ -81,7 +94,15 @@ impl Reached {
             let passport = caller.services.passports.issue(&caller.grant, &self.server, self.connection.clone());
             passport.map(|passport| passport.headers()).map_err(HeaderFault::from)
         };
-        Ok(connect(&visitor, target, Arc::new(headers), deadlines, era).await?)
+        let greeted = connect(&visitor, target, Arc::new(headers), deadlines, era).await;
+        Ok(greeted.inspect_err(|fault| reached.noted(&asks, fault))?)
+    }
+
+    /// Notes that the server did not take the credential: one that was granted may be renewed.
+    fn noted(&self, caller: &Caller, fault: &ClientFault) {
+        if let (ClientFault::Refused(_), Some(connection)) = (fault, &self.connection) {
+            caller.services.connections.doubted(connection, self.server.record());
+        }
     }
 }
 
@@ -141,7 +162,7 @@ pub async fn call(
     // An answer to what the server asked for in the middle of this call.
     passed_on.input_responses = request.input_responses;
     passed_on.request_state = request.request_state;
-    recorded(caller, &reached, (listed.era, said), passed_on, cancel).await.map_err(NotCalled::Failed)
+    recorded(caller, &reached, (listed.era, said), passed_on, cancel).await
 }
 
 async fn recorded(
@@ -150,12 +171,13 @@ async fn recorded(
     (era, said): (Era, Option<Telemetry>),
     request: CallToolRequestParams,
     cancel: &CancellationToken,
-) -> Result<CallToolResponse, Problem> {
+) -> Result<CallToolResponse, NotCalled> {
     use domain::key::port::LiveKey;
     let (record, services) = (reached.server.record(), &caller.services);
     let tenant = caller.grant.tenant();
     let about = (record.id, &*request.name);
-    let mut call = CallUnderWay::of_tool(services, caller.request_id(), caller.live.facts(), tenant, about).await?;
+    let call = CallUnderWay::of_tool(services, caller.request_id(), caller.live.facts(), tenant, about).await;
+    let mut call = call.map_err(Problem::from)?;
     call.told(said);
     call.received(length(request.arguments.as_ref()));
     if let Some(connection) = &reached.connection {
@@ -167,12 +189,25 @@ async fn recorded(
         let session = reached.clone().greet(Arc::clone(caller), Answer::Tool, Some(era)).await?;
         let answer = session.call_tool(request, cancel).await;
         tokio::spawn(async move { session.close().await });
-        let answer = answer?;
-        attempt.answered(http::StatusCode::OK, domain::time::Clock::now(&domain::time::SystemClock));
+        let answer = match answer {
+            Ok(answer) => Ok(answer),
+            Err(ClientFault::Server(error)) => Err(error),
+            Err(fault) => {
+                reached.noted(caller, &fault);
+                return Err(fault.into());
+            }
+        };
+        attempt.answered(http::StatusCode::OK, SystemClock.now());
         Ok::<_, Problem>(answer)
     };
     match answered.await {
-        Ok(answer) => {
+        Ok(Err(error)) => {
+            call.answered(actix_web::http::StatusCode::OK);
+            call.passed(error.message.len(), Some(AnswerFault::Rpc(i64::from(error.code.0))));
+            call.ended(Outcome::Answered);
+            Err(NotCalled::Answered(error))
+        }
+        Ok(Ok(answer)) => {
             call.answered(actix_web::http::StatusCode::OK);
             // What asks for input is part of a conversation, and its size says nothing.
             if let CallToolResponse::Complete(result) = &answer {
@@ -184,7 +219,7 @@ async fn recorded(
         }
         Err(problem) => {
             call.came_to_nothing(&problem);
-            Err(problem)
+            Err(problem.into())
         }
     }
 }
