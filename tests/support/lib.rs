@@ -13,6 +13,7 @@ pub mod mail;
 pub mod many_keys;
 mod offer;
 pub mod postgres;
+pub mod tool_servers;
 pub mod toolbox;
 pub mod upstream;
 
