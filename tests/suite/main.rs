@@ -48,6 +48,7 @@ mod many_keys;
 mod matrix;
 mod mcp_servers;
 mod members;
+mod mixup;
 mod modern;
 mod no_writes;
 mod organizations;
