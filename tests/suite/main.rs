@@ -50,6 +50,7 @@ mod many_keys;
 mod matrix;
 mod mcp_servers;
 mod members;
+mod mixup;
 mod modern;
 mod no_writes;
 mod oauth_client;

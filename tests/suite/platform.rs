@@ -308,6 +308,74 @@ async fn a_dead_server_costs_its_own_tools_only_and_is_told_of() {
 }
 
 #[tokio::test]
+async fn a_server_that_others_waited_for_in_vain_is_not_waited_for_again() {
+    let (app, well, slow) = (App::spawn().await, Toolbox::start(&["look"]), Toolbox::start(&["look"]));
+    slow.delay(Duration::from_secs(4));
+    let acme = app.organization("acme").await;
+    server(&acme, "well", &well, none()).await;
+    server(&acme, "slow", &slow, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    assert_eq!(tools_of_servers(&caller).await, ["well_look"]);
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(tools_of_servers(&caller).await, ["well_look"]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    let providers = told(&caller, "/mcp", "list_providers", json!({})).await;
+    let reason = providers["providers"][0]["reason"].as_str().unwrap_or_default();
+    assert!(providers["providers"][0]["slug"] == "slow" && reason.contains("has not answered yet"), "{providers}");
+    // What is under way goes on: its tools are there as soon as they are.
+    slow.delay(Duration::ZERO);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while tools_of_servers(&caller).await != ["slow_look", "well_look"] {
+        assert!(Instant::now() < deadline, "its tools are never listed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_changes_or_goes_is_so_in_the_next_list() {
+    let (app, toolbox, other) = (App::spawn().await, Toolbox::start(&["look"]), Toolbox::start(&["new_look"]));
+    let acme = app.organization("acme").await;
+    let caller = app.key(&acme.solo().await.token);
+    assert!(tools_of_servers(&caller).await.is_empty());
+    for slug in ["one", "two"] {
+        server(&acme, slug, &toolbox, none()).await;
+        assert!(tools_of_servers(&caller).await.contains(&format!("{slug}_look")), "{slug} is new");
+    }
+    acme.owner().with_body(Method::PATCH, "/api/v1/mcp-servers/two", &json!({"url": other.url})).await.expect(200);
+    assert_eq!(tools_of_servers(&caller).await, ["one_look", "two_new_look"]);
+    acme.owner().post("/api/v1/mcp-servers/one/archive", &json!({})).await.expect(200);
+    assert_eq!(tools_of_servers(&caller).await, ["two_new_look"]);
+}
+
+#[tokio::test]
+async fn no_two_tools_have_one_name_and_none_is_in_the_place_of_keyracks_own() {
+    let tool = |name: &str, description: &str| json!({"name": name, "description": description, "inputSchema": {"type": "object"}});
+    let tools = vec![tool("providers", "x"), tool("look", "first"), tool("look", "second"), tool("servers", "x")];
+    let (app, toolbox) = (App::spawn().await, Toolbox::with(tools));
+    let acme = app.organization("acme").await;
+    server(&acme, "list", &toolbox, none()).await;
+    // Also a tool that this caller does not have itself is Keyrack's.
+    let caller = app.key(&acme.key(json!({"permissions": ["mcp:connect"]})).await.token);
+    let tools = listed(&caller, "/mcp").await;
+    let of = |name: &str| tools.iter().filter(|tool| tool["name"] == name).collect::<Vec<_>>();
+    assert_eq!((of("list_providers").len(), of("list_look").len(), of("list_servers").len()), (1, 1, 0), "{tools:?}");
+    assert_ne!(of("list_providers")[0]["description"], "x");
+    assert_eq!(of("list_look")[0]["description"], "first");
+    // Its quotes are the caller's, and stay where they are.
+    let id = "\"tools\":[]";
+    let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/list", "params": {}});
+    let request = caller
+        .request(Method::POST, "/mcp")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2025-11-25")
+        .json(&message);
+    let answer = caller.send(format!("POST /mcp {message}"), request).await.expect(200);
+    assert_eq!((&answer["id"], answer["result"]["tools"].as_array()), (&json!(id), Some(&tools)));
+}
+
+#[tokio::test]
 async fn a_server_out_of_reach_has_no_tools_here() {
     let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
     let (acme, globex) = (app.organization("acme").await, app.organization("globex").await);

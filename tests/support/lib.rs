@@ -16,6 +16,7 @@ pub mod many_keys;
 mod offer;
 pub mod postgres;
 pub mod sample;
+pub mod tool_servers;
 pub mod toolbox;
 pub mod upstream;
 

@@ -1,20 +1,20 @@
 //! From actix to rmcp and back: the one place of the endpoint where their types meet.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use actix_web::body::SizedStream;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Collected, Full};
 use infra::cache::{CallPlace, LiveKeyHandle};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
 use super::caller::Caller;
 use super::endpoint::Endpoint;
+use super::ready;
 use crate::code::Code;
 use crate::gateway::bridge::{method_up, name_down, name_up, status_down, value_down, value_up};
 use crate::problem::Problem;
@@ -40,14 +40,21 @@ pub async fn answer(
             asked.headers_mut().append(name, value);
         }
     }
-    let make = move || Ok(Endpoint(Arc::clone(&caller)));
+    let listed = Arc::new(OnceLock::new());
+    let endpoint = Endpoint { caller, listed: Arc::clone(&listed) };
+    let make = move || Ok(endpoint.clone());
     let service = StreamableHttpService::new(make, Arc::clone(&NO_SESSIONS), config());
     let answer = tokio::select! {
         biased;
         () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
         answer = service.handle(asked) => answer,
     };
-    let (head, body) = answer.into_parts();
+    let (head, mut body) = answer.into_parts();
+    if let Some(tools) = listed.get() {
+        let answer = body.collect().await.map_or_else(|never| match never {}, Collected::to_bytes);
+        // An error, if anything: what was listed is not told.
+        body = ready::put_into(answer, tools).map_or_else(|answer| Full::new(answer).boxed(), BodyExt::boxed);
+    }
     let mut response = HttpResponse::build(status_down(head.status).ok_or_else(|| Problem::new(Code::Internal))?);
     for (name, value) in &head.headers {
         if name != http::header::CONTENT_LENGTH

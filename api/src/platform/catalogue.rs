@@ -1,25 +1,19 @@
 //! All tools that a caller has: Keyrack's own, and those of every server that it reaches.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use domain::access::SystemScope;
 use domain::organization::Feature;
 use futures_util::future::join_all;
-use infra::mcp_client::{self, Tool};
-use tokio::time::timeout;
+use infra::mcp_client;
 
 use super::caller::Caller;
-use super::lists::{Listed, ToolLists, Trouble};
+use super::lists::{Listed, ToolLists, Trouble, Wait};
 use super::query::Options;
-use super::upstream::{Reached, joined};
-use super::{telemetry, tools};
-use crate::code::Code;
+use super::upstream::Reached;
+use super::{ready, telemetry, tools};
 use crate::problem::Problem;
-
-/// How long a list of tools waits for servers. What is not there then is told of, and is there the next time.
-const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// What became of a server when its tools were asked for.
 pub struct Asked {
@@ -38,10 +32,7 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
     let servers = caller.services.gate.reachable(&caller.grant).await?;
     let asked = servers.into_iter().filter(|server| within.includes(server.record().id)).map(async |server| {
         let tools = match Reached::with_connection(caller, server.clone()).await {
-            Ok(reached) => timeout(PATIENCE, offered(caller, lists, &reached)).await.unwrap_or_else(|_| {
-                let reason = "the server has not answered yet; its tools are listed as soon as it has".to_owned();
-                Err(Trouble { code: Code::UpstreamTimeout, reason })
-            }),
+            Ok(reached) => offered(caller, lists, &reached, Wait::AWhile).await,
             Err(fault) => Err(Trouble::of(&fault.into())),
         };
         Asked { server, tools }
@@ -54,8 +45,13 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
 ///
 /// # Errors
 /// [`Trouble`]
-pub async fn offered(caller: &Arc<Caller>, lists: &ToolLists, reached: &Reached) -> Result<Arc<Listed>, Trouble> {
-    let listed = lists.of(caller, reached).await?;
+pub async fn offered(
+    caller: &Arc<Caller>,
+    lists: &ToolLists,
+    reached: &Reached,
+    wait: Wait,
+) -> Result<Arc<Listed>, Trouble> {
+    let listed = lists.of(caller, reached, wait).await?;
     let organization = caller.grant.organization();
     if !organization.features.contains(Feature::ToolApproval) {
         return Ok(listed);
@@ -69,26 +65,16 @@ pub async fn offered(caller: &Arc<Caller>, lists: &ToolLists, reached: &Reached)
     Ok(Arc::new(listed.only(|tool| approvals.cover(&mcp_client::tool(tool.clone())))))
 }
 
-/// The caller's tools: Keyrack's own first, then each server's in its own order, by slug.
+/// The caller's tools, as text: Keyrack's own first, then each server's in its own order, by slug.
 ///
 /// # Errors
 /// [`Problem`]
-pub async fn tools(caller: &Arc<Caller>) -> Result<Vec<Tool>, Problem> {
-    let mut all: Vec<Tool> =
-        tools::ALL.iter().filter(|tool| tool.is_for(caller)).map(|tool| tool.described()).collect();
-    let mut names: HashSet<String> = all.iter().map(|tool| tool.name.to_string()).collect();
+pub async fn tools(caller: &Arc<Caller>) -> Result<Vec<Bytes>, Problem> {
+    let own = tools::ALL.iter().filter(|tool| tool.is_for(caller)).map(|tool| telemetry::advertise(tool.described()));
+    let mut all: Vec<Bytes> = own.filter_map(|tool| ready::written(&tool)).map(Bytes::from).collect();
     if !caller.options.system_only {
-        for Asked { server, tools } in ask(caller, &caller.options).await? {
-            let Ok(listed) = tools else { continue };
-            for tool in &listed.tools {
-                let mut tool = tool.clone();
-                tool.name = joined(server.record().slug.as_str(), &tool.name).into();
-                // A server cannot put itself in the place of one of Keyrack's own tools.
-                if names.insert(tool.name.to_string()) {
-                    all.push(tool);
-                }
-            }
-        }
+        let asked = ask(caller, &caller.options).await?;
+        all.extend(asked.iter().filter_map(|asked| asked.tools.as_ref().ok()).map(|listed| listed.text.clone()));
     }
-    Ok(all.into_iter().map(telemetry::advertise).collect())
+    Ok(all)
 }

@@ -1,7 +1,8 @@
 //! The endpoint as rmcp sees it: one for each request, with its caller.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
@@ -15,7 +16,13 @@ use super::upstream::{self, NotCalled};
 use super::{catalogue, outcome, tools};
 
 /// Answers one caller.
-pub struct Endpoint(pub Arc<Caller>);
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// The tools of a list that was asked for, which rmcp's answer has none of.
+    pub listed: Arc<OnceLock<Vec<Bytes>>>,
+}
 
 const INSTRUCTIONS: &str = "The tools of all MCP servers that you reach, named <server>_<tool>, and Keyrack's own. A \
      server that is missing may need to be connected first: list_providers tells, connect_provider gives a link for the \
@@ -35,9 +42,10 @@ impl ServerHandler for Endpoint {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = catalogue::tools(&self.0).await;
-        let tools = tools.map_err(|problem| outcome::denied(&problem, self.0.id))?;
-        Ok(ListToolsResult::with_all_items(tools))
+        let tools = catalogue::tools(&self.caller).await;
+        let tools = tools.map_err(|problem| outcome::denied(&problem, self.caller.id))?;
+        let _ = self.listed.set(tools);
+        Ok(ListToolsResult::with_all_items(vec![]))
     }
 
     async fn call_tool(
@@ -45,7 +53,7 @@ impl ServerHandler for Endpoint {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = &self.0;
+        let caller = &self.caller;
         if let Some(tool) = tools::named(&request.name) {
             return tools::call(caller, tool, request.arguments.unwrap_or_default()).await;
         }
@@ -57,8 +65,8 @@ impl ServerHandler for Endpoint {
             Ok(response) => Ok(response),
             Err(NotCalled::Unknown) => Err(unknown),
             Err(NotCalled::Answered(error)) => Err(error),
-            Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.0.id)),
-            Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.0.id).into()),
+            Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.caller.id)),
+            Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.caller.id).into()),
         }
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! A list belongs to a server and the credential that it was fetched with: what one tenant's account shows, another's
 //! never sees. One that is old is given out once more while it is fetched anew; one of a server that failed is not.
+//! What is shown of it is written once, not at every answer.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use domain::id::{ConnectionId, ServerId};
 use infra::cache::GuardedCache;
 use infra::mcp_client::{Era, Tool};
+use tokio::time::timeout;
 
 use super::caller::Caller;
-use super::upstream::{Answer, Reached};
+use super::upstream::{Answer, Reached, joined};
+use super::{ready, telemetry, tools};
 use crate::code::Code;
 use crate::problem::Problem;
 
@@ -21,23 +26,70 @@ const FRESH: Duration = Duration::from_mins(1);
 const USABLE: Duration = Duration::from_mins(10);
 /// How long a server that failed is not asked again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long a list of many servers' tools waits for one server. What is not there then is told of, and is there the next
+/// time.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// How long somebody waits for a server's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// A while, once: nobody waits again for a server that others waited for in vain and that still has not answered.
+    AWhile,
+    /// Until the server has answered or is given up.
+    ToTheEnd,
+}
 
 /// What a server listed.
 #[derive(Debug)]
 pub struct Listed {
     /// Its tools, in its order.
-    pub tools: Vec<Tool>,
+    pub tools: Vec<Offer>,
+    /// All of them as they are shown here, in JSON, with commas between them.
+    pub text: Bytes,
     /// What it speaks.
     pub era: Era,
     at: Instant,
 }
 
+/// A tool of a server.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// As the server has it.
+    pub own: Tool,
+    // As it is shown here, in JSON: under its joined name, with what every tool advertises. A part of the list's text.
+    shown: Bytes,
+}
+
 impl Listed {
+    /// What the server of this slug listed just now. What could never be called is left out: a second tool of the same
+    /// name, and one in the place of one of Keyrack's own.
+    fn new(slug: &str, listed: Vec<Tool>, era: Era) -> Self {
+        let (mut names, mut text, mut ends) = (HashSet::new(), BytesMut::new(), Vec::new());
+        for own in listed {
+            let name = joined(slug, &own.name);
+            if tools::named(&name).is_some() || !names.insert(name.clone()) {
+                continue;
+            }
+            let mut shown = telemetry::advertise(own.clone());
+            shown.name = name.into();
+            let Some(written) = ready::written(&shown) else { continue };
+            if !text.is_empty() {
+                text.put_u8(b',');
+            }
+            text.put_slice(&written);
+            ends.push((own, text.len() - written.len()..text.len()));
+        }
+        let text = text.freeze();
+        let tools = ends.into_iter().map(|(own, at)| Offer { own, shown: text.slice(at) }).collect();
+        Self { tools, text, era, at: Instant::now() }
+    }
+
     /// The same list with some of its tools.
     #[must_use]
     pub fn only(&self, offers: impl Fn(&Tool) -> bool) -> Self {
-        let tools = self.tools.iter().filter(|tool| offers(tool)).cloned().collect();
-        Self { tools, era: self.era, at: self.at }
+        let tools: Vec<Offer> = self.tools.iter().filter(|tool| offers(&tool.own)).cloned().collect();
+        let text = tools.iter().map(|tool| &tool.shown[..]).collect::<Vec<_>>().join(&b","[..]).into();
+        Self { tools, text, era: self.era, at: self.at }
     }
 }
 
@@ -57,6 +109,11 @@ impl Trouble {
         Self { code: problem.code(), reason: problem.message().to_owned() }
     }
 
+    fn late() -> Self {
+        let reason = "the server has not answered yet; its tools are listed as soon as it has".to_owned();
+        Self { code: Code::UpstreamTimeout, reason }
+    }
+
     /// The same as a problem.
     #[must_use]
     pub fn problem(&self) -> Problem {
@@ -70,6 +127,8 @@ struct Entry {
     // A server that moved is another.
     url: String,
     known: Mutex<Option<Known>>,
+    // Since when somebody fetches.
+    since: Mutex<Option<Instant>>,
     fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -93,20 +152,28 @@ impl ToolLists {
     ///
     /// # Errors
     /// [`Trouble`]
-    pub async fn of(&self, caller: &Arc<Caller>, reached: &Reached) -> Result<Arc<Listed>, Trouble> {
+    pub async fn of(&self, caller: &Arc<Caller>, reached: &Reached, wait: Wait) -> Result<Arc<Listed>, Trouble> {
         let entry = self.entry(reached);
         match entry.known() {
             Some(Known::Listed(listed)) if listed.at.elapsed() < FRESH => return Ok(listed),
             Some(Known::Listed(listed)) if listed.at.elapsed() < USABLE => {
-                tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
+                if !entry.is_being_fetched() {
+                    tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
+                }
                 return Ok(listed);
             }
             Some(Known::Failed(trouble, at)) if at.elapsed() < PAUSE => return Err(trouble),
             Some(Known::Listed(_) | Known::Failed(..)) | None => {}
         }
+        if wait == Wait::AWhile && entry.is_late() {
+            return Err(Trouble::late());
+        }
         let fetching = tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
-        let lost = |_| Trouble { code: Code::Internal, reason: "the list was not fetched".to_owned() };
-        fetching.await.map_err(lost)?
+        let fetched = match wait {
+            Wait::ToTheEnd => fetching.await,
+            Wait::AWhile => timeout(PATIENCE, fetching).await.map_err(|_| Trouble::late())?,
+        };
+        fetched.map_err(|_| Trouble { code: Code::Internal, reason: "the list was not fetched".to_owned() })?
     }
 
     fn entry(&self, reached: &Reached) -> Arc<Entry> {
@@ -118,7 +185,8 @@ impl ToolLists {
         {
             return entry;
         }
-        let entry = Arc::new(Entry { url: url.to_owned(), known: Mutex::default(), fetching: Arc::default() });
+        let (known, since) = (Mutex::default(), Mutex::default());
+        let entry = Arc::new(Entry { url: url.to_owned(), known, since, fetching: Arc::default() });
         let ticket = self.0.ticket(&key);
         // Nothing is ever stale here that its age does not tell.
         let _ = self.0.fill(ticket, key, Arc::clone(&entry));
@@ -134,6 +202,20 @@ impl Entry {
     fn note(&self, known: Known) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
     }
+
+    fn is_being_fetched(&self) -> bool {
+        self.fetching.try_lock().is_err()
+    }
+
+    fn fetched_since(&self, since: Option<Instant>) {
+        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Whether somebody has been fetching for longer than anybody is made to wait.
+    fn is_late(&self) -> bool {
+        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= PATIENCE) && self.is_being_fetched()
+    }
 }
 
 /// Fetches a list, one at a time for each entry; who waited for another's takes that.
@@ -144,7 +226,10 @@ async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Re
         Some(Known::Failed(trouble, at)) if at.elapsed() < PAUSE => return Err(trouble),
         Some(Known::Listed(_) | Known::Failed(..)) | None => {}
     }
-    match fetch(caller, reached).await {
+    entry.fetched_since(Some(Instant::now()));
+    let fetched = fetch(caller, reached).await;
+    entry.fetched_since(None);
+    match fetched {
         Ok(listed) => {
             let listed = Arc::new(listed);
             entry.note(Known::Listed(Arc::clone(&listed)));
@@ -159,9 +244,10 @@ async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Re
 }
 
 async fn fetch(caller: Arc<Caller>, reached: Reached) -> Result<Listed, Problem> {
+    let slug = reached.server.record().slug.clone();
     let session = reached.greet(caller, Answer::List, None).await?;
     let (tools, era) = (session.list_tools().await, session.era());
     // Nobody waits for a farewell.
     tokio::spawn(async move { session.close().await });
-    Ok(Listed { tools: tools?, era, at: Instant::now() })
+    Ok(Listed::new(slug.as_str(), tools?, era))
 }

@@ -11,6 +11,7 @@ mod endpoint;
 mod lists;
 mod outcome;
 mod query;
+mod ready;
 mod telemetry;
 mod tools;
 mod upstream;

@@ -18,7 +18,7 @@ use rmcp::model::JsonObject;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
-use super::lists::ToolLists;
+use super::lists::{ToolLists, Wait};
 use super::{catalogue, telemetry};
 use crate::code::Code;
 use crate::compose::Services;
@@ -153,11 +153,13 @@ pub async fn call(
     let told = |fault| NotCalled::Failed(required(&caller.services, &caller.grant, &record, fault));
     let reached = Reached::with_connection(caller, server).await.map_err(told)?;
     // What is listed is what can be called: also where changed tools wait for an approval.
-    let listed =
-        catalogue::offered(caller, lists, &reached).await.map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
-    let offered = listed.tools.iter().find(|known| known.name == tool).ok_or(NotCalled::Unknown)?;
+    let listed = catalogue::offered(caller, lists, &reached, Wait::ToTheEnd)
+        .await
+        .map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
+    let offered = listed.tools.iter().find(|known| known.own.name == tool).ok_or(NotCalled::Unknown)?;
     let mut arguments = request.arguments.take().unwrap_or_default();
-    let said = if telemetry::is_the_tools_own(&offered.input_schema) { None } else { telemetry::take(&mut arguments) };
+    let said =
+        if telemetry::is_the_tools_own(&offered.own.input_schema) { None } else { telemetry::take(&mut arguments) };
     let mut passed_on = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
     // An answer to what the server asked for in the middle of this call.
     passed_on.input_responses = request.input_responses;

@@ -1,4 +1,6 @@
-//! Servers that requests reached, by id and by slug.
+//! Servers that requests reached, by id and by slug; and all that take calls, one entry per organization.
+
+use std::sync::Arc;
 
 use domain::id::OrganizationId;
 use domain::server::ServerRecord;
@@ -10,13 +12,14 @@ use super::guarded::{GuardedCache, Ticket};
 /// Remembers servers. What does not exist is not remembered: strangers cannot fill it.
 pub struct ServerCache {
     servers: GuardedCache<(OrganizationId, ServerName), SharedServer>,
+    active: GuardedCache<OrganizationId, Arc<[SharedServer]>>,
 }
 
 impl ServerCache {
     /// An empty cache of about this many names at most.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { servers: GuardedCache::new(capacity) }
+        Self { servers: GuardedCache::new(capacity), active: GuardedCache::new(capacity) }
     }
 
     /// What is remembered under this name.
@@ -37,8 +40,33 @@ impl ServerCache {
         self.servers.fill(ticket, (server.organization, name), server)
     }
 
-    /// The server changed: forget it under both of its names.
+    /// All servers of an organization that take calls, if they are remembered.
+    #[must_use]
+    pub fn active(&self, organization: OrganizationId) -> Option<Arc<[SharedServer]>> {
+        self.active.get(&organization)
+    }
+
+    /// Take this before reading which servers take calls.
+    #[must_use]
+    pub fn ticket_of_active(&self, organization: OrganizationId) -> Ticket {
+        self.active.ticket(&organization)
+    }
+
+    /// Remembers all servers that take calls, as they were read after the ticket was taken. False when one changed in
+    /// between.
+    #[must_use]
+    pub fn fill_active(&self, ticket: Ticket, organization: OrganizationId, servers: Arc<[SharedServer]>) -> bool {
+        self.active.fill(ticket, organization, servers)
+    }
+
+    /// The organization has a server more.
+    pub fn added(&self, organization: OrganizationId) {
+        self.active.invalidate(&organization);
+    }
+
+    /// The server changed: forget it under both of its names, and the list that it is in.
     pub fn changed(&self, server: &ServerRecord) {
+        self.active.invalidate(&server.organization);
         self.servers.invalidate(&(server.organization, ServerName::Id(server.id)));
         self.servers.invalidate(&(server.organization, ServerName::Slug(server.slug.clone())));
     }

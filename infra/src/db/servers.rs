@@ -69,6 +69,16 @@ impl SqlServers {
         row.map(|row| self.record(row).map(Arc::new)).transpose()
     }
 
+    async fn read_active(&self, scope: &SystemScope) -> Result<Vec<SharedServer>, StoreFault> {
+        let rows = scoped::find::<server::Entity>(scope)
+            .filter(server::Column::ArchivedAt.is_null())
+            .order_by(server::Column::Slug, Order::Asc)
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        rows.into_iter().map(|row| self.record(row).map(Arc::new)).collect()
+    }
+
     fn record(&self, row: server::Model) -> Result<ServerRecord, StoreFault> {
         let id = ServerId::from_uuid(row.id);
         let organization = OrganizationId::from_uuid(row.organization_id);
@@ -226,7 +236,8 @@ impl ServerStore for SqlServers {
             .await
             .map_err(|error| write_fault(error, "slug"))?;
         record(&transaction, [event]).await?;
-        Ok(transaction.commit().await.map_err(store_fault)?)
+        let (cache, organization) = (Arc::clone(&self.cache), server.organization);
+        Ok(commit_then(transaction, move || cache.added(organization)).await?)
     }
 
     async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
@@ -342,12 +353,17 @@ impl ServerDirectory for SqlServers {
     }
 
     async fn active(&self, scope: &SystemScope) -> Result<Vec<SharedServer>, StoreFault> {
-        let rows = scoped::find::<server::Entity>(scope)
-            .filter(server::Column::ArchivedAt.is_null())
-            .order_by(server::Column::Slug, Order::Asc)
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        rows.into_iter().map(|row| self.record(row).map(Arc::new)).collect()
+        let organization = scope.organization_id();
+        if let Some(servers) = self.cache.active(organization) {
+            return Ok(servers.to_vec());
+        }
+        for _ in 0..ATTEMPTS {
+            let ticket = self.cache.ticket_of_active(organization);
+            let servers = self.read_active(scope).await?;
+            if self.cache.fill_active(ticket, organization, servers.as_slice().into()) {
+                return Ok(servers);
+            }
+        }
+        Err(StoreFault::Unavailable("the servers changed at every attempt to read them".into()))
     }
 }

@@ -11,6 +11,7 @@ use super::{Effect, SystemTool, project_argument, read};
 use crate::code::Code;
 use crate::platform::caller::Caller;
 use crate::platform::catalogue;
+use crate::platform::lists::Offer;
 use crate::platform::upstream::joined;
 use crate::problem::Problem;
 
@@ -59,8 +60,8 @@ async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
             let tools = asked.tools.as_ref().map_or_else(
                 |_| vec![],
                 |listed| {
-                    let shown = |tool: &infra::mcp_client::Tool| {
-                        json!({"name": joined(slug, &tool.name), "description": tool.description})
+                    let shown = |tool: &Offer| {
+                        json!({"name": joined(slug, &tool.own.name), "description": tool.own.description})
                     };
                     listed.tools.iter().map(shown).collect::<Vec<_>>()
                 },
