@@ -50,6 +50,11 @@ class Keyrack:
         """The upstream's address for a key of this type, with its tenant parameters."""
         return f"{self.base}/mcp-connect/{SLUG}/mcp{QUERIES[kind]}"
 
+    @property
+    def endpoint(self):
+        """Keyrack's own."""
+        return f"{self.base}/mcp"
+
     def post(self, path, body):
         """One REST call that has to succeed."""
         headers = {"Content-Type": "application/json"}

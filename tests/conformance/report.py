@@ -13,12 +13,14 @@ The official suite, run against an MCP server with every fixture that it asks fo
 through the gateway with a key of each type. Written by `tests/conformance/run --full`, which fails unless every check of
 every scenario has the same verdict through the gateway as directly. Scenarios of clients have the TypeScript client
 speak to the scenario's own server, directly and with the gateway in between; those about OAuth are left out, as the
-gateway asks for a key and has no authorization server.
+gateway asks for a key and has no authorization server. Last comes Keyrack's own endpoint, with a solo key: what it does
+not pass stands in endpoint-expected-failures.toml with its reason, and nothing else does.
 """
 
 
-def text(root, suite, tables, clients, seconds):
-    """`tables`: (title, [(column, Run)]); `clients`: (title, direct Run, Run through the gateway)."""
+def text(root, suite, tables, clients, endpoint, seconds):
+    """`tables`: (title, [(column, Run)]); `clients`: (title, direct Run, Run through the gateway); `endpoint`: Runs by
+    revision, and what was expected of them."""
     lines = [HEAD]
     lines += [f"- {name}: {value}" for name, value in _facts(root, suite, seconds)]
     for title, columns in tables:
@@ -31,7 +33,20 @@ def text(root, suite, tables, clients, seconds):
     lines += ["", "## Scenarios of clients", "", "Passed, failed, warnings, skipped.", ""]
     lines += ["| revision, scenario | direct | gateway |", "|---|---:|---:|"]
     lines += [f"| {title} | {_counts(direct)} | {_counts(through)} |" for title, direct, through in clients]
+    lines += _endpoint(*endpoint)
     return "\n".join(lines) + "\n"
+
+
+def _endpoint(runs, expected):
+    lines = []
+    for revision, run in runs.items():
+        lines += ["", f"## Keyrack's own endpoint, {revision}", "", "Passed, failed, warnings, skipped.", ""]
+        lines += ["| scenario | /mcp | what does not pass |", "|---|---:|---|"]
+        for scenario in sorted(run.scenarios):
+            lines.append(f"| {scenario} | {_counts(run, scenario)} | {expected.reasons(revision, run, scenario)} |")
+        whole = sum(not expected.reasons(revision, run, scenario) for scenario in run.scenarios)
+        lines.append(f"| **total** | **{_counts(run)}** | {whole} of {len(run.scenarios)} scenarios pass |")
+    return lines
 
 
 def _counts(run, scenario=None):
