@@ -480,7 +480,7 @@ async fn calls_of_tools_stand_in_the_audit_log_and_in_the_records_of_calls() {
         .await
         .expect("records");
     let call = calls.items.first().expect("a record");
-    assert_eq!(call.tool.as_ref().map(|tool| tool.as_str()), Some("look"));
+    assert_eq!(call.tool.as_ref().map(domain::call::Label::as_str), Some("look"));
     assert_eq!(call.outcome, domain::call::Outcome::Answered);
 }
 

@@ -142,12 +142,11 @@ async fn connection(
     if server.record().auth.scope() == AuthScope::Organization {
         return Ok(None);
     }
-    let connection = match services.connections.at_hand(grant, server) {
-        Some(connection) => connection,
-        None => {
-            let found = Box::pin(services.connections.for_call(grant, server)).await;
-            found.map_err(|fault| required(services, grant, server.record(), fault))?
-        }
+    let connection = if let Some(connection) = services.connections.at_hand(grant, server) {
+        connection
+    } else {
+        let found = Box::pin(services.connections.for_call(grant, server)).await;
+        found.map_err(|fault| required(services, grant, server.record(), fault))?
     };
     services.connections.used(&connection);
     Ok(Some(connection))
