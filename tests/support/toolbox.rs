@@ -51,6 +51,8 @@ impl Toolbox {
                 .app_data(web::JsonConfig::default())
         })
         .workers(1)
+        // Longer than any client keeps a connection: whoever closes an idle one may do so under a request.
+        .keep_alive(Duration::from_mins(10))
         .h1_allow_half_closed(false)
         .disable_signals()
         .shutdown_timeout(0)

@@ -65,7 +65,8 @@ mod tests {
     use super::*;
 
     fn text(pieces: Pieces) -> String {
-        assert_eq!(pieces.size_hint().exact(), Some(pieces.0.iter().map(|piece| piece.len() as u64).sum()));
+        let length: u64 = pieces.0.iter().map(|piece| piece.len() as u64).sum();
+        assert_eq!(pieces.size_hint().exact(), Some(length));
         String::from_utf8(pieces.0.into_iter().flatten().collect()).expect("UTF-8")
     }
 
