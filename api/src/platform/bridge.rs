@@ -13,7 +13,6 @@ use infra::cache::{CallPlace, LiveKeyHandle};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
-use super::caller::Caller;
 use super::endpoint::Endpoint;
 use crate::code::Code;
 use crate::gateway::bridge::{method_up, name_down, name_up, status_down, value_down, value_up};
@@ -29,7 +28,7 @@ static NO_SESSIONS: LazyLock<Arc<LocalSessionManager>> = LazyLock::new(Arc::defa
 pub async fn answer(
     request: &HttpRequest,
     body: Bytes,
-    caller: Arc<Caller>,
+    endpoint: Endpoint,
     live: LiveKeyHandle,
     place: CallPlace,
 ) -> Result<HttpResponse, Problem> {
@@ -40,7 +39,7 @@ pub async fn answer(
             asked.headers_mut().append(name, value);
         }
     }
-    let make = move || Ok(Endpoint(Arc::clone(&caller)));
+    let make = move || Ok(endpoint.clone());
     let service = StreamableHttpService::new(make, Arc::clone(&NO_SESSIONS), config());
     let answer = tokio::select! {
         biased;

@@ -4,18 +4,27 @@ use std::sync::Arc;
 
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, Implementation,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, model::ErrorCode};
+use serde_json::json;
 
 use super::caller::Caller;
 use super::upstream::{self, NotCalled};
 use super::{catalogue, outcome, tools};
 
 /// Answers one caller.
-pub struct Endpoint(pub Arc<Caller>);
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// The tool of a server that the message calls, where headers repeat what the message says: rmcp holds them against
+    /// its schema before it hands the message on.
+    pub called: Option<Tool>,
+}
 
 const INSTRUCTIONS: &str = "The tools of all MCP servers that you reach, named <server>_<tool>, and Keyrack's own. A \
      server that is missing may need to be connected first: list_providers tells, connect_provider gives a link for the \
@@ -35,8 +44,8 @@ impl ServerHandler for Endpoint {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = catalogue::tools(&self.0).await;
-        let tools = tools.map_err(|problem| outcome::denied(&problem, self.0.id))?;
+        let tools = catalogue::tools(&self.caller).await;
+        let tools = tools.map_err(|problem| outcome::denied(&problem, self.caller.id))?;
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -45,7 +54,7 @@ impl ServerHandler for Endpoint {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = &self.0;
+        let caller = &self.caller;
         if let Some(tool) = tools::named(&request.name) {
             return tools::call(caller, tool, request.arguments.unwrap_or_default()).await;
         }
@@ -56,8 +65,29 @@ impl ServerHandler for Endpoint {
         match upstream::call(caller, &caller.services.tool_lists, request, &context.ct).await {
             Ok(response) => Ok(response),
             Err(NotCalled::Unknown) => Err(unknown),
-            Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.0.id)),
-            Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.0.id).into()),
+            Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, caller.id)),
+            Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, caller.id).into()),
         }
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.called.clone().filter(|tool| tool.name == name)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Err(ErrorData::invalid_params(format!("unknown prompt: {}", request.name), None))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        // rmcp gives it the number that the revision has for it.
+        Err(ErrorData::resource_not_found("unknown resource", Some(json!({"uri": request.uri}))))
     }
 }

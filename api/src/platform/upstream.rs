@@ -7,9 +7,9 @@ use domain::call::{AnswerFault, Outcome};
 use domain::connection::SharedConnection;
 use domain::server::AuthScope;
 use domain::server::port::ServerName;
-use infra::mcp_client::{CallToolRequestParams, CallToolResponse, Deadlines, Era, HeaderFault, Session, connect};
+use infra::mcp_client::{CallToolRequestParams, CallToolResponse, Deadlines, Era, HeaderFault, Session, Tool, connect};
 use infra::upstream::Target;
-use rmcp::model::JsonObject;
+use rmcp::model::{JsonObject, ResultType};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
@@ -109,6 +109,19 @@ impl Answer {
     }
 }
 
+/// A tool as its server lists it, under its name here. Whether the caller may call it is another question.
+pub async fn listed(caller: &Arc<Caller>, server: ReachableServer, name: &str) -> Option<Tool> {
+    let (_, own) = split(name)?;
+    if caller.options.system_only || !caller.options.includes(server.record().id) {
+        return None;
+    }
+    let reached = Reached::with_connection(caller, server).await.ok()?;
+    let listed = caller.services.tool_lists.of(caller, &reached).await.ok()?;
+    let mut tool = listed.tools.iter().find(|known| known.name == own)?.clone();
+    tool.name = name.to_owned().into();
+    Some(tool)
+}
+
 /// Calls a server's tool.
 ///
 /// # Errors
@@ -138,13 +151,23 @@ pub async fn call(
     passed_on.input_responses = request.input_responses;
     passed_on.request_state = request.request_state;
     let _ = said;
-    recorded(caller, &reached, listed.era, passed_on, cancel).await.map_err(NotCalled::Failed)
+    let answer = recorded(caller, &reached, (offered, listed.era), passed_on, cancel).await;
+    answer.map(typed).map_err(NotCalled::Failed)
+}
+
+/// An answer that says what it is: a modern caller takes no other, and a legacy server says nothing of the kind. rmcp
+/// leaves it out for legacy callers.
+fn typed(mut answer: CallToolResponse) -> CallToolResponse {
+    if let CallToolResponse::Complete(result) = &mut answer {
+        result.result_type.get_or_insert(ResultType::COMPLETE);
+    }
+    answer
 }
 
 async fn recorded(
     caller: &Arc<Caller>,
     reached: &Reached,
-    era: Era,
+    (tool, era): (&Tool, Era),
     request: CallToolRequestParams,
     cancel: &CancellationToken,
 ) -> Result<CallToolResponse, Problem> {
@@ -161,6 +184,7 @@ async fn recorded(
         let passport = services.passports.issue(&caller.grant, &reached.server, reached.connection.clone())?;
         let attempt = passport.health.begin(passport.caller)?;
         let session = reached.clone().greet(Arc::clone(caller), Answer::Tool, Some(era)).await?;
+        session.knows(tool);
         let answer = session.call_tool(request, cancel).await;
         tokio::spawn(async move { session.close().await });
         let answer = answer?;
