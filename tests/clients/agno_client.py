@@ -6,7 +6,7 @@ from agno.tools.mcp import MCPTools
 from agno.tools.mcp.params import StreamableHTTPClientParams
 
 
-async def client(url, headers, mode):
+async def client(url, headers, mode, calls):
     server = StreamableHTTPClientParams(url=url, headers=headers)
     toolkit = MCPTools(
         transport="streamable-http",
@@ -15,12 +15,13 @@ async def client(url, headers, mode):
         timeout_seconds=common.LIMIT_SECONDS,
     )
     async with toolkit:
-        call = FunctionCall(function=toolkit.functions["echo"], arguments={"message": common.MESSAGE})
-        result = await call.aexecute()
-        if result.status != "success":
-            raise RuntimeError(f"echo: {result.error}")
-        text = result.result if isinstance(result.result, str) else result.result.content
-        return {"tools": list(toolkit.functions), "echo": text, "protocol": toolkit.session.protocol_version}
+        answers = []
+        for name, arguments in calls:
+            result = await FunctionCall(function=toolkit.functions[name], arguments=arguments).aexecute()
+            if result.status != "success":
+                raise RuntimeError(f"{name}: {result.error}")
+            answers.append(result.result if isinstance(result.result, str) else result.result.content)
+        return {"tools": list(toolkit.functions), "answers": answers, "protocol": toolkit.session.protocol_version}
 
 
 common.run(client, modes=["legacy", "auto"])

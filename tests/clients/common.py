@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 
-MESSAGE = "hello keyrack"
 LIMIT_SECONDS = 30
 
 # The tests talk to loopback only: neither a proxy from the environment nor LangChain's tracing may come in between.
@@ -19,10 +18,14 @@ os.environ["LANGSMITH_TRACING"] = "false"
 
 
 def run(client, *, modes=()):
-    """Runs `client(url, headers, mode)`, a coroutine function that returns the object to print."""
+    """Runs `client(url, headers, mode, calls)`, a coroutine function that returns the object to print.
+
+    `calls`: names of tools with their arguments. What is printed has a text for each: `answers`.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
     parser.add_argument("--header", choices=["x-api-key", "bearer"], required=True)
+    parser.add_argument("--calls", type=json.loads, required=True, help="JSON: [[tool, arguments], …]")
     if modes:
         parser.add_argument("--mode", choices=modes, default=modes[0])
     args = parser.parse_args()
@@ -36,7 +39,7 @@ def run(client, *, modes=()):
     signal.signal(signal.SIGALRM, _too_late)
     signal.alarm(LIMIT_SECONDS)
     try:
-        result = asyncio.run(client(args.url, headers, getattr(args, "mode", None)))
+        result = asyncio.run(client(args.url, headers, getattr(args, "mode", None), args.calls))
     except Exception as error:
         sys.exit("\n".join(_reasons(error)))
     print(json.dumps(result))

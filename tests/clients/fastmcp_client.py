@@ -5,12 +5,14 @@ from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
 
-async def client(url, headers, mode):
+async def client(url, headers, mode, calls):
     async with Client(StreamableHttpTransport(url, headers=headers), mode=mode, timeout=common.LIMIT_SECONDS) as mcp:
         tools = [tool.name for tool in await mcp.list_tools()]
-        result = await mcp.call_tool("echo", {"message": common.MESSAGE})
-        text = "".join(block.text for block in result.content if block.type == "text")
-        return {"tools": tools, "echo": text, "protocol": mcp.protocol_version}
+        answers = []
+        for name, arguments in calls:
+            result = await mcp.call_tool(name, arguments)
+            answers.append("".join(block.text for block in result.content if block.type == "text"))
+        return {"tools": tools, "answers": answers, "protocol": mcp.protocol_version}
 
 
 common.run(client, modes=["auto", "legacy"])

@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 
-async def client(url, headers, mode):
+async def client(url, headers, mode, calls):
     hooks = {"response": [_tell_refusal]}
     async with httpx2.AsyncClient(headers=headers, timeout=common.LIMIT_SECONDS, event_hooks=hooks) as http:
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as mcp:
@@ -20,11 +20,13 @@ async def client(url, headers, mode):
                 cursor = page.next_cursor
                 if not cursor:
                     break
-            result = await mcp.call_tool("echo", {"message": common.MESSAGE})
-            text = "".join(block.text for block in result.content if block.type == "text")
-            if result.is_error:
-                raise RuntimeError(f"echo answered with an error: {text}")
-            return {"tools": tools, "echo": text, "protocol": mcp.protocol_version}
+            answers = []
+            for name, arguments in calls:
+                result = await mcp.call_tool(name, arguments)
+                answers.append("".join(block.text for block in result.content if block.type == "text"))
+                if result.is_error:
+                    raise RuntimeError(f"{name} answered with an error: {answers[-1]}")
+            return {"tools": tools, "answers": answers, "protocol": mcp.protocol_version}
 
 
 async def _tell_refusal(response):

@@ -12,6 +12,7 @@ const { values } = parseArgs({
     sdk: { type: 'string' },
     url: { type: 'string' },
     header: { type: 'string' },
+    calls: { type: 'string' },
     mode: { type: 'string', default: 'legacy' },
   },
 });
@@ -33,13 +34,16 @@ async function main() {
   );
   await client.connect(transport);
   const { tools } = await client.listTools();
-  const result = await client.callTool({ name: 'echo', arguments: { message: 'hello keyrack' } });
-  const echo = result.content.map(({ text }) => text).join('');
-  if (result.isError) throw new Error(`echo answered with an error: ${echo}`);
+  const answers = [];
+  for (const [name, given] of JSON.parse(values.calls)) {
+    const result = await client.callTool({ name, arguments: given });
+    answers.push(result.content.map(({ text }) => text).join(''));
+    if (result.isError) throw new Error(`${name} answered with an error: ${answers.at(-1)}`);
+  }
   const protocol = client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion;
   await transport.terminateSession?.();
   await client.close();
-  console.log(JSON.stringify({ tools: tools.map(({ name }) => name), echo, protocol }));
+  console.log(JSON.stringify({ tools: tools.map(({ name }) => name), answers, protocol }));
 }
 
 setTimeout(() => {

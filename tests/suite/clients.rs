@@ -1,5 +1,6 @@
 //! Real clients, through the gateway: the official SDKs in three languages, LangChain, Agno and FastMCP, in every mode that
-//! they have, on a server that speaks the legacy protocol only and on one that speaks both. `tests/run` installs them.
+//! they have, on a server that speaks the legacy protocol only and on one that speaks both; and at the platform's own
+//! endpoint. `tests/run` installs them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -82,6 +83,13 @@ pub(super) async fn start(program: PathBuf) -> (Child, String) {
     (child, format!("http://{address}/mcp"))
 }
 
+/// What a client is to call: tools with their arguments.
+type Calls = [(&'static str, Value)];
+
+fn echo(tool: &'static str) -> (&'static str, Value) {
+    (tool, json!({"message": MESSAGE}))
+}
+
 /// A key of each type, with what its calls name.
 async fn keys(organization: &Organization) -> [(String, &'static str); 3] {
     let platform = organization.key(json!({"type": "platform", "tenants": {"orgs": "*"}})).await;
@@ -92,7 +100,7 @@ async fn keys(organization: &Organization) -> [(String, &'static str); 3] {
     ]
 }
 
-async fn run((program, file, arguments, _): &Client, url: &str, header: &str, token: &str) -> Value {
+async fn run((program, file, arguments, _): &Client, url: &str, header: &str, token: &str, calls: &Calls) -> Value {
     let tools = tools();
     let mut command = match *program {
         "node" => {
@@ -106,7 +114,7 @@ async fn run((program, file, arguments, _): &Client, url: &str, header: &str, to
     let output = command
         .arg(script(file))
         .args(*arguments)
-        .args(["--url", url, "--header", header])
+        .args(["--url", url, "--header", header, "--calls", &json!(calls).to_string()])
         .env("KEYRACK_TOKEN", token)
         .env("KEYRACK_TEST_TOOLS", &tools)
         // Installing does not compile the packages; the first use does, for all that come after.
@@ -120,10 +128,11 @@ async fn run((program, file, arguments, _): &Client, url: &str, header: &str, to
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{file}: {error}: {out}"))
 }
 
-fn check(client: &str, seen: &Value, protocol: &str) {
-    assert_eq!(seen["echo"], format!("Echo: {MESSAGE}"), "{client}: {seen}");
-    let has_echo = seen["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool == "echo"));
-    assert!(has_echo, "{client}: {seen}");
+/// What was called was listed; the first of them is an echo.
+fn check(client: &str, seen: &Value, protocol: &str, calls: &Calls) {
+    assert_eq!(seen["answers"][0], format!("Echo: {MESSAGE}"), "{client}: {seen}");
+    let listed = |name: &str| seen["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool == name));
+    assert!(calls.iter().all(|(name, _)| listed(name)), "{client}: {seen}");
     assert_eq!(seen["protocol"], protocol, "{client}: {seen}");
 }
 
@@ -133,23 +142,23 @@ async fn every_client(slug: &str, program: PathBuf, speaks: &str, more: &[Client
     let app = App::spawn().await;
     let acme = app.organization("acme").await;
     acme.server(slug, &endpoint).await;
-    let keys = keys(&acme).await;
+    let (keys, calls) = (keys(&acme).await, [echo("echo")]);
     let mut turns = keys.iter().cycle().zip(["x-api-key", "bearer"].iter().cycle());
     for client in CLIENTS.iter().chain(more) {
         let Some(((token, query), header)) = turns.next() else { unreachable!("a cycle has no end") };
         let url = format!("{}/mcp-connect/{slug}/mcp{query}", app.base);
-        let seen = run(client, &url, header, token).await;
-        check(&format!("{client:?}"), &seen, if client.3 { speaks } else { LEGACY });
+        let seen = run(client, &url, header, token, &calls).await;
+        check(&format!("{client:?}"), &seen, if client.3 { speaks } else { LEGACY }, &calls);
     }
     for modern in [false, true] {
         let Some(((token, query), _)) = turns.next() else { unreachable!("a cycle has no end") };
         let url = format!("{}/mcp-connect/{slug}/mcp{query}", app.base);
-        check("rmcp", &rust(&url, token, modern).await, if modern { speaks } else { LEGACY });
+        check("rmcp", &rust(&url, token, modern, &calls).await, if modern { speaks } else { LEGACY }, &calls);
     }
 }
 
 /// The Rust SDK, which the other clients' programs stand beside.
-async fn rust(url: &str, token: &str, modern: bool) -> Value {
+async fn rust(url: &str, token: &str, modern: bool, calls: &Calls) -> Value {
     let value = HeaderValue::from_str(token).expect("a token is a header's value");
     let headers = HashMap::from([(HeaderName::from_static("x-api-key"), value)]);
     let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers);
@@ -165,13 +174,17 @@ async fn rust(url: &str, token: &str, modern: bool) -> Value {
     let whole = async {
         let client = serve_client_with_lifecycle((), transport, lifecycle).await.expect("it connects");
         let tools = client.list_all_tools().await.expect("it lists");
-        let arguments = json!({"message": MESSAGE}).as_object().cloned().unwrap_or_default();
-        let result = client.call_tool(CallToolRequestParams::new("echo").with_arguments(arguments)).await;
-        let echo = result.expect("it calls").content.iter().find_map(|block| block.as_text()).cloned();
+        let mut answers = Vec::new();
+        for (name, arguments) in calls {
+            let arguments = arguments.as_object().cloned().unwrap_or_default();
+            let result = client.call_tool(CallToolRequestParams::new(*name).with_arguments(arguments)).await;
+            let text = result.expect("it calls").content.iter().find_map(|block| block.as_text()).cloned();
+            answers.push(text.map(|text| text.text));
+        }
         let protocol = client.peer().peer_info().map(|server| server.protocol_version.as_str().to_owned());
         client.cancel().await.expect("it leaves");
         let tools: Vec<_> = tools.iter().map(|tool| tool.name.clone()).collect();
-        json!({"tools": tools, "echo": echo.map(|echo| echo.text), "protocol": protocol})
+        json!({"tools": tools, "answers": answers, "protocol": protocol})
     };
     tokio::time::timeout(PATIENCE, whole).await.expect("in time")
 }
@@ -185,4 +198,28 @@ async fn every_client_lists_and_calls_on_a_legacy_server() {
 async fn every_client_lists_and_calls_on_a_server_of_both_eras() {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_conformance_upstream"));
     every_client("both", program, MODERN, &[MODERN_ONLY]).await;
+}
+
+#[tokio::test]
+async fn every_client_lists_and_calls_at_the_platforms_own_endpoint() {
+    let (_server, endpoint) = start(script("everything.sh")).await;
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    acme.server("everything", &endpoint).await;
+    let token = acme.client().await.token;
+    let url = format!("{}/mcp?user_id=marina", app.base);
+    // The server speaks the legacy protocol only; the endpoint before it speaks both.
+    let calls = [echo("everything_echo"), ("list_providers", json!({}))];
+    let check = |client: &str, seen: &Value, modern: bool| {
+        check(client, seen, if modern { MODERN } else { LEGACY }, &calls);
+        let providers = seen["answers"][1].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let provider = providers.as_ref().map(|told| &told["providers"][0]).expect("the providers");
+        assert_eq!((&provider["slug"], &provider["status"]), (&json!("everything"), &json!("ready")), "{client}");
+    };
+    for (client, header) in CLIENTS.iter().chain([&MODERN_ONLY]).zip(["x-api-key", "bearer"].iter().cycle()) {
+        check(&format!("{client:?}"), &run(client, &url, header, &token, &calls).await, client.3);
+    }
+    for modern in [false, true] {
+        check("rmcp", &rust(&url, &token, modern, &calls).await, modern);
+    }
 }

@@ -80,6 +80,85 @@ async fn it_speaks_every_revision_on_both_paths_with_and_without_a_slash() {
     }
 }
 
+/// A message of the newest revision, with the headers that repeat what it says and these.
+async fn ask_modern(caller: &Actor, method: &str, mut params: Value, headers: &[(&str, &str)]) -> Answer {
+    let version = "2026-07-28";
+    params["_meta"] =
+        json!({"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}});
+    let name = params["name"].as_str().or(params["uri"].as_str()).map(str::to_owned);
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    let request = caller.request(Method::POST, "/mcp").header("accept", "application/json, text/event-stream");
+    let request = request.header("mcp-protocol-version", version).header("mcp-method", method);
+    let named = name.as_deref().map(|name| ("mcp-name", name));
+    let headers = headers.iter().copied().chain(named);
+    let request = headers.clone().fold(request, |request, (name, value)| request.header(name, value));
+    let headers: Vec<_> = headers.collect();
+    caller.send(format!("POST /mcp {headers:?} {message}"), request.json(&message)).await
+}
+
+#[tokio::test]
+async fn lists_are_the_callers_own_and_what_is_not_there_has_its_revisions_number() {
+    let app = App::spawn().await;
+    let acme = app.organization("acme").await;
+    let caller = app.key(&acme.solo().await.token);
+    for method in ["tools/list", "prompts/list", "resources/list", "resources/templates/list", "server/discover"] {
+        let listed = ask_modern(&caller, method, json!({}), &[]).await.expect(200);
+        assert_eq!(listed["result"]["cacheScope"], "private", "{method}: {listed}");
+        assert!(listed["result"]["ttlMs"].is_u64(), "{method}: {listed}");
+    }
+    let (uri, name) = (json!({"uri": "test://none"}), json!({"name": "none"}));
+    let modern = ask_modern(&caller, "resources/read", uri.clone(), &[]).await.expect(200);
+    assert_eq!((&modern["error"]["code"], &modern["error"]["data"]), (&json!(-32602), &uri), "{modern}");
+    let legacy = ask(&caller, "/mcp", "resources/read", uri.clone()).await.expect(200);
+    assert_eq!((&legacy["error"]["code"], &legacy["error"]["data"]), (&json!(-32002), &uri), "{legacy}");
+    for answer in [
+        ask_modern(&caller, "prompts/get", name.clone(), &[]).await.expect(200),
+        ask(&caller, "/mcp", "prompts/get", name.clone()).await.expect(200),
+    ] {
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_servers_result_is_a_whole_one_for_modern_callers_and_unchanged_for_others() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    let params = json!({"name": "up_look", "arguments": {}});
+    let modern = ask_modern(&caller, "tools/call", params.clone(), &[]).await.expect(200);
+    assert_eq!(modern["result"]["resultType"], "complete", "{modern}");
+    let legacy = ask(&caller, "/mcp", "tools/call", params).await.expect(200);
+    assert_eq!(legacy["result"].get("resultType"), None, "{legacy}");
+}
+
+#[tokio::test]
+async fn arguments_that_a_tool_wants_in_headers_are_held_against_them() {
+    let region = json!({"type": "string", "x-mcp-header": "Region"});
+    let schema = json!({"type": "object", "properties": {"region": region, "text": {"type": "string"}}});
+    let tools = vec![json!({"name": "look", "description": "Looks.", "inputSchema": schema})];
+    let (app, toolbox) = (App::spawn().await, Toolbox::with(tools));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    let params = json!({"name": "up_look", "arguments": {"region": "eu", "text": "x"}});
+    for refused in [None, Some("us"), Some("=?base64?ZXU?=")] {
+        let headers: Vec<_> = refused.map(|value| ("mcp-param-region", value)).into_iter().collect();
+        let answer = ask_modern(&caller, "tools/call", params.clone(), &headers).await;
+        answer.expect_status(400);
+        assert_eq!((&answer.json()["error"]["code"], &answer.json()["id"]), (&json!(-32020), &json!(1)));
+    }
+    assert_eq!(toolbox.called(), 0);
+    for value in ["eu", "=?base64?ZXU=?="] {
+        let answer =
+            ask_modern(&caller, "tools/call", params.clone(), &[("mcp-param-region", value)]).await.expect(200);
+        assert_eq!(answer["result"]["structuredContent"]["arguments"], params["arguments"]);
+    }
+    // Earlier revisions have no such headers.
+    told(&caller, "/mcp", "up_look", json!({"region": "eu"})).await;
+    assert_eq!(toolbox.called(), 3);
+}
+
 #[tokio::test]
 async fn a_caller_is_proven_before_anything_else() {
     let app = App::spawn().await;

@@ -1,7 +1,7 @@
 //! From actix to rmcp and back: the one place of the endpoint where their types meet.
 
 use std::pin::pin;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use actix_web::body::SizedStream;
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,7 +12,6 @@ use infra::cache::{CallPlace, LiveKeyHandle};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 
-use super::caller::Caller;
 use super::endpoint::Endpoint;
 use super::ready;
 use crate::code::Code;
@@ -29,7 +28,7 @@ static NO_SESSIONS: LazyLock<Arc<LocalSessionManager>> = LazyLock::new(Arc::defa
 pub async fn answer(
     request: &HttpRequest,
     body: Bytes,
-    caller: Arc<Caller>,
+    endpoint: Endpoint,
     live: LiveKeyHandle,
     place: CallPlace,
 ) -> Result<HttpResponse, Problem> {
@@ -40,8 +39,7 @@ pub async fn answer(
             asked.headers_mut().append(name, value);
         }
     }
-    let listed = Arc::new(OnceLock::new());
-    let endpoint = Endpoint { caller, listed: Arc::clone(&listed) };
+    let listed = Arc::clone(&endpoint.listed);
     let make = move || Ok(endpoint.clone());
     let service = StreamableHttpService::new(make, Arc::clone(&NO_SESSIONS), config());
     let answer = tokio::select! {

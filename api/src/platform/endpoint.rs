@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-    ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, Implementation,
+    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, model::ErrorCode};
+use serde_json::json;
 
 use super::caller::Caller;
 use super::upstream::{self, NotCalled};
@@ -22,6 +24,9 @@ pub struct Endpoint {
     pub caller: Arc<Caller>,
     /// The tools of a list that was asked for, which rmcp's answer has none of.
     pub listed: Arc<OnceLock<Vec<Bytes>>>,
+    /// The tool of a server that the message calls, where headers repeat what the message says: rmcp holds them against
+    /// its schema before it hands the message on.
+    pub called: Option<Tool>,
 }
 
 const INSTRUCTIONS: &str = "The tools of all MCP servers that you reach, named <server>_<tool>, and Keyrack's own. A \
@@ -68,5 +73,26 @@ impl ServerHandler for Endpoint {
             Err(NotCalled::Denied(problem)) => Err(outcome::denied(&problem, self.caller.id)),
             Err(NotCalled::Failed(problem)) => Ok(outcome::failed(&problem, self.caller.id).into()),
         }
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.called.clone().filter(|tool| tool.name == name)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        Err(ErrorData::invalid_params(format!("unknown prompt: {}", request.name), None))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        // rmcp gives it the number that the revision has for it.
+        Err(ErrorData::resource_not_found("unknown resource", Some(json!({"uri": request.uri}))))
     }
 }

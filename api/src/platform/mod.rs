@@ -32,6 +32,7 @@ use domain::time::{Clock, SystemClock};
 use tracing_actix_web::RequestId;
 
 use self::caller::Caller;
+use self::endpoint::Endpoint;
 pub use self::lists::ToolLists;
 use self::query::Options;
 use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
@@ -98,12 +99,14 @@ async fn answer(
         return Err(Problem::new(Code::Unauthenticated));
     }
     let options = Options::read(services, &grant, request.query_string()).await?;
-    let Incoming { message, .. } = Incoming::read(request, body)?;
+    let Incoming { message, era } = Incoming::read(request, body)?;
+    let mut reached = None;
     if let Some(message) = &message {
         let called = called(services, &grant, message).await;
         let none = AllowedFields::default();
         let allowed = called.as_ref().map_or(&none, |server| &server.record().allowed_secret_fields);
         inspect_message(message, allowed, &services.token_keys)?;
+        reached = called.zip(message.name.as_deref());
     }
     if services.suspended.covers(grant.tenant()) {
         return Err(TenantRefusal::Suspended.into());
@@ -115,7 +118,11 @@ async fn answer(
         grant,
         options,
     });
-    bridge::answer(request, body.clone(), caller, live, place).await
+    let called = match reached {
+        Some((server, name)) if era.is_modern() => upstream::listed(&caller, server, name).await,
+        Some(_) | None => None,
+    };
+    bridge::answer(request, body.clone(), Endpoint { caller, called, listed: Arc::default() }, live, place).await
 }
 
 /// The server whose tool a message calls, if there is one: it may be given what looks like a secret.

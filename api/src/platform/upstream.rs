@@ -10,11 +10,11 @@ use domain::server::AuthScope;
 use domain::server::port::ServerName;
 use domain::time::{Clock, SystemClock};
 use infra::mcp_client::{
-    CallToolRequestParams, CallToolResponse, ClientFault, Deadlines, Era, HeaderFault, Session, connect,
+    CallToolRequestParams, CallToolResponse, ClientFault, Deadlines, Era, HeaderFault, Session, Tool, connect,
 };
 use infra::upstream::Target;
 use rmcp::ErrorData;
-use rmcp::model::JsonObject;
+use rmcp::model::{JsonObject, ResultType};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
@@ -132,6 +132,19 @@ impl Answer {
     }
 }
 
+/// A tool as its server lists it, under its name here. Whether the caller may call it is another question.
+pub async fn listed(caller: &Arc<Caller>, server: ReachableServer, name: &str) -> Option<Tool> {
+    let (_, own) = split(name)?;
+    if caller.options.system_only || !caller.options.includes(server.record().id) {
+        return None;
+    }
+    let reached = Reached::with_connection(caller, server).await.ok()?;
+    let listed = caller.services.tool_lists.of(caller, &reached, Wait::ToTheEnd).await.ok()?;
+    let mut tool = listed.tools.iter().find(|known| known.own.name == own)?.own.clone();
+    tool.name = name.to_owned().into();
+    Some(tool)
+}
+
 /// Calls a server's tool.
 ///
 /// # Errors
@@ -164,13 +177,22 @@ pub async fn call(
     // An answer to what the server asked for in the middle of this call.
     passed_on.input_responses = request.input_responses;
     passed_on.request_state = request.request_state;
-    recorded(caller, &reached, (listed.era, said), passed_on, cancel).await
+    recorded(caller, &reached, (&offered.own, listed.era, said), passed_on, cancel).await.map(typed)
+}
+
+/// An answer that says what it is: a modern caller takes no other, and a legacy server says nothing of the kind. rmcp
+/// leaves it out for legacy callers.
+fn typed(mut answer: CallToolResponse) -> CallToolResponse {
+    if let CallToolResponse::Complete(result) = &mut answer {
+        result.result_type.get_or_insert(ResultType::COMPLETE);
+    }
+    answer
 }
 
 async fn recorded(
     caller: &Arc<Caller>,
     reached: &Reached,
-    (era, said): (Era, Option<Telemetry>),
+    (tool, era, said): (&Tool, Era, Option<Telemetry>),
     request: CallToolRequestParams,
     cancel: &CancellationToken,
 ) -> Result<CallToolResponse, NotCalled> {
@@ -189,6 +211,7 @@ async fn recorded(
         let passport = services.passports.issue(&caller.grant, &reached.server, reached.connection.clone())?;
         let attempt = passport.health.begin(passport.caller)?;
         let session = reached.clone().greet(Arc::clone(caller), Answer::Tool, Some(era)).await?;
+        session.knows(tool);
         let answer = session.call_tool(request, cancel).await;
         tokio::spawn(async move { session.close().await });
         let answer = match answer {

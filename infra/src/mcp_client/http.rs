@@ -23,9 +23,11 @@ use tokio_util::sync::CancellationToken;
 use super::HeaderSource;
 use super::body::{ERROR_MAX, MESSAGE_MAX, events, whole};
 use super::fault::{Broken, HttpFault};
+use super::mirror::Schemas;
 use crate::upstream::{Redirect, SharedAnswer, SharedUpstream, Target};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static(JSON_MIME_TYPE);
@@ -46,6 +48,7 @@ struct Inner {
     session: Mutex<Session>,
     broken: Arc<Broken>,
     given_up: CancellationToken,
+    schemas: Arc<Schemas>,
 }
 
 /// The session that the server gave, and how many it gave before.
@@ -63,8 +66,10 @@ impl UpstreamHttp {
         connect: Duration,
         broken: Arc<Broken>,
         given_up: CancellationToken,
+        schemas: Arc<Schemas>,
     ) -> Self {
-        Self(Arc::new(Inner { upstream, target, headers, connect, session: Mutex::default(), broken, given_up }))
+        let session = Mutex::default();
+        Self(Arc::new(Inner { upstream, target, headers, connect, session, broken, given_up, schemas }))
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {
@@ -147,8 +152,12 @@ impl StreamableHttpClient for UpstreamHttp {
         message: ClientJsonRpcMessage,
         session: Option<Arc<str>>,
         _auth: Option<String>,
-        custom: HashMap<HeaderName, HeaderValue>,
+        mut custom: HashMap<HeaderName, HeaderValue>,
     ) -> Result<StreamableHttpPostResponse, Fault> {
+        // Where the message's headers repeat what it says, and in no earlier revision.
+        if custom.contains_key(&METHOD) {
+            custom.extend(self.0.schemas.headers(&message));
+        }
         let body = serde_json::to_vec(&message)?;
         let answer = self.send(Method::POST, custom, session.as_deref(), None, body.into()).await?;
         match answer.status() {

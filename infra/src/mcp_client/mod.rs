@@ -18,6 +18,7 @@ mod body;
 mod fault;
 mod http;
 mod list;
+mod mirror;
 mod offer;
 mod session;
 
@@ -37,6 +38,7 @@ use self::fault::Broken;
 pub use self::fault::{ClientFault, HttpFault};
 use self::http::UpstreamHttp;
 pub use self::list::{BYTES_MAX, ITEMS_MAX, PAGES_MAX};
+use self::mirror::Schemas;
 pub use self::offer::tool;
 pub use self::session::Session;
 use crate::upstream::{SharedUpstream, Target};
@@ -103,7 +105,16 @@ pub async fn connect(
     let broken = Arc::new(Broken::default());
     let given_up = CancellationToken::new();
     let (greeting, connect) = (given_up.clone().drop_guard(), deadlines.connect);
-    let http = UpstreamHttp::new(upstream.clone(), target, headers, connect, Arc::clone(&broken), given_up);
+    let schemas = Arc::new(Schemas::default());
+    let http = UpstreamHttp::new(
+        upstream.clone(),
+        target,
+        headers,
+        connect,
+        Arc::clone(&broken),
+        given_up,
+        Arc::clone(&schemas),
+    );
     let transport = StreamableHttpClientTransport::with_client(http, config());
     let begun = timeout(deadlines.handshake, serve_client_with_lifecycle(ourselves(), transport, lifecycle(era))).await;
     match begun {
@@ -112,7 +123,7 @@ pub async fn connect(
             greeting.disarm();
             // What a server lets be kept is for whoever keeps it, and a stale list must not stand for a dead server.
             running.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
-            Ok(Session::of(running, deadlines.answer, broken))
+            Ok(Session::of(running, deadlines.answer, broken, schemas))
         }
         Ok(Err(error)) => Err(ClientFault::of_handshake(error, &broken)),
         Err(_) => Err(ClientFault::TimedOut),

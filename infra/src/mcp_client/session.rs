@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rmcp::RoleClient;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, ClientConfig, ServerPeerInfo};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, ClientConfig, ServerPeerInfo, Tool};
 use rmcp::service::{Peer, RunningService, ServiceError};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Era;
 use super::fault::{Broken, ClientFault};
+use super::mirror::Schemas;
 
 /// How long a server's session is given to be ended.
 const FAREWELL: Duration = Duration::from_secs(6);
@@ -26,12 +27,18 @@ struct Inner {
     running: Mutex<Option<RunningService<RoleClient, ClientConfig>>>,
     answer: Duration,
     broken: Arc<Broken>,
+    schemas: Arc<Schemas>,
 }
 
 impl Session {
-    pub(super) fn of(running: RunningService<RoleClient, ClientConfig>, answer: Duration, broken: Arc<Broken>) -> Self {
+    pub(super) fn of(
+        running: RunningService<RoleClient, ClientConfig>,
+        answer: Duration,
+        broken: Arc<Broken>,
+        schemas: Arc<Schemas>,
+    ) -> Self {
         let peer = running.peer().clone();
-        Self(Arc::new(Inner { peer, running: Mutex::new(Some(running)), answer, broken }))
+        Self(Arc::new(Inner { peer, running: Mutex::new(Some(running)), answer, broken, schemas }))
     }
 
     /// What the server says of itself; none only before it was greeted.
@@ -48,6 +55,12 @@ impl Session {
         } else {
             Era::Legacy
         }
+    }
+
+    /// Tells of a tool that was listed in another session: a modern server may want some of its arguments in headers, and
+    /// the tool's schema says which.
+    pub fn knows(&self, tool: &Tool) {
+        self.0.schemas.keep(tool);
     }
 
     /// Calls a tool, once. Schemas are not looked at: what fits a tool is the tool's to say. A server that wants input

@@ -272,6 +272,25 @@ async fn the_headers_are_made_anew_for_each_request_and_cannot_displace_the_prot
     assert_eq!(asked[1].header("accept"), Some("application/json, text/event-stream"));
 }
 
+/// What a server saw of `Mcp-Param-A` when a tool was called that an earlier session listed.
+async fn mirrored(server: &Server) -> Option<String> {
+    let mut known = tool("look");
+    known["inputSchema"]["properties"] = json!({ "a": { "type": "integer", "x-mcp-header": "A" } });
+    let session = server.connect(PLENTY).await.expect("greeted");
+    session.knows(&serde_json::from_value(known).expect("a tool"));
+    // What it answers is of no interest.
+    let _ = session.call_tool(call("look"), &CancellationToken::new()).await;
+    let asked = server.asked();
+    let called = asked.iter().find(|asked| asked.method() == "tools/call").expect("called");
+    called.header("mcp-param-a").map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_modern_server_sees_in_headers_what_a_tool_of_an_earlier_session_wants_there() {
+    assert_eq!(mirrored(&Server::start(modern(|_| None)).await).await.as_deref(), Some("1"));
+    assert_eq!(mirrored(&Server::start(legacy(|_| None)).await).await, None);
+}
+
 #[tokio::test]
 async fn without_headers_nothing_is_sent() {
     let server = Server::start(modern(|_| None)).await;
