@@ -82,6 +82,8 @@ pub fn command() -> Command {
                             .long("public-key")
                             .value_name("KEY")
                             .action(ArgAction::Append)
+                            // One key in 64 begins with a hyphen.
+                            .allow_hyphen_values(true)
                             .help("A key whose checkpoints count: `x` of it in /.well-known/jwks.json. Can be given several times."),
                     )
                     .arg(
@@ -136,5 +138,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn a_public_key_that_begins_with_a_hyphen_is_a_value() {
+        let key = "-8SqXrmrzkuKDrYlbRMxAVUqZKfuW9bpEa1YrerD2hC";
+        let matches = super::command().try_get_matches_from(["keyrack", "audit", "verify", "--public-key", key]);
+        let matches = matches.expect("it is read");
+        let verify = matches.subcommand().and_then(|(_, audit)| audit.subcommand()).expect("a command").1;
+        assert_eq!(verify.get_many::<String>("public-key").expect("keys").collect::<Vec<_>>(), [key]);
     }
 }

@@ -265,7 +265,7 @@ async fn an_organization_round_trips_with_its_features(store: Store) {
     acme.owner().with_body(Method::PATCH, "/api/v1/org", &body).await.expect(200);
     let shown = key.get("/api/v1/org").await.expect(200);
     assert_eq!(shown["organization"], json!({"id": acme.id, "slug": "acme-2", "name": "Acme"}));
-    assert_eq!(shown["features"], json!({"mcp_analytics": true}));
+    assert_eq!(shown["features"], json!({"mcp_analytics": true, "tool_approval": false}));
     // A slug that was in use stays its organization's: no one else signs up, founds or renames under it.
     let other = json!({"email": "new@example.com"});
     app.sign_up("acme", &other).await.refused(409, "conflict").names_field("organization.slug");
