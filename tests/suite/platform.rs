@@ -500,6 +500,30 @@ async fn a_key_that_is_revoked_while_a_tool_runs_gets_no_result() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_is_suspended_while_a_tool_runs_gets_no_result() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["look"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "up", &toolbox, none()).await;
+    let caller = app.key(&acme.client().await.token);
+    told(&caller, "/mcp?user_id=marina", "up_look", json!({})).await;
+    let users = acme.owner().get("/api/v1/tenants/users?userId=marina").await.expect(200);
+    let id = users["items"][0]["id"].as_str().expect("an id").to_owned();
+    toolbox.delay(Duration::from_secs(2));
+    let running = tokio::spawn({
+        let caller = caller.clone();
+        let params = json!({"name": "up_look", "arguments": {}});
+        async move { ask(&caller, "/mcp?user_id=marina", "tools/call", params).await }
+    });
+    while toolbox.called() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    acme.owner().post(&format!("/api/v1/tenants/users/{id}/suspend"), &json!({})).await.expect(200);
+    let answer = running.await.expect("an answer");
+    answer.expect_status(403);
+    assert_eq!(answer.json()["error"]["data"]["code"], "tenant_suspended");
+}
+
+#[tokio::test]
 async fn an_error_of_the_servers_own_reaches_the_caller_as_it_is() {
     let (app, toolbox) = (App::spawn().await, Toolbox::start(&["refuse"]));
     let acme = app.organization("acme").await;

@@ -88,7 +88,6 @@ impl Toolbox {
 
 async fn answer(request: HttpRequest, message: Json<Value>, state: Data<Arc<State>>) -> HttpResponse {
     let delay = *state.delay.lock().unwrap_or_else(PoisonError::into_inner);
-    tokio::time::sleep(delay).await;
     let tools = state.tools.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut answer = match message["method"].as_str().unwrap_or_default() {
         _ if message["id"].is_null() => return HttpResponse::Accepted().finish(),
@@ -122,6 +121,8 @@ async fn answer(request: HttpRequest, message: Json<Value>, state: Data<Arc<Stat
         // What a server of these revisions says to a method that is asked for before the handshake.
         _ => return HttpResponse::BadRequest().body("Bad Request: Server not initialized"),
     };
+    // After it was counted, so that a test knows that the call is under way.
+    tokio::time::sleep(delay).await;
     answer["jsonrpc"] = "2.0".into();
     answer["id"] = message["id"].clone();
     HttpResponse::Ok().json(answer)

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::body::SizedStream;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use domain::tenant::TenantRefusal;
 use futures_util::stream::{self, Stream};
 use http_body_util::{BodyExt, Collected, Full};
 use infra::cache::{CallPlace, LiveKeyHandle};
@@ -24,7 +25,7 @@ static NO_SESSIONS: LazyLock<Arc<LocalSessionManager>> = LazyLock::new(Arc::defa
 /// Answers one request.
 ///
 /// # Errors
-/// 401 when the caller's key ends before the answer begins: what was done is not told.
+/// 401 when the caller's key ends before the answer begins, 403 when its tenant is suspended: what was done is not told.
 pub async fn answer(
     request: &HttpRequest,
     body: Bytes,
@@ -39,7 +40,7 @@ pub async fn answer(
             asked.headers_mut().append(name, value);
         }
     }
-    let listed = Arc::clone(&endpoint.listed);
+    let (listed, caller) = (Arc::clone(&endpoint.listed), Arc::clone(&endpoint.caller));
     let make = move || Ok(endpoint.clone());
     let service = StreamableHttpService::new(make, Arc::clone(&NO_SESSIONS), config());
     let answer = tokio::select! {
@@ -47,6 +48,10 @@ pub async fn answer(
         () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
         answer = service.handle(asked) => answer,
     };
+    // Like a key that ends: what was done meanwhile is not told.
+    if caller.services.suspended.covers(caller.grant.tenant()) {
+        return Err(TenantRefusal::Suspended.into());
+    }
     let (head, mut body) = answer.into_parts();
     if let Some(tools) = listed.get() {
         let answer = body.collect().await.map_or_else(|never| match never {}, Collected::to_bytes);
