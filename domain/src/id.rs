@@ -134,6 +134,10 @@ ids! {
     InvitationId = "inv";
     /// One tenant's credential for one server.
     ConnectionId = "con";
+    /// An ordered list of tool calls with expectations.
+    WorkflowId = "wf";
+    /// One execution of a workflow.
+    RunId = "run";
 }
 
 #[cfg(test)]

@@ -34,3 +34,4 @@ pub mod tenant;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod workflow;

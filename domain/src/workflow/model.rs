@@ -1,0 +1,64 @@
+//! A workflow as data.
+
+use std::time::Duration;
+
+use super::step::Step;
+use crate::id::{OrganizationId, ProjectId, WorkflowId};
+use crate::text::{Description, Name};
+use crate::time::Timestamp;
+
+/// When a workflow runs by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The cron expression of five fields, as it was written.
+    pub cron: String,
+    /// The IANA name of the time zone that it is read in.
+    pub time_zone: String,
+}
+
+/// What a run does: the part of a workflow that versions are of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// How long a whole run may take; none for the installation's own limit.
+    pub timeout: Option<Duration>,
+}
+
+/// One version of a workflow. It never changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowVersion {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The organization.
+    pub organization: OrganizationId,
+    /// 1 for the first, without a gap.
+    pub number: u32,
+    /// What it does.
+    pub definition: Definition,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A workflow with its newest version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflow {
+    /// The id.
+    pub id: WorkflowId,
+    /// The name for people.
+    pub name: Name,
+    /// A longer explanation.
+    pub description: Option<Description>,
+    /// The newest version.
+    pub version: u32,
+    /// What it does.
+    pub definition: Definition,
+    /// When it runs by itself.
+    pub schedule: Option<Schedule>,
+    /// The project that it belongs to.
+    pub project: Option<ProjectId>,
+    /// When it was put away. An archived workflow is not run.
+    pub archived_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
