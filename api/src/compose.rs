@@ -382,7 +382,7 @@ impl Services {
             egress,
             public_url: base,
             server_directory: Arc::clone(&servers),
-            tool_lists: ToolLists::new(settings.cache_entries),
+            tool_lists: ToolLists::new(settings.cache_entries, settings.tool_list_ttl),
             names: Names::new(&settings, public_url),
             database: database.clone(),
             key_lookups: key_directory,

@@ -141,6 +141,9 @@ settings! {
     upstream_connect_timeout: Duration = "upstream-connect-timeout", Some("5"), "", false, seconds;
     /// Seconds that an upstream server may be silent, before its answer and within it.
     upstream_idle_timeout: Duration = "upstream-idle-timeout", Some("300"), "", false, seconds;
+    /// Seconds that a server's list of tools is taken for the newest at `/mcp`. For ten times as long it is given out while
+    /// it is fetched anew. A change shows after so long, and at once after a sync.
+    tool_list_ttl: Duration = "tool-list-ttl", Some("60"), "", false, seconds;
     /// Seconds after which an MCP session that is not used ends. An open stream is a use.
     session_idle_timeout: Duration = "session-idle-timeout", Some("28800"), "", false, |text| within(text, 1, 31_536_000).map(Duration::from_secs);
     /// Seconds after which an MCP session ends, used or not. It is what ends one that a node does not remember.

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A client in one of its modes: the program (a Python environment, or node), its script, its arguments, and whether it
 /// speaks the newest protocol with a server that does.
-type Client = (&'static str, &'static str, &'static [&'static str], bool);
+pub(super) type Client = (&'static str, &'static str, &'static [&'static str], bool);
 
 const CLIENTS: &[Client] = &[
     ("mcp2", "mcp_client.py", &["--mode", "auto"], true),
@@ -84,7 +84,7 @@ pub(super) async fn start(program: PathBuf) -> (Child, String) {
 }
 
 /// What a client is to call: tools with their arguments.
-type Calls = [(&'static str, Value)];
+pub(super) type Calls = [(&'static str, Value)];
 
 fn echo(tool: &'static str) -> (&'static str, Value) {
     (tool, json!({"message": MESSAGE}))
@@ -100,7 +100,13 @@ async fn keys(organization: &Organization) -> [(String, &'static str); 3] {
     ]
 }
 
-async fn run((program, file, arguments, _): &Client, url: &str, header: &str, token: &str, calls: &Calls) -> Value {
+pub(super) async fn run(
+    (program, file, arguments, _): &Client,
+    url: &str,
+    header: &str,
+    token: &str,
+    calls: &Calls,
+) -> Value {
     let tools = tools();
     let mut command = match *program {
         "node" => {

@@ -28,6 +28,7 @@ mod chromium;
 mod clients;
 mod command_line;
 mod connect_page;
+mod connecting;
 mod connections;
 mod corpus;
 mod cors;

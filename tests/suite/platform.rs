@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Actor, Answer, App, Browser, Organization, Store, Toolbox};
+use support::{Actor, Answer, App, AppOptions, Browser, Organization, Store, Toolbox};
 
 on_both! {
     a_tenants_own_credential_goes_with_its_calls_and_nobody_elses
@@ -667,4 +667,44 @@ async fn a_changed_tool_waits_for_an_admin_where_the_organization_wants_it() {
     assert_eq!(offered().await, ["up_find"], "other words are harmless, another schema is not");
     assert_eq!(call(&admin, "/mcp", "up_look", json!({})).await["error"]["code"], -32602);
     told(&admin, "/mcp", "up_find", json!({})).await;
+}
+
+fn tool(name: &str, description: &str) -> Value {
+    json!({"name": name, "description": description, "inputSchema": {"type": "object"}})
+}
+
+#[tokio::test]
+async fn a_list_that_changed_is_seen_when_it_is_old_and_told_in_the_log() {
+    let settings = vec![("signup", "open".to_owned()), ("tool-list-ttl", "1".to_owned())];
+    let app = App::with(AppOptions { settings, ..AppOptions::default() }).await;
+    let acme = app.organization("acme").await;
+    let toolbox = Toolbox::with(vec![tool("read", "Reads."), tool("drop", "Drops.")]);
+    server(&acme, "notes", &toolbox, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    assert!(names(&caller, "/mcp").await.iter().any(|name| name == "notes_drop"));
+    toolbox.offer(vec![tool("read", "Reads everything."), tool("wipe", "Wipes.")]);
+    let begun = Instant::now();
+    while !names(&caller, "/mcp").await.iter().any(|name| name == "notes_wipe") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the change is not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    app.settled().await;
+    let events = acme.owner().get("/api/v1/audit-events?action=server.tools_change").await.expect(200);
+    let reasons: Vec<_> = events["items"].as_array().expect("events").iter().map(|event| &event["reason"]).collect();
+    assert_eq!(reasons, ["new: wipe; changed: read; gone: drop"]);
+    assert_eq!(events["items"][0]["actor"]["kind"], "system");
+}
+
+#[tokio::test]
+async fn what_a_sync_found_is_listed_at_once() {
+    let (app, toolbox) = (App::spawn().await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &toolbox, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    assert!(names(&caller, "/mcp").await.iter().any(|name| name == "notes_read"));
+    toolbox.offer(vec![tool("wipe", "Wipes.")]);
+    assert!(names(&caller, "/mcp").await.iter().any(|name| name == "notes_read"), "it is remembered");
+    acme.owner().post("/api/v1/mcp-servers/notes/sync", &json!({})).await.expect(200);
+    let listed = names(&caller, "/mcp").await;
+    assert!(listed.iter().any(|name| name == "notes_wipe") && !listed.iter().any(|name| name == "notes_read"));
 }

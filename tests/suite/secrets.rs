@@ -1,9 +1,11 @@
 //! The plaintext of no secret exists anywhere after creation: not in the database file, its WAL, the logs at trace
 //! level, or the audit rows, which are in that database.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
-use support::{App, AppOptions, MailSink, Upstream, logs};
+use support::{App, AppOptions, Browser, MailSink, OAuthServer, OAuthSettings, Upstream, logs};
 
 #[tokio::test]
 async fn a_secret_that_somebody_gives_as_a_name_or_an_id_is_redacted_in_the_audit_log() {
@@ -91,6 +93,44 @@ async fn no_secret_is_in_the_database_its_wal_or_the_logs() {
     }
 }
 
+#[tokio::test]
+async fn nothing_that_an_authorization_server_hands_out_is_in_the_database_its_wal_or_the_logs() {
+    // Over when it comes, so that it is renewed as well.
+    let settings = OAuthSettings { access_lasts: Duration::ZERO, ..OAuthSettings::default() };
+    let (mut app, upstream) = (App::spawn().await, OAuthServer::start(settings));
+    let acme = app.organization("acme").await;
+    let auth = json!({"kind": "oauth2"});
+    acme.server_with(json!({"name": "Notes", "slug": "notes", "url": upstream.url, "auth": auth})).await;
+    let key = app.key(&acme.client().await.token);
+    let made = key.post("/api/v1/connections/notes/link?user_id=marina", &json!({})).await.expect(201);
+    let address = made["url"].as_str().expect("a url");
+    let mut browser = Browser::default();
+    let page = browser.open(address).await;
+    let sent = browser.submit(&page, "", &["proof"], &[]).await;
+    let done = browser.open(sent.refresh().expect("on to the authorization server").as_str()).await;
+    assert!(done.says("is connected"), "{}", done.body);
+    upstream.set(|settings| settings.access_lasts = Duration::from_hours(1));
+    let call = json!({"name": "whoami", "arguments": {}});
+    for path in ["notes", "notes"] {
+        key.mcp(path, "?user_id=marina", "tools/call", call.clone()).await.expect(200);
+    }
+    let counts = upstream.counts();
+    assert_eq!((counts.registrations, counts.exchanges, counts.refreshes), (1, 1, 1));
+    let mut secrets = upstream.secrets();
+    // A client's secret, a code, its verifier, and two tokens of each kind.
+    assert_eq!(secrets.len(), 7, "{secrets:?}");
+    // The link itself, which whoever has it could use while it lasts.
+    secrets.extend(address.rsplit('/').next().map(str::to_owned));
+    app.settled().await;
+    scan(&app, &secrets);
+    app.stop().await;
+    scan(&app, &secrets);
+    let log = logs::so_far();
+    for secret in &secrets {
+        assert!(!contains(&log, secret.as_bytes()), "the log has {secret}");
+    }
+}
+
 fn scan(app: &App, secrets: &[String]) {
     let mut bytes = 0;
     for entry in std::fs::read_dir(app.data.path()).expect("a directory").flatten() {
@@ -104,7 +144,7 @@ fn scan(app: &App, secrets: &[String]) {
         }
         // Audit rows are rows of this database; that there are some shows that the scan can fail.
         if entry.file_name() == "keyrack.db" && content.len() > 4096 {
-            let marked = [b"key.create".as_slice(), b"key.revoke", b"mcp.connect"];
+            let marked = [b"key.create".as_slice(), b"mcp.connect"];
             let wal = std::fs::read(app.data.path().join("keyrack.db-wal")).unwrap_or_default();
             assert!(marked.iter().all(|mark| contains(&content, mark) || contains(&wal, mark)), "no audit rows");
         }

@@ -88,13 +88,11 @@ impl Browser {
 
     /// Sends the form of a page, with its hidden fields and these, and stays there.
     pub async fn submit(&mut self, page: &Page, action: &str, hidden: &[&str], typed: &[(&str, &str)]) -> Page {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        for name in hidden {
-            form.append_pair(name, &page.hidden(name).expect("a hidden field"));
-        }
-        form.extend_pairs(typed);
+        let hidden = hidden.iter().map(|name| (*name, page.hidden(name).expect("a hidden field")));
+        let typed = typed.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(hidden.chain(typed)).finish();
         let url = page.url.join(action).expect("a URL");
-        let request = self.http.post(url.clone()).body(form.finish());
+        let request = self.http.post(url.clone()).body(form);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.once(request.header(ORIGIN, page.url.origin().ascii_serialization()), url).await
     }

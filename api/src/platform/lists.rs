@@ -16,14 +16,13 @@ use tokio::time::timeout;
 
 use super::caller::Caller;
 use super::upstream::{Answer, Reached, joined};
-use super::{ready, telemetry, tools};
+use super::{changes, ready, telemetry, tools};
+use crate::authenticate::record;
 use crate::code::Code;
 use crate::problem::Problem;
 
-/// How long a list is taken for the newest.
-const FRESH: Duration = Duration::from_mins(1);
-/// How long it is given out while it is fetched anew.
-const USABLE: Duration = Duration::from_mins(10);
+/// For how many times as long as it is taken for the newest a list is given out while it is fetched anew.
+const USABLE: u32 = 10;
 /// How long a server that failed is not asked again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long a list of many servers' tools waits for one server. What is not there then is told of, and is there the next
@@ -60,10 +59,18 @@ pub struct Offer {
     shown: Bytes,
 }
 
+impl Offer {
+    /// As it is shown here, in JSON.
+    #[must_use]
+    pub fn shown(&self) -> &[u8] {
+        &self.shown
+    }
+}
+
 impl Listed {
     /// What the server of this slug listed just now. What could never be called is left out: a second tool of the same
     /// name, and one in the place of one of Keyrack's own.
-    fn new(slug: &str, listed: Vec<Tool>, era: Era) -> Self {
+    pub(super) fn new(slug: &str, listed: Vec<Tool>, era: Era) -> Self {
         let (mut names, mut text, mut ends) = (HashSet::new(), BytesMut::new(), Vec::new());
         for own in listed {
             let name = joined(slug, &own.name);
@@ -124,9 +131,13 @@ impl Trouble {
 type Key = (ServerId, Option<ConnectionId>);
 
 struct Entry {
+    // How long a list is taken for the newest.
+    fresh: Duration,
     // A server that moved is another.
     url: String,
     known: Mutex<Option<Known>>,
+    // The newest that there was, for the difference; failures in between change nothing about it.
+    last: Mutex<Option<Arc<Listed>>>,
     // Since when somebody fetches.
     since: Mutex<Option<Instant>>,
     fetching: Arc<tokio::sync::Mutex<()>>,
@@ -139,13 +150,16 @@ enum Known {
 }
 
 /// Lists of tools.
-pub struct ToolLists(GuardedCache<Key, Arc<Entry>>);
+pub struct ToolLists {
+    fresh: Duration,
+    entries: GuardedCache<Key, Arc<Entry>>,
+}
 
 impl ToolLists {
-    /// Remembers about this many lists at most.
+    /// Remembers about this many lists at most, and takes each for the newest for so long.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self(GuardedCache::new(capacity))
+    pub fn new(capacity: usize, fresh: Duration) -> Self {
+        Self { fresh, entries: GuardedCache::new(capacity) }
     }
 
     /// The tools that a server offers to a caller. A caller that does not wait any more leaves the fetching to go on.
@@ -155,8 +169,8 @@ impl ToolLists {
     pub async fn of(&self, caller: &Arc<Caller>, reached: &Reached, wait: Wait) -> Result<Arc<Listed>, Trouble> {
         let entry = self.entry(reached);
         match entry.known() {
-            Some(Known::Listed(listed)) if listed.at.elapsed() < FRESH => return Ok(listed),
-            Some(Known::Listed(listed)) if listed.at.elapsed() < USABLE => {
+            Some(Known::Listed(listed)) if entry.is_fresh(&listed) => return Ok(listed),
+            Some(Known::Listed(listed)) if listed.at.elapsed() < self.fresh * USABLE => {
                 if !entry.is_being_fetched() {
                     tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
                 }
@@ -176,31 +190,47 @@ impl ToolLists {
         fetched.map_err(|_| Trouble { code: Code::Internal, reason: "the list was not fetched".to_owned() })?
     }
 
+    /// The lists of a server are fetched anew when they are asked for next: somebody saw what they are now. One that is
+    /// being fetched at this moment goes to those who wait for it, and to nobody else.
+    pub fn forget(&self, server: ServerId) {
+        self.entries.invalidate_where(|key, _| key.0 == server);
+    }
+
     fn entry(&self, reached: &Reached) -> Arc<Entry> {
         let record = reached.server.record();
         let key = (record.id, reached.connection.as_ref().map(|connection| connection.id));
         let url = record.url.as_url().as_str();
-        if let Some(entry) = self.0.get(&key)
+        if let Some(entry) = self.entries.get(&key)
             && entry.url == url
         {
             return entry;
         }
-        let (known, since) = (Mutex::default(), Mutex::default());
-        let entry = Arc::new(Entry { url: url.to_owned(), known, since, fetching: Arc::default() });
-        let ticket = self.0.ticket(&key);
+        let (known, last, since) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let entry =
+            Arc::new(Entry { fresh: self.fresh, url: url.to_owned(), known, last, since, fetching: Arc::default() });
+        let ticket = self.entries.ticket(&key);
         // Nothing is ever stale here that its age does not tell.
-        let _ = self.0.fill(ticket, key, Arc::clone(&entry));
+        let _ = self.entries.fill(ticket, key, Arc::clone(&entry));
         entry
     }
 }
 
 impl Entry {
+    fn is_fresh(&self, listed: &Listed) -> bool {
+        listed.at.elapsed() < self.fresh
+    }
+
     fn known(&self) -> Option<Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, known: Known) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+
+    /// Keeps the newest list, and gives the one before.
+    fn replace(&self, listed: &Arc<Listed>) -> Option<Arc<Listed>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(Arc::clone(listed))
     }
 
     fn is_being_fetched(&self) -> bool {
@@ -222,16 +252,22 @@ impl Entry {
 async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Result<Arc<Listed>, Trouble> {
     let _fetching = Arc::clone(&entry.fetching).lock_owned().await;
     match entry.known() {
-        Some(Known::Listed(listed)) if listed.at.elapsed() < FRESH => return Ok(listed),
+        Some(Known::Listed(listed)) if entry.is_fresh(&listed) => return Ok(listed),
         Some(Known::Failed(trouble, at)) if at.elapsed() < PAUSE => return Err(trouble),
         Some(Known::Listed(_) | Known::Failed(..)) | None => {}
     }
     entry.fetched_since(Some(Instant::now()));
+    let (services, server) = (Arc::clone(&caller.services), reached.server.clone());
     let fetched = fetch(caller, reached).await;
     entry.fetched_since(None);
     match fetched {
         Ok(listed) => {
             let listed = Arc::new(listed);
+            let last = entry.replace(&listed);
+            if let Some(event) = last.and_then(|last| changes::event(server.record(), &last, &listed)) {
+                // A log without room is no reason to keep the list back.
+                let _ = record(&services, event).await;
+            }
             entry.note(Known::Listed(Arc::clone(&listed)));
             Ok(listed)
         }

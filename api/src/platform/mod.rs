@@ -7,6 +7,7 @@
 mod bridge;
 mod caller;
 mod catalogue;
+mod changes;
 mod endpoint;
 mod lists;
 mod outcome;

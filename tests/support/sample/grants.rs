@@ -79,6 +79,8 @@ pub struct Grants {
     access: HashMap<String, (Uuid, Instant)>,
     oldest: VecDeque<String>,
     refresh: HashMap<String, Uuid>,
+    /// Everything of value that it handed out or was shown.
+    pub secrets: Vec<String>,
 }
 
 /// The `error` of a token endpoint.
@@ -92,6 +94,7 @@ impl Grants {
     pub fn register(&mut self, redirect_uris: Vec<String>, confidential: bool) -> (String, Client) {
         self.counts.registrations += 1;
         let (id, secret) = (text("client"), confidential.then(|| text("secret")));
+        self.secrets.extend(secret.clone());
         let client = Client { secret, redirect_uris };
         self.clients.insert(id.clone(), client.clone());
         (id, client)
@@ -99,6 +102,7 @@ impl Grants {
 
     pub fn code(&mut self, consent: Consent) -> String {
         let code = text("code");
+        self.secrets.push(code.clone());
         self.codes.insert(code.clone(), (consent, None));
         code
     }
@@ -128,6 +132,7 @@ impl Grants {
         if consent.resource != resource {
             return Err("invalid_target");
         }
+        self.secrets.push(verifier.to_owned());
         let id = Uuid::new_v4();
         let Consent { client, resource, scope, subject, .. } = consent;
         let grant = Grant { client, resource, scope, subject, refresh: String::new(), ended: false };
@@ -169,6 +174,7 @@ impl Grants {
 
     fn hand_out(&mut self, id: Uuid, lasts: Duration) -> Handed {
         let (access, refresh) = (self.access(id, lasts), text("refresh"));
+        self.secrets.push(refresh.clone());
         self.refresh.insert(refresh.clone(), id);
         self.given.entry(id).and_modify(|grant| grant.refresh.clone_from(&refresh));
         Handed { access, refresh, scope: grant_scope(&self.given, id) }
@@ -176,6 +182,7 @@ impl Grants {
 
     fn access(&mut self, id: Uuid, lasts: Duration) -> String {
         let token = text("access");
+        self.secrets.push(token.clone());
         self.oldest.push_back(token.clone());
         self.access.insert(token.clone(), (id, Instant::now() + lasts));
         token

@@ -146,6 +146,12 @@ impl OAuthServer {
         held(&self.state.grants).counts
     }
 
+    /// Everything of value that it handed out or was shown: clients' secrets, codes and their verifiers, tokens.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        held(&self.state.grants).secrets.clone()
+    }
+
     /// Changes how it is from now on.
     pub fn set(&self, change: impl FnOnce(&mut OAuthSettings)) {
         change(&mut held(&self.state.settings));

@@ -96,6 +96,7 @@ pub async fn ask_and_keep(
         let approval = grant.organization().features.contains(Feature::ToolApproval);
         let answer = Answer { snapshot, at: SystemClock.now(), approval };
         services.capabilities.keep(&grant, &server, answer, event).await?;
+        services.tool_lists.forget(server.id);
         view(&services, &grant, &server).await
     })
     .await
