@@ -94,6 +94,22 @@ pub fn command() -> Command {
                     ),
             )),
         )
+        .subcommand(with_settings(
+            Command::new("ready").about("Ask the node that listens here whether it can serve: exit 0 or 1, for health checks."),
+        ))
+        .subcommand(
+            Command::new("sample-server")
+                .about("Run the demo's MCP server by itself: notes, told apart by the verified assertion.")
+                .arg(required("listen", "Address to listen on."))
+                .arg(required("url", "Its MCP endpoint as it is registered with Keyrack, for example http://sample:3001/mcp."))
+                .arg(required("keyrack", "The public URL of the Keyrack that it trusts."))
+                .arg(
+                    Arg::new("jwks")
+                        .long("jwks")
+                        .value_name("URL")
+                        .help("Where that one's keys are, if not below its public URL."),
+                ),
+        )
         .subcommand(with_settings(Command::new("doctor").about("Check settings, database and egress, and say what to do.")))
 }
 

@@ -35,6 +35,8 @@ async fn run(matches: &ArgMatches, recording: Recording) -> Result<(), String> {
         Some(("demo", flags)) => demo::run(flags).await,
         Some(("migrate", flags)) => command::migrate::run(&begin(flags)?).await,
         Some(("doctor", flags)) => command::doctor::run(&settings(flags)?).await,
+        Some(("ready", flags)) => command::ready::run(settings(flags)?.listen),
+        Some(("sample-server", flags)) => command::sample_server::run(flags).await,
         Some(("openapi", flags)) => command::openapi::run(Path::new("."), flags.get_flag("check")),
         Some(("audit", audit)) => match audit.subcommand() {
             Some(("verify", flags)) => command::audit_verify::run(|| settings(flags), flags).await,

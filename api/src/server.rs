@@ -12,6 +12,7 @@ use domain::audit::AuditLog;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use infra::db::{ConnectFault, Held};
+use infra::limit::{RedisFault, SharedLimiter};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tracing_actix_web::TracingLogger;
@@ -37,6 +38,9 @@ pub enum StartFault {
     /// The database cannot be migrated or read.
     #[error("the database cannot be prepared")]
     Store(#[from] StoreFault),
+    /// Redis cannot be set up; that it is away is no reason not to start.
+    #[error(transparent)]
+    Redis(#[from] RedisFault),
     /// The bootstrap token cannot be made.
     #[error("the bootstrap token cannot be made")]
     Bootstrap(#[source] domain::organization::service::AccountFault),
@@ -97,9 +101,13 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     let listener = TcpListener::bind(listen).map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
+    let shared = settings.redis_url.as_ref().map(|url| SharedLimiter::new(url, settings.cache_entries)).transpose()?;
     let (mut services, background) = Services::compose(settings, &root, database, &public_url);
     let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
     new.audit = recording(Arc::clone(&new.audit));
+    if let Some(shared) = shared {
+        new.limiter = Arc::new(shared);
+    }
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
     services.assertion_keys.refresh(SystemClock.now()).await?;
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;

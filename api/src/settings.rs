@@ -10,6 +10,7 @@ use domain::key::KeyPrefix;
 use domain::organization::service::SignUpMode;
 use domain::root::RootSecret;
 use infra::db::DatabaseUrl;
+use infra::limit::RedisUrl;
 use infra::mail::{Sender, SmtpUrl};
 use ipnet::IpNet;
 use url::Url;
@@ -107,6 +108,8 @@ settings! {
     database_url: Option<DatabaseUrl> = "database-url", None, "SQLite in the data directory", true, |text| optional(text, |text| text.parse().map_err(|error: infra::db::InvalidDatabaseUrl| error.to_string()));
     /// Most connections to PostgreSQL.
     database_connections: u32 = "database-connections", Some("16"), "", false, |text| within(text, 1, 1000);
+    /// Redis that nodes count limits in together: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` with TLS.
+    redis_url: Option<RedisUrl> = "redis-url", None, "none: each node counts for itself", true, |text| optional(text, |text| text.parse().map_err(|error: infra::limit::InvalidRedisUrl| error.to_string()));
     /// At least 32 random characters; everything secret is derived from it. Keep a copy: without it no key works.
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// The root secret before the present one, while it is being replaced; see root-secret.md.

@@ -70,6 +70,7 @@ mod rotation;
 mod row_locks;
 mod secrets;
 mod sessions;
+mod shared_limits;
 mod sign_in;
 mod stopping;
 mod stores;

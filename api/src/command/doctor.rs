@@ -1,6 +1,7 @@
 //! `keyrack doctor`: what is wrong with this installation, and what to do.
 
 use infra::db::{Database, DatabaseKind, DatabaseUrl};
+use infra::limit::SharedLimiter;
 
 use super::chain;
 use crate::root_secret;
@@ -16,6 +17,7 @@ pub async fn run(settings: &Settings) -> Result<(), String> {
     let known = check_database(settings, &mut report).await;
     check_root_secret(settings, known.as_deref(), &mut report);
     check_listen(settings, &mut report);
+    check_redis(settings, &mut report).await;
     if settings.egress_allow.is_empty() {
         report.good("egress", "upstream servers must have public addresses");
     } else {
@@ -115,6 +117,27 @@ async fn check_database(settings: &Settings, report: &mut Report) -> Option<Stri
         report.bad("database", &chain(&fault), "look at the database's own log");
     }
     known
+}
+
+async fn check_redis(settings: &Settings, report: &mut Report) {
+    let Some(url) = &settings.redis_url else {
+        let alone = settings.database().kind() == DatabaseKind::Sqlite;
+        let nodes = if alone {
+            "counted in memory"
+        } else {
+            "counted by each node for itself; set KEYRACK_REDIS_URL to share them"
+        };
+        return report.good("limits", nodes);
+    };
+    let answered = async { SharedLimiter::new(url, 1)?.ping().await };
+    match answered.await {
+        Ok(()) => report.good("redis", &format!("{url} answers")),
+        Err(fault) => report.bad(
+            "redis",
+            &format!("{url}: {}", chain(&fault)),
+            "check KEYRACK_REDIS_URL, and that Redis runs and lets this user in; until then each node counts limits for itself",
+        ),
+    }
 }
 
 fn check_listen(settings: &Settings, report: &mut Report) {

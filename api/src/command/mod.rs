@@ -6,7 +6,9 @@ pub mod doctor;
 pub mod instance_admin;
 pub mod migrate;
 pub mod openapi;
+pub mod ready;
 pub mod rotate_assertion_key;
+pub mod sample_server;
 pub mod serve;
 
 use std::error::Error;

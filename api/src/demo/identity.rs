@@ -31,6 +31,9 @@ struct Jwk {
     x: String,
 }
 
+/// Where an installation's keys are.
+pub const JWKS: &str = "/.well-known/jwks.json";
+
 /// Verifies assertions of one Keyrack for one server.
 pub struct Verifier {
     jwks: Url,
@@ -40,18 +43,13 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Trusts the Keyrack at `issuer`, for assertions addressed to `audience`.
-    pub fn new(issuer: &Url, audience: &str) -> Result<Self, url::ParseError> {
+    /// Trusts the Keyrack that clients know as `issuer`, for assertions addressed to `audience`, by the keys at `jwks`.
+    pub fn new(issuer: &Url, audience: &str, jwks: Url) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[audience]);
         validation.set_issuer(&[issuer.as_str().trim_end_matches('/')]);
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        Ok(Self {
-            jwks: issuer.join("/.well-known/jwks.json")?,
-            validation,
-            http: reqwest::Client::new(),
-            known: RwLock::default(),
-        })
+        Self { jwks, validation, http: reqwest::Client::new(), known: RwLock::default() }
     }
 
     /// The caller behind an assertion; none when it does not verify.

@@ -5,14 +5,15 @@
 
 mod check;
 mod client;
-mod identity;
-mod notes;
+pub mod identity;
+pub mod notes;
 mod print;
 mod setup;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use clap::ArgMatches;
+use url::Url;
 
 use crate::command::{chain, serve::stop_signal};
 use crate::logging;
@@ -30,7 +31,7 @@ pub async fn run(flags: &ArgMatches) -> Result<(), String> {
     let data = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let running = start(settings(listen, data.path())?).await.map_err(|fault| chain(&fault))?;
     let notes =
-        notes::start(&running.public_url).map_err(|error| format!("the sample server did not start: {error}"))?;
+        sample_of(&running.public_url).map_err(|error| format!("the sample server did not start: {error}"))?;
     let demo = setup::through_the_api(&running, &notes).await;
     let outcome = match demo {
         Ok(demo) if check => check::play(&demo).await,
@@ -43,6 +44,15 @@ pub async fn run(flags: &ArgMatches) -> Result<(), String> {
     };
     stop(running, notes).await;
     outcome
+}
+
+/// The sample server, on a free loopback port.
+fn sample_of(keyrack: &Url) -> std::io::Result<notes::NotesServer> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let url = format!("http://{}/mcp", listener.local_addr()?);
+    let jwks = keyrack.join(identity::JWKS).map_err(std::io::Error::other)?;
+    let verifier = identity::Verifier::new(keyrack, &url, jwks);
+    notes::start(listener, url, verifier)
 }
 
 async fn stop(running: Running, notes: notes::NotesServer) {

@@ -1,7 +1,7 @@
 //! The sample MCP server: notes, kept apart per tenant by the verified assertion.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::body::MessageBody;
@@ -17,8 +17,6 @@ use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router
 use rmcp_actix_web::transport::{StreamableHttpService, on_request_extensions};
 use serde::Deserialize;
 use serde_json::json;
-use url::Url;
-
 use super::identity::{Caller, Verifier};
 
 type Store = Arc<Mutex<HashMap<Caller, Vec<String>>>>;
@@ -97,11 +95,8 @@ impl NotesServer {
     }
 }
 
-/// Starts the sample server on a free loopback port. It trusts the Keyrack at `keyrack`.
-pub fn start(keyrack: &Url) -> std::io::Result<NotesServer> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let url = format!("http://{}/mcp", listener.local_addr()?);
-    let verifier = Verifier::new(keyrack, &url).map_err(std::io::Error::other)?;
+/// Starts the sample server, which Keyrack knows by `url`.
+pub fn start(listener: TcpListener, url: String, verifier: Verifier) -> std::io::Result<NotesServer> {
     let verifier = Data::new(verifier);
     let store = Store::default();
     let service = StreamableHttpService::builder()

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::{Quota, Verdict};
 use crate::key::RateLimit;
 
-/// Into how many runs a window is cut.
-const RUNS: u32 = 64;
+/// Into how many runs a window is cut. Where several nodes count in one place, it is cut there like here.
+pub const RUNS: u32 = 64;
 
 /// The requests of one subject that still count. Times are counted from any fixed point.
 #[derive(Debug, Default)]
