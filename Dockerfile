@@ -10,7 +10,7 @@ RUN cargo build --locked --profile dist --package keyrack
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/keyrack --create-home keyrack
 COPY --from=build /source/target/dist/keyrack /usr/local/bin/keyrack
-USER keyrack
+USER 10001
 WORKDIR /var/lib/keyrack
 ENV KEYRACK_LISTEN=0.0.0.0:8080 KEYRACK_DATA_DIR=/var/lib/keyrack KEYRACK_LOG_FORMAT=json
 EXPOSE 8080

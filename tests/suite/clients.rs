@@ -43,7 +43,7 @@ const CLIENTS: &[Client] = &[
 /// Fails with a server of the legacy protocol, as it must.
 const MODERN_ONLY: Client = ("mcp2", "mcp_client.py", &["--mode", MODERN], true);
 
-fn tools() -> PathBuf {
+pub(super) fn tools() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/test-tools").to_owned();
     let tools = PathBuf::from(std::env::var("KEYRACK_TEST_TOOLS").unwrap_or(default));
     assert!(

@@ -34,6 +34,7 @@ mod corpus;
 mod cors;
 mod decisions;
 mod dependencies;
+mod deployment;
 mod documents;
 mod faults;
 mod fuzz;

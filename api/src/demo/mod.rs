@@ -30,8 +30,7 @@ pub async fn run(flags: &ArgMatches) -> Result<(), String> {
     logging::begin("warn", LogFormat::Text)?;
     let data = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let running = start(settings(listen, data.path())?).await.map_err(|fault| chain(&fault))?;
-    let notes =
-        sample_of(&running.public_url).map_err(|error| format!("the sample server did not start: {error}"))?;
+    let notes = sample_of(&running.public_url).map_err(|error| format!("the sample server did not start: {error}"))?;
     let demo = setup::through_the_api(&running, &notes).await;
     let outcome = match demo {
         Ok(demo) if check => check::play(&demo).await,

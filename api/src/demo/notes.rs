@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::identity::{Caller, Verifier};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
@@ -17,7 +18,6 @@ use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router
 use rmcp_actix_web::transport::{StreamableHttpService, on_request_extensions};
 use serde::Deserialize;
 use serde_json::json;
-use super::identity::{Caller, Verifier};
 
 type Store = Arc<Mutex<HashMap<Caller, Vec<String>>>>;
 

@@ -1,0 +1,205 @@
+"""A whole installation as processes: PostgreSQL, Redis, nodes, nginx, and the sample MCP server. What docker-compose.yml
+starts as containers, with the same commands and the same nginx.conf; everything on 127.0.0.1."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/bench"))
+
+from rig.processes import Failure, find_program, free_port, listens  # noqa: E402
+
+HOST = "127.0.0.1"
+OWNER = {"email": "ann@example.com", "password": "correct horse battery"}
+# As the compose file has them, but for what a container has by itself: an address and a directory of its own.
+SETTINGS = {"KEYRACK_EGRESS_ALLOW": "127.0.0.0/8", "KEYRACK_TRUSTED_PROXIES": "127.0.0.0/8", "KEYRACK_LOG_FORMAT": "json"}
+
+
+class Answer:
+    """An answer, read to its end."""
+
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        """The body; of a stream of events the data of its last."""
+        text = self.body.decode()
+        if self.headers.get_content_type() == "text/event-stream":
+            text = [line[5:] for line in text.splitlines() if line.startswith("data:") and line[5:].strip()][-1]
+        return json.loads(text)
+
+
+def ask(port, method, path, body=None, headers=(), timeout=30):
+    """One request over a connection of its own."""
+    connection = HTTPConnection(HOST, port, timeout=timeout)
+    try:
+        sent = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **dict(headers)}
+        connection.request(method, path, None if body is None else json.dumps(body), sent)
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def expect(status, answer):
+    if answer.status != status:
+        raise Failure(f"answered {answer.status}, expected {status}: {answer.body.decode(errors='replace')[:500]}")
+    return answer.json() if answer.body else None
+
+
+class Cluster:
+    def __init__(self, binary, scratch, processes, nodes):
+        self.binary, self.scratch, self.processes = binary, scratch, processes
+        self.port = free_port()
+        self.ports = {f"keyrack-{number}": free_port() for number in range(1, nodes + 1)}
+        self.root_secret = secrets.token_hex(32)
+        self.database_url = self.redis_url = self.sample_url = None
+
+    @property
+    def public_url(self):
+        return f"http://{HOST}:{self.port}"
+
+    def start(self):
+        self.start_postgres()
+        self.start_redis()
+        # All at once: one of them migrates, and the others wait for it.
+        for name in self.ports:
+            self.start_node(name)
+        for name in self.ports:
+            self.wait_for_node(name)
+        self.start_nginx()
+        self.start_sample()
+
+    def start_postgres(self):
+        directory, port = self.scratch / "postgres", free_port()
+        directory.mkdir()
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        binaries = programs[-1].parent if programs else Path(find_program("initdb")).parent
+        prefix = []
+        if os.getuid() == 0:
+            # It refuses to run as root.
+            shutil.chown(directory, "nobody")
+            for above in [self.scratch, *self.scratch.parents][:2]:
+                above.chmod(above.stat().st_mode | 0o011)
+            prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        made = [*prefix, binaries / "initdb", "--username=keyrack", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        self.processes.run("initdb", [*made, "--no-sync", "-D", directory / "data"], None, 120, directory=directory)
+        options = ["-c", f"listen_addresses={HOST}", "-c", "max_connections=200", "-p", port, "-k", directory]
+        started = [*prefix, binaries / "postgres", "-D", directory / "data", *options]
+        self.processes.start("postgres", started, None, directory=directory)
+        self.processes.wait_for("postgres", lambda: listens(port))
+        base = f"postgres://keyrack@{HOST}:{port}"
+        created = [binaries / "psql", f"{base}/postgres", "-qc", "CREATE DATABASE keyrack"]
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.processes.run("psql", created, None, 30)
+                break
+            except Failure:
+                # It listens before it lets anybody in.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+        self.database_url = f"{base}/keyrack"
+
+    def start_redis(self):
+        port = free_port()
+        command = [find_program("redis-server"), *compose_command("redis")[1:], "--bind", HOST, "--port", port]
+        self.processes.start("redis", command, None)
+        self.processes.wait_for("redis", lambda: listens(port))
+        self.redis_url = f"redis://{HOST}:{port}"
+
+    def environment(self, name):
+        data = self.scratch / name
+        data.mkdir(exist_ok=True)
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KEYRACK_")},
+            **SETTINGS,
+            "KEYRACK_LISTEN": f"{HOST}:{self.ports[name]}",
+            "KEYRACK_DATA_DIR": str(data),
+            "KEYRACK_PUBLIC_URL": self.public_url,
+            "KEYRACK_DATABASE_URL": self.database_url,
+            "KEYRACK_REDIS_URL": self.redis_url,
+            "KEYRACK_ROOT_SECRET": self.root_secret,
+            "KEYRACK_NODE_NAME": name,
+        }
+
+    def start_node(self, name):
+        self.processes.start(name, [self.binary, "serve"], None, self.environment(name))
+
+    def wait_for_node(self, name):
+        self.processes.wait_for(name, lambda: is_ready(self.ports[name]))
+
+    def command(self, node, *arguments, environment=()):
+        """Runs another command with a node's settings, as `docker compose exec` would; what it printed."""
+        settings = {**self.environment(node), **dict(environment)}
+        return self.processes.run(f"{arguments[0]}-{node}", [self.binary, *arguments], None, 60, settings)
+
+    def start_nginx(self):
+        text = (ROOT / "deploy/nginx.conf").read_text()
+        servers = re.compile(r"(?P<indent> +)server keyrack-1:8080(?P<rest>.*;)\n +server keyrack-2:8080.*;\n")
+        here = lambda found: "".join(  # noqa: E731
+            f"{found['indent']}server {HOST}:{port}{found['rest']}\n" for port in self.ports.values()
+        )
+        text, replaced = servers.subn(here, text)
+        if replaced != 1:
+            raise Failure("deploy/nginx.conf does not name its nodes as it did")
+        text = text.replace("listen 8080;", f"listen {HOST}:{self.port};")
+        text = text.replace("pid /tmp/nginx.pid;", f"pid {self.scratch}/nginx.pid;")
+        config = self.scratch / "nginx.conf"
+        config.write_text(text)
+        self.processes.start("nginx", [find_program("nginx"), "-c", config, "-g", "daemon off;"], None)
+        self.processes.wait_for("nginx", lambda: listens(self.port))
+
+    def start_sample(self):
+        port = free_port()
+        self.sample_url = f"http://{HOST}:{port}/mcp"
+        jwks = f"{self.public_url}/.well-known/jwks.json"
+        command = [self.binary, "sample-server", f"--listen={HOST}:{port}", f"--url={self.sample_url}"]
+        self.processes.start("sample", [*command, f"--keyrack={self.public_url}", f"--jwks={jwks}"], None)
+        self.processes.wait_for("sample", lambda: listens(port))
+
+    def create_owner(self):
+        arguments = ["--email", OWNER["email"], "--organization-name", "Acme", "--organization-slug", "acme"]
+        password = {"KEYRACK_OWNER_PASSWORD": OWNER["password"]}
+        self.command(next(iter(self.ports)), "admin", "create-owner", *arguments, environment=password)
+
+    def sign_in(self):
+        return Person(self.port, expect(200, ask(self.port, "POST", "/api/v1/auth/login", OWNER))["accessToken"])
+
+
+class Person:
+    """The owner, signed in."""
+
+    def __init__(self, port, token):
+        self.port, self.headers = port, {"Authorization": f"Bearer {token}"}
+
+    def ask(self, method, path, body=None, port=None):
+        return ask(port or self.port, method, f"/api/v1{path}", body, self.headers)
+
+    def create(self, path, body):
+        return expect(201, self.ask("POST", path, body))
+
+
+def is_ready(port):
+    try:
+        return ask(port, "GET", "/ready", timeout=2).status == 200
+    except (OSError, HTTPException):
+        return False
+
+
+def compose_command(service):
+    """The command of a service in docker-compose.yml, where it is one list on one line."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    found = re.search(rf"^  {service}:\n(?:    .*\n)*?    command: (\[.*\])$", text, re.MULTILINE)
+    if not found:
+        raise Failure(f"docker-compose.yml has no command of {service} that can be read here")
+    return json.loads(found[1])
