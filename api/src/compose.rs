@@ -36,6 +36,10 @@ use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::tenant::registry::TenantService;
 use domain::time::{Clock, SystemClock, Timestamp};
+use domain::workflow::check::Checker;
+use domain::workflow::port::{Definitions, Schedules};
+use domain::workflow::proposal::service::ProposalService;
+use domain::workflow::service::WorkflowService;
 use infra::assertion_keys::AssertionKeys;
 use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::servers::ServerCache;
@@ -47,7 +51,7 @@ use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
     SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInvitations,
     SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
-    SqlServers, SqlTenants, SqlUsage,
+    SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -116,6 +120,14 @@ pub struct Services {
     pub policies: PolicyService<SystemClock>,
     /// Projects.
     pub projects: ProjectService<SystemClock>,
+    /// Workflows.
+    pub workflows: WorkflowService<SystemClock>,
+    /// Proposed changes of workflows.
+    pub proposals: ProposalService<SystemClock>,
+    /// Workflows, for whoever runs them.
+    pub definitions: Arc<dyn Definitions>,
+    /// When workflows run by themselves.
+    pub schedules: Arc<dyn Schedules>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// The audit log, for those who read it.
@@ -278,6 +290,16 @@ impl Services {
         let usage_store = SqlUsage::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache), &fingerprint);
+        let projects = Arc::new(SqlProjects::new(database.clone()));
+        let capabilities: Arc<dyn CapabilityStore> = Arc::new(SqlCapabilities::new(database.clone()));
+        let workflows = Arc::new(SqlWorkflows::new(database.clone()));
+        let checker = Checker::new(
+            Arc::<SqlProjects>::clone(&projects),
+            Arc::<SqlServers>::clone(&servers),
+            Arc::clone(&access_directory),
+            Arc::clone(&capabilities),
+            token_keys.clone(),
+        );
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants.clone(), Arc::clone(&servers), access),
@@ -340,11 +362,15 @@ impl Services {
             consents: Consents::new(oauth, consent_store.clone()),
             consent_store,
             browsers: Browsers::derive(root),
-            projects: ProjectService::new(
-                Arc::new(SqlProjects::new(database.clone())),
-                Arc::clone(&access_directory),
+            projects: ProjectService::new(projects, Arc::clone(&access_directory), SystemClock),
+            workflows: WorkflowService::new(Arc::<SqlWorkflows>::clone(&workflows), checker.clone(), SystemClock),
+            proposals: ProposalService::new(
+                Arc::new(SqlWorkflowProposals::new(database.clone())),
+                checker,
                 SystemClock,
             ),
+            definitions: Arc::<SqlWorkflows>::clone(&workflows),
+            schedules: workflows,
             servers: ServerService::new(Arc::clone(&servers) as Arc<dyn ServerStore>, access_directory, SystemClock),
             policies: PolicyService::new(
                 Arc::new(SqlPolicies::new(database.clone(), Arc::clone(&access_cache))),
@@ -377,7 +403,7 @@ impl Services {
                 settings.session_idle_timeout,
                 settings.cache_entries,
             ),
-            capabilities: Arc::new(SqlCapabilities::new(database.clone())),
+            capabilities,
             visitor,
             egress,
             public_url: base,

@@ -33,6 +33,7 @@ pub struct TenantQuery {
     (name = "connections", description = "The tenant's own credentials for servers."),
     (name = "access", description = "Who reaches which servers: policies, and the groups that they name."),
     (name = "projects", description = "Named parts of the organization, which narrow what is seen."),
+    (name = "workflows", description = "Ordered calls of servers' tools with what is expected of each answer, in versions."),
     (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "tenants", description = "Customers' organizations and end users below yours."),
     (name = "usage", description = "Calls and errors per key and server."),

@@ -30,6 +30,8 @@ use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
 use domain::tenant::{InvalidTenant, TenantRefusal};
+use domain::workflow::proposal::service::ProposalFault;
+use domain::workflow::service::WorkflowFault;
 use infra::mcp_client::{ClientFault, HttpFault};
 use infra::upstream::UpstreamFault;
 use infra::upstream::health::LeftAlone;
@@ -140,6 +142,12 @@ impl Problem {
             fields: vec![FieldError { field: field.to_owned(), message: message.clone() }],
             ..Self::because(code, format!("{field} {message}"))
         }
+    }
+
+    /// A problem with these fields.
+    #[must_use]
+    pub fn fields(code: Code, errors: FieldErrors) -> Self {
+        Self { message: errors.to_string(), fields: errors.0, ..Self::new(code) }
     }
 
     /// A message that the protocol itself calls wrong.
@@ -275,7 +283,7 @@ impl ResponseError for Problem {
 
 impl From<FieldErrors> for Problem {
     fn from(errors: FieldErrors) -> Self {
-        Self { message: errors.to_string(), fields: errors.0, ..Self::new(Code::ValidationFailed) }
+        Self::fields(Code::ValidationFailed, errors)
     }
 }
 
@@ -486,6 +494,36 @@ impl From<ProjectFault> for Problem {
             ProjectFault::NotFound => Self::new(Code::NotFound),
             ProjectFault::Archived(archived) => Self::because(Code::Conflict, archived),
             ProjectFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<WorkflowFault> for Problem {
+    fn from(fault: WorkflowFault) -> Self {
+        match fault {
+            WorkflowFault::Invalid(errors) => errors.into(),
+            WorkflowFault::Secret(errors) => Self::fields(Code::SecretArgument, errors),
+            WorkflowFault::NotFound => Self::new(Code::NotFound),
+            WorkflowFault::NotChanged(why) => Self::because(Code::Conflict, why),
+            WorkflowFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ProposalFault> for Problem {
+    fn from(fault: ProposalFault) -> Self {
+        match fault {
+            ProposalFault::Invalid(errors) => errors.into(),
+            ProposalFault::Secret(errors) => Self::fields(Code::SecretArgument, errors),
+            ProposalFault::NotFound => Self::new(Code::NotFound),
+            ProposalFault::Denied(denied) => denied.into(),
+            ProposalFault::NotChanged(why) => Self::because(Code::Conflict, why),
+            ProposalFault::Refused(_) => Self::because(Code::Conflict, fault),
+            ProposalFault::NoLongerFits(errors) => Self {
+                message: format!("the proposal no longer fits: {errors}"),
+                ..Self::fields(Code::Conflict, errors)
+            },
+            ProposalFault::Store(fault) => fault.into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
-    mcp_servers, members, projects, tenants, usage,
+    mcp_servers, members, projects, tenants, usage, workflows,
 };
 use crate::{connect, gateway, layer, openapi, platform, system};
 
@@ -68,6 +68,19 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(projects::list::list_projects)
         .service(projects::get::get_project)
         .service(projects::update::update_project)
+        .service(workflows::create::create_workflow)
+        .service(workflows::list::list_workflows)
+        .service(workflows::get::get_workflow)
+        .service(workflows::change::change_workflow)
+        .service(workflows::archive::archive_workflow)
+        .service(workflows::archive::restore_workflow)
+        .service(workflows::versions::list_workflow_versions)
+        .service(workflows::versions::get_workflow_version)
+        .service(workflows::proposals::create::propose_workflow_change)
+        .service(workflows::proposals::list::list_workflow_proposals)
+        .service(workflows::proposals::get::get_workflow_proposal)
+        .service(workflows::proposals::apply::apply_workflow_change)
+        .service(workflows::proposals::reject::reject_workflow_proposal)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
         .service(connections::list::list_connections)

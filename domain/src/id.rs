@@ -136,6 +136,8 @@ ids! {
     ConnectionId = "con";
     /// An ordered list of tool calls with expectations.
     WorkflowId = "wf";
+    /// A change of a workflow that somebody proposes.
+    ProposalId = "wfp";
     /// One execution of a workflow.
     RunId = "run";
 }

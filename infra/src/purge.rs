@@ -28,6 +28,8 @@ pub struct Cleared {
     pub invitations: u64,
     /// Uses of connect links, and authorizations, that were over.
     pub consents: u64,
+    /// Proposed changes of workflows that were over for long.
+    pub proposals: u64,
     /// Records of calls.
     pub calls: u64,
     /// Rows of use, each of a key, a server and an hour.
@@ -41,8 +43,16 @@ pub async fn run(store: SqlPurge, retention: Retention) {
         interval.tick().await;
         match once(&store, retention, SystemClock.now()).await {
             Ok(cleared) if cleared == Cleared::default() => {}
-            Ok(Cleared { refresh_tokens, invitations, consents, calls, usage }) => {
-                tracing::info!(refresh_tokens, invitations, consents, calls, usage, "cleared out what was over");
+            Ok(Cleared { refresh_tokens, invitations, consents, proposals, calls, usage }) => {
+                tracing::info!(
+                    refresh_tokens,
+                    invitations,
+                    consents,
+                    proposals,
+                    calls,
+                    usage,
+                    "cleared out what was over"
+                );
             }
             Err(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "what is over stays for another hour");
@@ -60,6 +70,7 @@ pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Res
         refresh_tokens: store.refresh_tokens(now).await?,
         invitations: store.invitations(now).await?,
         consents: store.consents(now).await?,
+        proposals: store.proposals(now).await?,
         calls: store.calls(now.before(retention.calls)).await?,
         usage: store.usage(now.before(retention.usage)).await?,
     })

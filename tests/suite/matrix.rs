@@ -43,6 +43,7 @@ pub(super) async fn request(
         | "list_access_policies"
         | "list_groups"
         | "list_projects"
+        | "list_workflows"
         | "list_tenant_orgs"
         | "list_tenant_users"
         | "list_audit_events"
@@ -143,6 +144,24 @@ pub(super) async fn request(
         }
         "get_project" => (Value::Null, vec![("id", fresh(acme, "projects", number).await)]),
         "update_project" => (json!({"name": "Another name"}), vec![("id", fresh(acme, "projects", number).await)]),
+        "create_workflow" => (workflow(acme, number).await, vec![]),
+        "get_workflow" | "archive_workflow" | "restore_workflow" | "list_workflow_versions" => {
+            (Value::Null, vec![("id", fresh_workflow(acme, number).await)])
+        }
+        "change_workflow" => (json!({"name": "Another name"}), vec![("id", fresh_workflow(acme, number).await)]),
+        "get_workflow_version" => {
+            (Value::Null, vec![("id", fresh_workflow(acme, number).await), ("version", "1".to_owned())])
+        }
+        "propose_workflow_change" => {
+            (json!({"change": {"name": "Another name"}}), vec![("id", fresh_workflow(acme, number).await)])
+        }
+        "list_workflow_proposals" => (Value::Null, vec![("id", fresh_workflow(acme, number).await)]),
+        "get_workflow_proposal" | "apply_workflow_change" | "reject_workflow_proposal" => {
+            let id = fresh_workflow(acme, number).await;
+            let body = json!({"change": {"name": "Another name"}});
+            let made = acme.owner().post(&format!("/api/v1/workflows/{id}/proposals"), &body).await.expect(201);
+            (Value::Null, vec![("id", id), ("proposal", made["id"].as_str().expect("an id").to_owned())])
+        }
         "authorize_request" => (json!({"apiKeyId": acme.client().await.id, "userId": "a"}), vec![]),
         "verify_key" => (json!({"token": acme.client().await.token, "userId": "a"}), vec![]),
         unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
@@ -176,6 +195,18 @@ async fn fresh(acme: &Organization, area: &str, number: usize) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
+/// A workflow to make, on a server that nobody else has used.
+async fn workflow(acme: &Organization, number: usize) -> Value {
+    let server = acme.server(&format!("fresh-{number}"), "https://x.example.com/mcp").await;
+    json!({"name": format!("workflow {number}"), "steps": [{"name": "look", "server": server["id"], "tool": "look"}]})
+}
+
+/// A workflow that nobody else has used.
+async fn fresh_workflow(acme: &Organization, number: usize) -> String {
+    let made = acme.owner().post("/api/v1/workflows", &workflow(acme, number).await).await.expect(201);
+    made["id"].as_str().expect("an id").to_owned()
+}
+
 async fn fresh_member(acme: &Organization, number: usize) -> String {
     acme.member(&format!("fresh{number}"), "viewer").await.id
 }
@@ -188,6 +219,11 @@ fn permission(operation: &str) -> Option<&'static str> {
         "get_mcp_server" | "list_mcp_servers" => Some("servers:read"),
         "create_project" | "update_project" => Some("projects:write"),
         "get_project" | "list_projects" => Some("projects:read"),
+        "create_workflow" | "change_workflow" | "archive_workflow" | "restore_workflow" | "apply_workflow_change" => {
+            Some("workflows:write")
+        }
+        "propose_workflow_change" | "reject_workflow_proposal" => Some("workflows:read"),
+        read if read.contains("workflow") => Some("workflows:read"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
         "get_connection" | "list_connections" => Some("connections:read"),

@@ -12,7 +12,7 @@ on_both! {
     what_a_model_says_of_a_call_is_kept_without_secrets
 }
 
-async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer {
+pub(super) async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer {
     let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let request = caller
         .request(Method::POST, path)
@@ -22,22 +22,22 @@ async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer 
     caller.send(format!("POST {path} {message}"), request).await
 }
 
-async fn listed(caller: &Actor, path: &str) -> Vec<Value> {
+pub(super) async fn listed(caller: &Actor, path: &str) -> Vec<Value> {
     let answer = ask(caller, path, "tools/list", json!({})).await.expect(200);
     answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("no tools in {answer}")).clone()
 }
 
-async fn names(caller: &Actor, path: &str) -> Vec<String> {
+pub(super) async fn names(caller: &Actor, path: &str) -> Vec<String> {
     listed(caller, path).await.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 /// The whole answer's body.
-async fn call(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
+pub(super) async fn call(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
     ask(caller, path, "tools/call", json!({"name": tool, "arguments": arguments})).await.expect(200)
 }
 
 /// What a tool that went well told.
-async fn told(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
+pub(super) async fn told(caller: &Actor, path: &str, tool: &str, arguments: Value) -> Value {
     let answer = call(caller, path, tool, arguments).await;
     assert_ne!(answer["result"]["isError"], true, "{answer}");
     let told = answer["result"]["structuredContent"].clone();
@@ -81,7 +81,7 @@ async fn it_speaks_every_revision_on_both_paths_with_and_without_a_slash() {
 }
 
 /// A message of the newest revision, with the headers that repeat what it says and these.
-async fn ask_modern(caller: &Actor, method: &str, mut params: Value, headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn ask_modern(caller: &Actor, method: &str, mut params: Value, headers: &[(&str, &str)]) -> Answer {
     let version = "2026-07-28";
     params["_meta"] =
         json!({"io.modelcontextprotocol/protocolVersion": version, "io.modelcontextprotocol/clientCapabilities": {}});

@@ -6,16 +6,15 @@ use bytes::Bytes;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, GetPromptRequestParams, GetPromptResponse, Implementation,
-    ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, Tool,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, model::ErrorCode};
-use serde_json::json;
 
 use super::caller::Caller;
 use super::upstream::{self, NotCalled};
-use super::{catalogue, outcome, tools};
+use super::{catalogue, outcome, resources, tools};
 
 /// Answers one caller.
 #[derive(Clone)]
@@ -35,7 +34,7 @@ const INSTRUCTIONS: &str = "The tools of all MCP servers that you reach, named <
 
 impl ServerHandler for Endpoint {
     fn get_info(&self) -> ServerConfig {
-        // Prompts and resources are declared although there are none now: clients ask for them in any case.
+        // Prompts are declared although there are none: clients ask for them in any case.
         let capabilities = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources().build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("keyrack", env!("CARGO_PKG_VERSION")))
@@ -87,12 +86,27 @@ impl ServerHandler for Endpoint {
         Err(ErrorData::invalid_params(format!("unknown prompt: {}", request.name), None))
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        resources::list(&self.caller, request.and_then(|request| request.cursor)).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(resources::templates(&self.caller))
+    }
+
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        // rmcp gives it the number that the revision has for it.
-        Err(ErrorData::resource_not_found("unknown resource", Some(json!({"uri": request.uri}))))
+        Ok(resources::read(&self.caller, request.uri).await?.into())
     }
 }

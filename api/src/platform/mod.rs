@@ -13,6 +13,7 @@ mod lists;
 mod outcome;
 mod query;
 mod ready;
+mod resources;
 mod telemetry;
 mod tools;
 mod upstream;

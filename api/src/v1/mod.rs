@@ -17,6 +17,7 @@ mod refusals;
 mod shapes;
 pub mod tenants;
 pub mod usage;
+pub mod workflows;
 
 pub use refusals::{BodyRefusals, ConflictRefusals, PublicRefusals, Refusals, ThrottleRefusals, UpstreamRefusals};
 pub use shapes::{AnyOr, Items, PersonShape, given, time};

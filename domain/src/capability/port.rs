@@ -1,6 +1,6 @@
 //! What capabilities ask of a store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -73,6 +73,12 @@ pub trait CapabilityStore: Send + Sync {
     /// # Errors
     /// [`StoreFault`]
     async fn kept(&self, scope: &SystemScope, server: ServerId) -> Result<Option<Kept>, StoreFault>;
+
+    /// Those of these servers that were ever asked what they offer.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn synced(&self, scope: &SystemScope, servers: &[ServerId]) -> Result<HashSet<ServerId>, StoreFault>;
 
     /// Keeps what a server said in place of what it said before ([`Kept::after`]). The event is told how it differs. Two
     /// at once come one after the other.

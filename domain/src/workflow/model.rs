@@ -2,19 +2,11 @@
 
 use std::time::Duration;
 
+use super::schedule::Schedule;
 use super::step::Step;
 use crate::id::{OrganizationId, ProjectId, WorkflowId};
 use crate::text::{Description, Name};
 use crate::time::Timestamp;
-
-/// When a workflow runs by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// The cron expression of five fields, as it was written.
-    pub cron: String,
-    /// The IANA name of the time zone that it is read in.
-    pub time_zone: String,
-}
 
 /// What a run does: the part of a workflow that versions are of.
 #[derive(Debug, Clone, PartialEq)]

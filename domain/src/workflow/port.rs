@@ -1,13 +1,136 @@
-//! What runs ask of the store of workflows.
+//! What workflows ask of a store, and what runs ask of it.
 
 use async_trait::async_trait;
 
-use super::model::{Workflow, WorkflowVersion};
-use crate::access::Grant;
-use crate::access::SystemScope;
-use crate::access::permission::RunsDispatch;
-use crate::id::WorkflowId;
+use super::change::{NotChanged, WorkflowChange};
+use super::model::{Definition, Workflow, WorkflowVersion};
+use super::schedule::Schedule;
+use crate::access::permission::{RunsDispatch, WorkflowsRead, WorkflowsWrite};
+use crate::access::{Grant, SystemScope};
+use crate::audit::AuditEvent;
+use crate::id::{OrganizationId, ProjectId, UserId, WorkflowId};
+use crate::organization::UserRef;
+use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
+use crate::text::{Description, Name};
+use crate::time::Timestamp;
+
+/// A workflow about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewWorkflow {
+    /// The id.
+    pub id: WorkflowId,
+    /// The name for people.
+    pub name: Name,
+    /// A longer explanation.
+    pub description: Option<Description>,
+    /// What its first version does.
+    pub definition: Definition,
+    /// When it runs by itself.
+    pub schedule: Option<Schedule>,
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which workflows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WorkflowFilter {
+    /// Those of this project alone.
+    pub project: Option<ProjectId>,
+    /// The archived ones, or the others.
+    pub archived: bool,
+}
+
+/// A version and who made it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MadeVersion {
+    /// The version.
+    pub version: WorkflowVersion,
+    /// The person, or the owner of the key.
+    pub by: UserRef,
+}
+
+/// Why a workflow was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeFault {
+    /// The change does not fit what is there.
+    #[error(transparent)]
+    NotChanged(#[from] NotChanged),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// Keeps workflows. Every change takes the event that records it: the store writes both or neither, and no event when
+/// nothing changed. A version is written once, and nothing here changes one.
+#[async_trait]
+pub trait WorkflowStore: Send + Sync {
+    /// Stores a new workflow at version 1.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn insert(
+        &self,
+        grant: &Grant<WorkflowsWrite>,
+        workflow: NewWorkflow,
+        event: AuditEvent,
+    ) -> Result<Workflow, StoreFault>;
+
+    /// One workflow, archived ones too.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn get(&self, grant: &Grant<WorkflowsRead>, id: WorkflowId) -> Result<Option<Workflow>, StoreFault>;
+
+    /// A page of workflows, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn list(
+        &self,
+        grant: &Grant<WorkflowsRead>,
+        filter: WorkflowFilter,
+        page: PageRequest<WorkflowId>,
+    ) -> Result<Page<Workflow, WorkflowId>, StoreFault>;
+
+    /// Changes a workflow; none when there is no such workflow. Two changes at once come one after the other. `expected`
+    /// is the version that the change is of, if that was said; the events are those of [`super::change::events`].
+    ///
+    /// # Errors
+    /// [`ChangeFault`]
+    async fn change(
+        &self,
+        grant: &Grant<WorkflowsWrite>,
+        id: WorkflowId,
+        change: WorkflowChange,
+        expected: Option<u32>,
+        event: AuditEvent,
+    ) -> Result<Option<Workflow>, ChangeFault>;
+
+    /// A page of a workflow's versions, newest first; none when there is no such workflow.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn versions(
+        &self,
+        grant: &Grant<WorkflowsRead>,
+        id: WorkflowId,
+        page: PageRequest<u32>,
+    ) -> Result<Option<Page<MadeVersion, u32>>, StoreFault>;
+
+    /// One version of a workflow; none when there is no such version.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn made_version(
+        &self,
+        grant: &Grant<WorkflowsRead>,
+        id: WorkflowId,
+        number: u32,
+    ) -> Result<Option<MadeVersion>, StoreFault>;
+}
 
 /// Finds what is to be run.
 #[async_trait]
@@ -28,4 +151,38 @@ pub trait Definitions: Send + Sync {
         id: WorkflowId,
         number: u32,
     ) -> Result<Option<WorkflowVersion>, StoreFault>;
+}
+
+/// A workflow whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version that it is at.
+    pub version: u32,
+    /// The time that came.
+    pub at: Timestamp,
+    /// What says when it comes again.
+    pub schedule: Schedule,
+    /// Who set the schedule: on whose behalf it runs.
+    pub set_by: UserId,
+}
+
+/// Tells which workflows are to run by themselves. Archived ones are not among them.
+#[async_trait]
+pub trait Schedules: Send + Sync {
+    /// The workflows of all organizations whose time came until `now`, the one that waits longest first; at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn due(&self, now: Timestamp, limit: u16) -> Result<Vec<Due>, StoreFault>;
+
+    /// Sets the time at which a workflow is due again, unless somebody else did since, or its schedule changed; whether
+    /// this was the one. Of many nodes that ask for one [`Due`], one is told yes.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn take(&self, due: &Due, next: Option<Timestamp>) -> Result<bool, StoreFault>;
 }

@@ -1,6 +1,6 @@
 //! Keeping what servers offer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use domain::access::permission::{ServersApprove, ServersRead, ServersSync};
@@ -22,7 +22,7 @@ use super::audit::record;
 use super::entity::{server, server_capability};
 use super::fault::store_fault;
 use super::people_rows::hold_actor;
-use super::{Database, scoped};
+use super::{CHUNK, Database, scoped};
 
 /// What servers offer, in the database.
 pub struct SqlCapabilities {
@@ -69,6 +69,23 @@ impl CapabilityStore for SqlCapabilities {
 
     async fn kept(&self, scope: &SystemScope, server: ServerId) -> Result<Option<Kept>, StoreFault> {
         kept(self.db.reader(), scope, server).await
+    }
+
+    async fn synced(&self, scope: &SystemScope, servers: &[ServerId]) -> Result<HashSet<ServerId>, StoreFault> {
+        use server_capability::Column;
+        let mut synced = HashSet::new();
+        for chunk in servers.chunks(CHUNK) {
+            let rows: Vec<uuid::Uuid> = scoped::find::<server_capability::Entity>(scope)
+                .filter(Column::ServerId.is_in(chunk.iter().map(ServerId::as_uuid)))
+                .select_only()
+                .column(Column::ServerId)
+                .into_tuple()
+                .all(self.db.reader())
+                .await
+                .map_err(store_fault)?;
+            synced.extend(rows.into_iter().map(ServerId::from_uuid));
+        }
+        Ok(synced)
     }
 
     async fn keep(

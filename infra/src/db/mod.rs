@@ -51,6 +51,9 @@ mod servers;
 mod tenant_registry;
 mod tenants;
 mod usage;
+mod workflow_proposals;
+mod workflow_rows;
+mod workflows;
 
 pub use access::SqlAccess;
 pub use accounts::SqlAccounts;
@@ -82,6 +85,8 @@ pub use purge::SqlPurge;
 pub use servers::SqlServers;
 pub use tenants::SqlTenants;
 pub use usage::SqlUsage;
+pub use workflow_proposals::SqlWorkflowProposals;
+pub use workflows::SqlWorkflows;
 
 /// Rows per statement when a list is written; keeps within the databases' limits on parameters.
 const CHUNK: usize = 1000;

@@ -1,4 +1,4 @@
-//! Deleting what is over: refresh tokens and invitations that nobody can use any more.
+//! Deleting what is over: refresh tokens, invitations and proposals that nobody can use any more.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::Database;
-use super::entity::{invitation, refresh_token};
+use super::entity::{invitation, refresh_token, workflow_proposal};
 use super::fault::store_fault;
 use super::scoped::unscoped;
 
@@ -16,6 +16,9 @@ use super::scoped::unscoped;
 pub(super) const CHUNK: u64 = 1000;
 /// How long admins still see an invitation that was not used in time.
 const INVITATIONS_SHOWN: Duration = Duration::from_hours(720);
+
+/// How long a proposal that was decided, or was over, can still be read.
+const PROPOSALS_SHOWN: Duration = Duration::from_hours(720);
 
 /// Deletes in the database.
 #[derive(Clone)]
@@ -64,6 +67,20 @@ impl SqlPurge {
     /// [`StoreFault`]
     pub async fn consents(&self, now: Timestamp) -> Result<u64, StoreFault> {
         super::consents::purge(self.db.writer(), now).await
+    }
+
+    /// Deletes the proposed changes of workflows that were over 30 days before `now`, however they were decided; how many.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn proposals(&self, now: Timestamp) -> Result<u64, StoreFault> {
+        let done = unscoped("what is over is nobody's any more")
+            .delete::<workflow_proposal::Entity>()
+            .filter(workflow_proposal::Column::ExpiresAt.lte(now.before(PROPOSALS_SHOWN).as_micros()))
+            .exec(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        Ok(done.rows_affected)
     }
 
     /// Deletes the invitations that were over 30 days before `now`; how many.

@@ -1,12 +1,16 @@
 //! Keyrack's own tools. Each has the permission that it takes: a tool is listed exactly for those who may call it.
 
+mod apply_workflow_change;
 mod connect_provider;
 mod describe_category;
 mod disconnect_provider;
 mod get_usage;
+mod get_workflow;
 mod list_connections;
 mod list_providers;
 mod list_servers;
+mod list_workflows;
+mod propose_workflow_change;
 mod report_issue;
 mod sync_server_capabilities;
 
@@ -54,7 +58,7 @@ pub enum Effect {
 }
 
 /// All of them.
-pub static ALL: [&SystemTool; 9] = [
+pub static ALL: [&SystemTool; 13] = [
     &list_providers::TOOL,
     &list_connections::TOOL,
     &connect_provider::TOOL,
@@ -64,6 +68,10 @@ pub static ALL: [&SystemTool; 9] = [
     &report_issue::TOOL,
     &list_servers::TOOL,
     &sync_server_capabilities::TOOL,
+    &list_workflows::TOOL,
+    &get_workflow::TOOL,
+    &propose_workflow_change::TOOL,
+    &apply_workflow_change::TOOL,
 ];
 
 /// The tool with this name.

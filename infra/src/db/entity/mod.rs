@@ -36,3 +36,6 @@ pub mod tenant_org;
 pub mod tenant_user;
 pub mod usage_bucket;
 pub mod user;
+pub mod workflow;
+pub mod workflow_proposal;
+pub mod workflow_version;
