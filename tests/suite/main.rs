@@ -53,6 +53,8 @@ mod members;
 mod mixup;
 mod modern;
 mod no_writes;
+mod nodes;
+mod nodes_apart;
 mod oauth_client;
 mod organizations;
 mod overtaken;
