@@ -1,5 +1,5 @@
 //! The nodes that serve from a PostgreSQL database. A row is a node's lease: as long as it is there, changes wait for the
-//! node.
+//! node. And which connections one of them renews just now.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, string, uuid};
@@ -21,6 +21,15 @@ impl MigrationTrait for Migration {
                     // How often it has renewed its lease: whoever sees the number stand still counts by a clock of its own.
                     .col(big_integer("renewals"))
                     .col(big_integer("joined_at"))
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_table(
+                Table::create()
+                    .table("renewal_claims")
+                    .col(uuid("connection_id").primary_key())
+                    .col(big_integer("until"))
                     .to_owned(),
             )
             .await

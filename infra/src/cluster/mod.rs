@@ -25,10 +25,10 @@ use crate::cache::Caches;
 use crate::db::DatabaseUrl;
 
 /// How long a node trusts what it remembers, from before it asked to renew its lease.
-pub const HELD: Duration = Duration::from_millis(2500);
+pub const HELD: Duration = Duration::from_secs(4);
 /// For how long others see a lease stand still before they take it away. It is more than [`HELD`] by what two clocks may
 /// differ in their rates: a fifth.
-pub const AWAITED: Duration = Duration::from_secs(3);
+pub const AWAITED: Duration = Duration::from_secs(5);
 /// How often a lease is renewed.
 const RENEWAL: Duration = Duration::from_millis(500);
 /// How long a statement may take, and a connection.

@@ -26,7 +26,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a decision waits for the database when the node has no lease.
 const WITHOUT_LEASE: Duration = Duration::from_secs(1);
 /// How long a transaction may hold its locks and say nothing. Ours never pause; only a node that is cut off does.
-const IDLE_TRANSACTION: Duration = Duration::from_secs(3);
+const IDLE_TRANSACTION: Duration = ACQUIRE_TIMEOUT;
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -39,7 +39,7 @@ const ATTEMPTS: usize = 8;
 /// Connections in the database, behind a cache.
 #[derive(Clone)]
 pub struct SqlConnections {
-    db: Database,
+    pub(super) db: Database,
     cache: Arc<ConnectionCache>,
     changes: Changes,
     sealer: Arc<Sealer>,
