@@ -41,13 +41,13 @@ async fn ready(node: &App, status: u16) {
 /// The wire hangs: nobody is told that anything is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_database_hangs_accepts_nothing_that_was_revoked_and_heals() {
-    partitioned(Wire::stall).await;
+    Box::pin(partitioned(Wire::stall)).await;
 }
 
 /// The wire breaks: every connection is lost at once, and none is to be had.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_database_is_cut_off_accepts_nothing_that_was_revoked_and_heals() {
-    partitioned(Wire::cut).await;
+    Box::pin(partitioned(Wire::cut)).await;
 }
 
 async fn partitioned(part: fn(&Wire)) {
