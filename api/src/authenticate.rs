@@ -6,6 +6,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use domain::access::decide::{Admitted, Asked, DecisionFault, Proof, Question, ReachableServer, Refusal};
 use domain::access::{Actor, Permission, TenantScope};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget, Outcome};
+use domain::key::port::LiveKey;
 use domain::key::presented::{NoToken, select};
 use domain::key::verify::{Unauthenticated, VerifiedKey, VerifyFault};
 use domain::key::{KeyFacts, KeyId};
@@ -88,6 +89,16 @@ pub async fn by_key_or_session(services: &Services, request: &HttpRequest, ask: 
         Problem::from(fault)
     })?;
     decide(services, request, Proof::Person(session), ask).await
+}
+
+/// The answer to a call whose key ended while it was under way.
+#[must_use]
+pub fn key_over(live: &LiveKeyHandle) -> Problem {
+    if live.is_doubted() {
+        Problem::because(Code::Unavailable, "this node cannot learn at present whether the key still works")
+    } else {
+        Problem::new(Code::Unauthenticated)
+    }
 }
 
 fn presented<'a>(services: &Services, headers: &'a HeaderMap) -> Result<&'a str, Problem> {

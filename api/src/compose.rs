@@ -34,6 +34,7 @@ use domain::project::service::ProjectService;
 use domain::root::Roots;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
+use domain::store::StoreFault;
 use domain::tenant::registry::TenantService;
 use domain::time::{Clock, SystemClock, Timestamp};
 use domain::workflow::check::Checker;
@@ -42,16 +43,15 @@ use domain::workflow::proposal::service::ProposalService;
 use domain::workflow::service::WorkflowService;
 use infra::assertion_keys::AssertionKeys;
 use infra::audit::{AuditQueue, AuditWriter};
-use infra::cache::servers::ServerCache;
+use infra::cache::Caches;
 use infra::cache::suspended::SuspendedTenants;
-use infra::cache::tenants::TenantCache;
-use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
+use infra::cluster::{Cluster, Lease};
 use infra::db::{
-    Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInvitations,
-    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
-    SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
+    Changes, Database, DatabaseKind, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks,
+    SqlAuditReader, SqlAuditRows, SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups,
+    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
+    SqlPolicies, SqlProjects, SqlPurge, SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -148,6 +148,8 @@ pub struct Services {
     pub last_used: LastUsed,
     /// Tenants, for management.
     pub tenants: TenantService<SqlTenants, SystemClock>,
+    /// What this node remembers to decide by; tests look in.
+    pub caches: Caches,
     /// Tenants that were suspended while calls of theirs may be under way.
     pub suspended: Arc<SuspendedTenants>,
     /// Makes claims to writes that may be repeated.
@@ -164,6 +166,8 @@ pub struct Services {
     pub assertion_keys: AssertionKeys,
     /// Whether the server stops.
     pub stopping: Arc<Stopping>,
+    /// Whether this node may trust what it remembers.
+    pub lease: Arc<Lease>,
     /// How servers do.
     pub health: Arc<HealthBook>,
     /// Assertions and credentials, ready to send.
@@ -211,7 +215,37 @@ pub struct Background {
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
+    cluster: Option<Cluster>,
     database: Database,
+}
+
+/// This node among those that serve from its database.
+pub struct Node {
+    /// Commits what nodes remember.
+    pub changes: Changes,
+    /// Whether what is remembered may be trusted.
+    pub lease: Arc<Lease>,
+    /// The others; none where the database is this process's own.
+    pub cluster: Option<Cluster>,
+}
+
+impl Node {
+    /// Joins the others, if there can be any.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn join(settings: &Settings) -> Result<Self, StoreFault> {
+        let alone = settings.database().kind() == DatabaseKind::Sqlite;
+        let lease = Arc::new(if alone { Lease::always() } else { Lease::none() });
+        let caches = Caches::new(settings.cache_entries, &lease);
+        let name = settings.node_name.as_str();
+        let cluster = Cluster::join(&settings.database(), name, caches.clone(), Arc::clone(&lease)).await?;
+        let changes = match &cluster {
+            Some(cluster) => Changes::among(caches, cluster.clone()),
+            None => Changes::alone(caches, name),
+        };
+        Ok(Self { changes, lease, cluster })
+    }
 }
 
 impl Services {
@@ -223,34 +257,25 @@ impl Services {
         roots: &Roots,
         database: Database,
         public_url: &url::Url,
+        Node { changes, lease, cluster }: Node,
     ) -> (Arc<Self>, Background) {
         let retention = Retention { calls: settings.call_retention_days, usage: settings.usage_retention_days };
+        let database = database.with_lease(Arc::clone(&lease));
         let (root, previous) = (&roots.current, roots.previous.as_ref());
         let fingerprint = root.fingerprint();
         let token_keys = TokenKeys::of(roots);
-        let key_cache = Arc::new(KeyCache::new(settings.cache_entries));
-        let tenants = SqlTenants::new(database.clone(), Arc::new(TenantCache::new(settings.cache_entries)));
+        let caches = changes.caches().clone();
+        let tenants = SqlTenants::new(database.clone(), changes.clone());
         let sealer = Sealer::derive(root);
         let sealer = Arc::new(match previous {
             Some(previous) => sealer.with_previous(previous),
             None => sealer,
         });
-        let connection_cache = Arc::new(ConnectionCache::new(settings.cache_entries));
-        let servers = Arc::new(SqlServers::new(
-            database.clone(),
-            Arc::new(ServerCache::new(settings.cache_entries)),
-            Arc::clone(&connection_cache),
-            Arc::clone(&sealer),
-        ));
+        let servers = Arc::new(SqlServers::new(database.clone(), changes.clone(), Arc::clone(&sealer)));
         let last_used = LastUsed::default();
-        let connections = SqlConnections::new(
-            database.clone(),
-            Arc::clone(&connection_cache),
-            Arc::clone(&sealer),
-            last_used.clone(),
-        );
-        let access_cache = Arc::new(AccessCache::new(settings.cache_entries));
-        let access = SqlAccess::new(database.clone(), Arc::clone(&access_cache));
+        let connections =
+            SqlConnections::new(database.clone(), changes.clone(), Arc::clone(&sealer), last_used.clone());
+        let access = SqlAccess::new(database.clone(), Arc::clone(&caches.access));
         let access_directory: Arc<dyn AccessDirectory> = Arc::new(access.clone());
         let accounts = Arc::new(SqlAccounts::new(database.clone()));
         let passwords =
@@ -288,8 +313,8 @@ impl Services {
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
-        let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
-        let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache), &fingerprint);
+        let key_store = Arc::new(SqlKeyStore::new(database.clone(), changes.clone(), &fingerprint));
+        let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&caches.keys), &fingerprint);
         let projects = Arc::new(SqlProjects::new(database.clone()));
         let capabilities: Arc<dyn CapabilityStore> = Arc::new(SqlCapabilities::new(database.clone()));
         let workflows = Arc::new(SqlWorkflows::new(database.clone()));
@@ -320,17 +345,12 @@ impl Services {
                 SystemClock,
             ),
             members: MemberService::new(
-                Arc::new(SqlMembers::new(
-                    database.clone(),
-                    Arc::clone(&key_cache),
-                    Arc::clone(&access_cache),
-                    connection_cache,
-                )),
+                Arc::new(SqlMembers::new(database.clone(), changes.clone())),
                 Arc::clone(&passwords),
                 SystemClock,
             ),
             invitations: InvitationService::new(
-                Arc::new(SqlInvitations::new(database.clone(), Arc::clone(&access_cache))),
+                Arc::new(SqlInvitations::new(database.clone(), changes.clone())),
                 passwords,
                 mailer(&settings),
                 root,
@@ -339,7 +359,7 @@ impl Services {
             )
             .with_previous(previous),
             organizations: OrganizationService::new(
-                Arc::new(SqlOrganizations::new(database.clone(), Arc::clone(&key_cache))),
+                Arc::new(SqlOrganizations::new(database.clone(), changes.clone())),
                 members,
                 settings.signup,
                 SystemClock,
@@ -373,8 +393,8 @@ impl Services {
             schedules: workflows,
             servers: ServerService::new(Arc::clone(&servers) as Arc<dyn ServerStore>, access_directory, SystemClock),
             policies: PolicyService::new(
-                Arc::new(SqlPolicies::new(database.clone(), Arc::clone(&access_cache))),
-                Arc::new(SqlGroups::new(database.clone(), access_cache)),
+                Arc::new(SqlPolicies::new(database.clone(), changes.clone())),
+                Arc::new(SqlGroups::new(database.clone(), changes)),
                 SystemClock,
             ),
             audit: Arc::new(audit),
@@ -386,7 +406,8 @@ impl Services {
             call_records: Arc::new(SqlCalls::new(database.clone())),
             session_tags: SessionTags::derive(root),
             last_used: last_used.clone(),
-            suspended: Arc::clone(tenants.suspended()),
+            suspended: Arc::clone(&caches.suspended),
+            caches,
             tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
             claims: Claims::derive(root),
             idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
@@ -396,6 +417,7 @@ impl Services {
             assertion_keys: assertion_keys.clone(),
             passports: Passports::new(assertions, base.clone(), settings.cache_entries, Arc::clone(&health)),
             stopping: Arc::default(),
+            lease,
             health,
             sealer,
             sessions_in_use: SessionUses::new(
@@ -430,6 +452,7 @@ impl Services {
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
+            cluster,
             database,
         };
         (services, background)
@@ -465,6 +488,10 @@ impl Background {
                     tracing::error!(error = &fault as &dyn std::error::Error, "use of keys could not be written");
                 }
             }
+        }
+        // No request is left, and nobody has to wait for this node.
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
         }
         drop(services);
         self.audit.finished().await;

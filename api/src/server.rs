@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tracing_actix_web::TracingLogger;
 use url::Url;
 
-use crate::compose::{Background, Services};
+use crate::compose::{Background, Node, Services};
 use crate::gateway::Line;
 use crate::logging::RequestSpan;
 use crate::openapi::{self, DocumentText};
@@ -102,7 +102,8 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     let address = listener.local_addr().map_err(fault)?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
     let shared = settings.redis_url.as_ref().map(|url| SharedLimiter::new(url, settings.cache_entries)).transpose()?;
-    let (mut services, background) = Services::compose(settings, &root, database, &public_url);
+    let node = Node::join(&settings).await?;
+    let (mut services, background) = Services::compose(settings, &root, database, &public_url, node);
     let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
     new.audit = recording(Arc::clone(&new.audit));
     if let Some(shared) = shared {

@@ -110,6 +110,8 @@ settings! {
     database_connections: u32 = "database-connections", Some("16"), "", false, |text| within(text, 1, 1000);
     /// Redis that nodes count limits in together: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` with TLS.
     redis_url: Option<RedisUrl> = "redis-url", None, "none: each node counts for itself", true, |text| optional(text, |text| text.parse().map_err(|error: infra::limit::InvalidRedisUrl| error.to_string()));
+    /// What this node is called where several serve together: in receipts of revocations and in log lines.
+    node_name: String = "node-name", None, "the host's name", false, node_name;
     /// At least 32 random characters; everything secret is derived from it. Keep a copy: without it no key works.
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// The root secret before the present one, while it is being replaced; see root-secret.md.
@@ -221,6 +223,24 @@ fn optional<T>(text: Option<&str>, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<
 fn within<T: std::str::FromStr + PartialOrd + std::fmt::Display>(text: Option<&str>, min: T, max: T) -> Parsed<T> {
     let number = text.unwrap_or_default().parse::<T>().ok().filter(|number| (&min..=&max).contains(&number));
     number.ok_or_else(|| format!("must be a number from {min} to {max}"))
+}
+
+fn node_name(text: Option<&str>) -> Parsed<String> {
+    const LONGEST: usize = 64;
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        let host = hostname::get().ok().and_then(|name| name.into_string().ok());
+        return Ok(host
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "node".to_owned())
+            .chars()
+            .take(LONGEST)
+            .collect());
+    };
+    if text.chars().count() <= LONGEST && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be at most {LONGEST} characters, none of them a control character"))
+    }
 }
 
 fn seconds(text: Option<&str>) -> Parsed<Duration> {

@@ -26,6 +26,7 @@ pub mod organization;
 pub mod page;
 pub mod policy;
 pub mod project;
+pub mod receipt;
 pub mod redact;
 pub mod root;
 pub mod server;

@@ -7,6 +7,7 @@ pub mod audit_blocks;
 pub mod cache;
 pub mod calls;
 pub mod checkpoints;
+pub mod cluster;
 pub mod db;
 pub mod egress;
 pub mod last_used;

@@ -71,6 +71,26 @@ async fn a_storm_of_calls_makes_one_refresh(store: Store) {
     assert_eq!(status(&key).await, "connected");
 }
 
+#[tokio::test]
+async fn a_storm_of_calls_on_two_nodes_makes_one_refresh() {
+    let app = App::on(Store::Postgres).await;
+    let other = app.beside("other").await;
+    let upstream = lasting(0);
+    let (_acme, key) = connected(&app, &upstream).await;
+    let elsewhere = key.at(&other);
+    upstream.set(|settings| settings.access_lasts = Duration::from_hours(1));
+    let answers = join_all((0..40).map(|number| call(if number % 2 == 0 { &key } else { &elsewhere }))).await;
+    for answer in &answers {
+        assert_eq!(answer.expect(200)["result"]["structuredContent"]["subject"], "ann");
+    }
+    let counts = upstream.counts();
+    assert_eq!((counts.refreshes, counts.reuses), (1, 0), "a refresh token that is used twice ends the grant");
+    for key in [&key, &elsewhere] {
+        call(key).await.expect(200);
+    }
+    assert_eq!(upstream.counts().refreshes, 1);
+}
+
 async fn a_grant_that_was_taken_back_needs_a_new_connection(store: Store) {
     let app = App::on(store).await;
     let upstream = lasting(0);

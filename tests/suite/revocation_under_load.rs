@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::json;
-use support::{Actor, Answer, App, Organization, Store, Upstream};
+use support::{Actor, Answer, App, Organization, Store, Upstream, postgres};
 use tokio::task::JoinHandle;
 
 /// Who call at once, and who revoke at once.
@@ -34,6 +34,7 @@ struct Doomed {
 
 /// What everybody shares.
 struct Scene {
+    nodes: Vec<App>,
     // In the order of their revocation; those after the last are spared.
     keys: Vec<Doomed>,
     revoked: usize,
@@ -45,25 +46,34 @@ struct Scene {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_keys_are_over_at_once_and_no_others() {
-    keys_revoked_under_load(Store::Sqlite).await;
+    keys_revoked_under_load(vec![App::on(Store::Sqlite).await]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoked_keys_are_over_at_once_and_no_others_on_postgres() {
-    keys_revoked_under_load(Store::Postgres).await;
+    keys_revoked_under_load(vec![App::on(Store::Postgres).await]).await;
 }
 
-async fn keys_revoked_under_load(store: Store) {
+/// Each call, stream and revocation goes to any of three nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoked_keys_are_over_at_once_on_every_node_and_no_others() {
+    let url = postgres::database().await;
+    let nodes = vec![App::node("a", &url).await, App::node("b", &url).await, App::node("c", &url).await];
+    keys_revoked_under_load(nodes).await;
+}
+
+async fn keys_revoked_under_load(nodes: Vec<App>) {
     let revoked: usize =
         std::env::var("KEYRACK_TEST_REVOCATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
-    let (app, upstream) = (App::on(store).await, Upstream::start());
-    let acme = app.organization("acme").await;
+    let upstream = Upstream::start();
+    let acme = nodes[0].organization("acme").await;
     for (server, behaviour) in [("calls", "/echo"), ("silent", "/legacy"), ("talking", "/sse")] {
         acme.server(server, &upstream.url(behaviour)).await;
     }
     let mut random = StdRng::seed_from_u64(4);
     let scene = Arc::new(Scene {
-        keys: keys(&app, &acme, revoked + revoked / SPARED, &mut random).await,
+        keys: keys(&nodes[0], &acme, revoked + revoked / SPARED, &mut random).await,
+        nodes,
         revoked,
         next: AtomicUsize::new(0),
         over: AtomicBool::new(false),
@@ -78,8 +88,9 @@ async fn keys_revoked_under_load(store: Store) {
         .map(|number| tokio::spawn(call(Arc::clone(&scene), StdRng::seed_from_u64(number as u64))))
         .collect();
     let began = Instant::now();
-    let revokers = (0..REVOKERS).map(|_| revoke(&scene, acme.owner()));
-    let answered: Vec<(usize, Instant)> = futures_util::future::join_all(revokers).await.concat();
+    let revokers =
+        (0..REVOKERS).map(|number| revoke(&scene, acme.owner().at(&scene.nodes[number % scene.nodes.len()])));
+    let answered: Vec<(usize, Instant, f64)> = futures_util::future::join_all(revokers).await.concat();
     assert_eq!(answered.len(), revoked);
     let took = began.elapsed();
     // Also when all is quiet.
@@ -92,7 +103,7 @@ async fn keys_revoked_under_load(store: Store) {
     let (spared, cut): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(index, _)| *index >= revoked);
     for (index, reading) in cut {
         let ended = reading.await.expect("the stream was read to its end");
-        let (_, at) = answered.iter().find(|(revoked, _)| *revoked == index).expect("it was revoked");
+        let (_, at, _) = answered.iter().find(|(revoked, ..)| *revoked == index).expect("it was revoked");
         latest = latest.max(ended.saturating_duration_since(*at));
     }
     assert!(latest < Duration::from_secs(1), "a stream went on for {latest:?} after the answer");
@@ -101,10 +112,20 @@ async fn keys_revoked_under_load(store: Store) {
         reading.abort();
     }
     let (accepted, refused) = (scene.accepted.load(Ordering::SeqCst), scene.refused.load(Ordering::SeqCst));
+    let mut receipts: Vec<f64> = answered.iter().map(|(.., ms)| *ms).collect();
+    receipts.sort_by(f64::total_cmp);
+    let part = |parts: usize| receipts[(receipts.len() * parts / 100).min(receipts.len() - 1)];
+    let store = scene.nodes[0].services().settings.database().kind();
     println!(
-        "{revoked} of {} keys revoked in {took:?} among {accepted} calls answered and {refused} refused; the last \
-         stream ended {latest:?} after the answer",
-        scene.keys.len()
+        "revocations, {store:?}, {} nodes: {revoked} of {} keys in {:.1} s; {accepted} calls accepted, {refused} refused; \
+         last end of a stream {:.1} ms after its answer; receipts p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+        scene.nodes.len(),
+        scene.keys.len(),
+        took.as_secs_f64(),
+        latest.as_secs_f64() * 1000.0,
+        part(50),
+        part(99),
+        receipts.last().copied().unwrap_or_default(),
     );
     assert!(accepted > revoked && refused > revoked / 2, "too few calls to see anything: {accepted} and {refused}");
 }
@@ -130,7 +151,8 @@ async fn stream(scene: &Arc<Scene>, index: usize) -> (usize, JoinHandle<Instant>
     let key = &scene.keys[index];
     let server = if index.is_multiple_of(20) { "talking" } else { "silent" };
     let path = format!("/mcp-connect/{server}/mcp{}", key.query);
-    let response = key.caller.request(Method::GET, &path).send().await.expect("an answer");
+    let caller = key.caller.at(&scene.nodes[index % scene.nodes.len()]);
+    let response = caller.request(Method::GET, &path).send().await.expect("an answer");
     assert_eq!(response.status(), 200);
     let mut chunks = response.bytes_stream();
     chunks.next().await.expect("an event").expect("bytes");
@@ -143,8 +165,8 @@ async fn stream(scene: &Arc<Scene>, index: usize) -> (usize, JoinHandle<Instant>
     (index, reading)
 }
 
-/// Revokes what is next until nothing is; when each was answered.
-async fn revoke(scene: &Scene, owner: Actor) -> Vec<(usize, Instant)> {
+/// Revokes what is next until nothing is; when each was answered, and how long the slowest node took.
+async fn revoke(scene: &Scene, owner: Actor) -> Vec<(usize, Instant, f64)> {
     let mut answered = Vec::new();
     loop {
         let index = scene.next.fetch_add(1, Ordering::SeqCst);
@@ -155,9 +177,13 @@ async fn revoke(scene: &Scene, owner: Actor) -> Vec<(usize, Instant)> {
         // So that callers come before, between and after.
         tokio::time::sleep(Duration::from_millis(10)).await;
         key.begun.store(true, Ordering::SeqCst);
-        owner.delete(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
+        let revoked = owner.delete(&format!("/api/v1/api-keys/{}", key.id)).await.expect(200);
         key.answered.store(true, Ordering::SeqCst);
-        answered.push((index, Instant::now()));
+        let receipt = revoked["receipt"].as_array().expect("a receipt");
+        assert_eq!(receipt.len(), scene.nodes.len(), "{receipt:?}");
+        assert!(receipt.iter().all(|node| node["why"] == "confirmed"), "{receipt:?}");
+        let slowest = receipt.iter().filter_map(|node| node["ms"].as_f64()).fold(0.0, f64::max);
+        answered.push((index, Instant::now(), slowest));
     }
 }
 
@@ -171,13 +197,14 @@ async fn call(scene: Arc<Scene>, mut random: StdRng) {
             random.random_range(0..scene.keys.len())
         };
         let key = &scene.keys[index];
+        let caller = key.caller.at(&scene.nodes[random.random_range(0..scene.nodes.len())]);
         let after = key.answered.load(Ordering::SeqCst);
         let request = if random.random_bool(0.7) {
             let message =
                 json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x", "arguments": {}}});
-            key.caller.request(Method::POST, &format!("/mcp-connect/calls/mcp{}", key.query)).json(&message)
+            caller.request(Method::POST, &format!("/mcp-connect/calls/mcp{}", key.query)).json(&message)
         } else {
-            key.caller.request(Method::GET, "/api/v1/me")
+            caller.request(Method::GET, "/api/v1/me")
         };
         let accepted = match request.send().await {
             Ok(response) => {

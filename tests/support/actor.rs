@@ -18,6 +18,12 @@ impl Actor {
         Self { base: app.base.clone(), http: app.http.clone(), headers }
     }
 
+    /// The same at another node.
+    #[must_use]
+    pub fn at(&self, node: &App) -> Self {
+        Self { base: node.base.clone(), http: node.http.clone(), headers: self.headers.clone() }
+    }
+
     /// The same with one header more.
     #[must_use]
     pub fn and(mut self, name: &str, value: &str) -> Self {

@@ -70,6 +70,19 @@ impl App {
         Self::with(AppOptions { store, settings: vec![("signup", "open".to_owned())] }).await
     }
 
+    /// Starts another one on the database of this one, which calls itself `name`.
+    pub async fn beside(&self, name: &str) -> Self {
+        let url = self.database_url.as_deref().expect("a database that several can serve from");
+        Self::node(name, url).await
+    }
+
+    /// Starts one of several that serve from this database, with sign-up for everybody.
+    pub async fn node(name: &str, url: &str) -> Self {
+        let settings =
+            vec![("signup", "open".to_owned()), ("node-name", name.to_owned()), ("database-url", url.to_owned())];
+        Self::with(AppOptions { store: Store::Postgres, settings }).await
+    }
+
     /// Starts one.
     pub async fn with(options: AppOptions) -> Self {
         try_start(options).await.unwrap_or_else(|fault| panic!("{fault}"))
@@ -198,7 +211,10 @@ pub async fn try_start(options: AppOptions) -> Result<App, String> {
     let data = tempfile::tempdir().expect("a temporary directory");
     let database_url = match options.store {
         Store::Sqlite => None,
-        Store::Postgres => Some(postgres::database().await),
+        Store::Postgres => Some(match options.settings.iter().rfind(|(flag, _)| *flag == "database-url") {
+            Some((_, given)) => given.clone(),
+            None => postgres::database().await,
+        }),
     };
     let settings = Settings::read(|row| {
         let set = options.settings.iter().rfind(|(flag, _)| *flag == row.flag).map(|(_, value)| value.clone());

@@ -20,6 +20,7 @@ pub mod sample;
 pub mod tool_servers;
 pub mod toolbox;
 pub mod upstream;
+pub mod wire;
 
 pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
@@ -31,3 +32,4 @@ pub use redis::Redis;
 pub use sample::{BearerServer, Mood, OAuthServer, OAuthSettings};
 pub use toolbox::Toolbox;
 pub use upstream::Upstream;
+pub use wire::Wire;

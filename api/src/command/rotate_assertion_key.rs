@@ -3,7 +3,7 @@
 use domain::time::{Clock, SystemClock};
 
 use super::chain;
-use crate::compose::Services;
+use crate::compose::{Node, Services};
 use crate::root_secret;
 use crate::settings::Settings;
 
@@ -15,7 +15,8 @@ use crate::settings::Settings;
 pub async fn run(settings: Settings) -> Result<(), String> {
     let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
-    let (services, background) = Services::compose(settings, &root, database, &nowhere);
+    let node = Node::join(&settings).await.map_err(|fault| chain(&fault))?;
+    let (services, background) = Services::compose(settings, &root, database, &nowhere, node);
     let rotated = services.assertion_keys.rotate(SystemClock.now()).await;
     background.finish(services).await;
     let (key, kid) = rotated.map_err(|fault| chain(&fault))?;

@@ -24,7 +24,7 @@ use super::recorder::CallUnderWay;
 use super::session::{self, Session};
 use super::stream::{Ending, Relayed, Speaker};
 use super::{Admitted, Checked, Line};
-use crate::authenticate::request_id;
+use crate::authenticate::{key_over, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::Problem;
@@ -73,7 +73,7 @@ pub(super) async fn forward(
     // Dropping the future closes the upstream connection, which is how the upstream learns that nobody waits any more.
     let answer = tokio::select! {
         biased;
-        () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
+        () = live.over() => return Err(key_over(&live)),
         answer = line.clock.within(idle, || services.suspended.covers(grant.tenant()), answer) => answer,
     };
     let answer = match answer {
@@ -93,7 +93,7 @@ pub(super) async fn forward(
         return Err(TenantRefusal::Suspended.into());
     }
     if live.has_ended() {
-        return Err(Problem::new(Code::Unauthenticated));
+        return Err(key_over(&live));
     }
     let answer = answer.ok_or_else(|| {
         Problem::because(Code::UpstreamError, "the server redirects elsewhere; register the URL that it redirects to")

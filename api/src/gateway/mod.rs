@@ -41,7 +41,7 @@ use self::message::Incoming;
 use self::recorder::CallUnderWay;
 use self::session::Session;
 use self::stream::Relayed;
-use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
+use crate::authenticate::{Ask, Proven, by_key, ended, key_over, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
@@ -141,7 +141,7 @@ async fn send(
     let Admitted { grant, live, server, .. } = &admitted;
     // The message may have taken its time to arrive.
     if live.has_ended() {
-        return Err(Problem::new(Code::Unauthenticated));
+        return Err(key_over(live));
     }
     if services.suspended.covers(grant.tenant()) {
         return Err(TenantRefusal::Suspended.into());

@@ -29,6 +29,9 @@ pub enum Cut {
     /// The key was revoked or expired, or its token rotated away.
     #[error("the key is over")]
     KeyOver,
+    /// This node could not learn whether the key still works.
+    #[error("nobody knows whether the key is over")]
+    KeyDoubted,
     /// The tenant was suspended.
     #[error("the tenant is suspended")]
     TenantSuspended,
@@ -40,10 +43,18 @@ pub enum Cut {
     Broken,
 }
 
+impl Cut {
+    /// Of a key with which nothing may go on.
+    fn of_key(live: &LiveKeyHandle) -> Self {
+        if live.is_doubted() { Self::KeyDoubted } else { Self::KeyOver }
+    }
+}
+
 impl From<&Cut> for domain::call::Cut {
     fn from(cut: &Cut) -> Self {
         match cut {
             Cut::KeyOver => Self::KeyOver,
+            Cut::KeyDoubted => Self::KeyDoubted,
             Cut::TenantSuspended => Self::TenantSuspended,
             Cut::Idle => Self::Idle,
             Cut::Broken => Self::Broken,
@@ -134,7 +145,7 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
         let this = self.get_mut();
         if this.speaker.live.has_ended() {
-            return Poll::Ready(Some(Err(Cut::KeyOver)));
+            return Poll::Ready(Some(Err(Cut::of_key(&this.speaker.live))));
         }
         // A stream that is silent comes here as well, once a second, when its clock ticks.
         if this.speaker.suspended.covers(&this.speaker.tenant) {
@@ -171,7 +182,7 @@ where
             }
         });
         if waiting.ended.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Some(Err(Cut::KeyOver)));
+            return Poll::Ready(Some(Err(Cut::of_key(&this.speaker.live))));
         }
         if waiting.idle.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(Cut::Idle)));

@@ -15,6 +15,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 
 use super::endpoint::Endpoint;
 use super::ready;
+use crate::authenticate::key_over;
 use crate::code::Code;
 use crate::gateway::bridge::{method_up, name_down, name_up, status_down, value_down, value_up};
 use crate::problem::Problem;
@@ -45,7 +46,7 @@ pub async fn answer(
     let service = StreamableHttpService::new(make, Arc::clone(&NO_SESSIONS), config());
     let answer = tokio::select! {
         biased;
-        () = live.over() => return Err(Problem::new(Code::Unauthenticated)),
+        () = live.over() => return Err(key_over(&live)),
         answer = service.handle(asked) => answer,
     };
     // Like a key that ends: what was done meanwhile is not told.

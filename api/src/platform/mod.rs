@@ -37,7 +37,7 @@ use self::caller::Caller;
 use self::endpoint::Endpoint;
 pub use self::lists::ToolLists;
 use self::query::Options;
-use crate::authenticate::{Ask, Proven, by_key, ended, record, request_id};
+use crate::authenticate::{Ask, Proven, by_key, ended, key_over, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract;
@@ -98,7 +98,7 @@ async fn answer(
     // Its place among the calls that the key has under way, until the last byte of the answer.
     let place = proven.place.ok_or_else(missing)?;
     if live.has_ended() {
-        return Err(Problem::new(Code::Unauthenticated));
+        return Err(key_over(&live));
     }
     let options = Options::read(services, &grant, request.query_string()).await?;
     let Incoming { message, era } = Incoming::read(request, body)?;

@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::compose::Services;
 use crate::problem::{ErrorBody, Problem};
 
-/// The database answers and the node goes on, so requests can be served.
+/// The database answers, the node may trust what it remembers, and it goes on: requests can be served.
 ///
 /// # Errors
 /// 503 when not.
@@ -23,6 +23,9 @@ use crate::problem::{ErrorBody, Problem};
 pub async fn get_ready(services: Data<Services>) -> Result<HttpResponse, Problem> {
     if services.stopping.begun() {
         return Err(Problem::because(Code::Unavailable, "this node stops"));
+    }
+    if !services.lease.holds() {
+        return Err(Problem::because(Code::Unavailable, "this node has no lease; others serve better"));
     }
     services.database.ping().await?;
     Ok(HttpResponse::Ok().json(StatusShape { status: "ok" }))

@@ -22,6 +22,8 @@ pub enum Outcome {
 pub enum Cut {
     /// The key was revoked or expired, or its token rotated away.
     KeyOver,
+    /// The node could not learn whether the key still works.
+    KeyDoubted,
     /// The tenant was suspended.
     TenantSuspended,
     /// The server was silent for too long.
@@ -34,13 +36,15 @@ pub enum Cut {
 
 impl Cut {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::KeyOver, Self::TenantSuspended, Self::Idle, Self::Broken, Self::Shutdown];
+    pub const ALL: [Self; 6] =
+        [Self::KeyOver, Self::KeyDoubted, Self::TenantSuspended, Self::Idle, Self::Broken, Self::Shutdown];
 
     /// Its name in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::KeyOver => "key_over",
+            Self::KeyDoubted => "key_doubted",
             Self::TenantSuspended => "tenant_suspended",
             Self::Idle => "idle",
             Self::Broken => "broken",

@@ -14,6 +14,7 @@ use crate::access::{Grant, TenantScope};
 use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ServerId, UserId};
 use crate::page::{Page, PageRequest};
+use crate::receipt::Receipt;
 use crate::store::{StoreFault, WriteFault};
 use crate::tenant::{AllowedTenants, TenantText};
 use crate::time::Timestamp;
@@ -23,8 +24,11 @@ pub trait LiveKey: Clone + Send + Sync {
     /// What was read of the key.
     fn facts(&self) -> &Arc<KeyFacts>;
 
-    /// Whether the key was revoked since, or the token ended at once. Once true, always true.
+    /// Whether the key was revoked since, the token ended at once, or nobody knows. Once true, always true.
     fn has_ended(&self) -> bool;
+
+    /// Whether nobody knows: what is under way must not go on, and its caller may be in the right.
+    fn is_doubted(&self) -> bool;
 
     /// From when on the token is refused, by the key's expiry or its own after a rotation; none for never.
     fn ends_at(&self) -> Option<Timestamp>;
@@ -141,6 +145,8 @@ pub struct Revoked {
     pub record: KeyRecord,
     /// Whether this call ended it.
     pub newly: bool,
+    /// Which nodes had let go of it.
+    pub receipt: Receipt,
 }
 
 /// Which keys to revoke at once.
@@ -164,6 +170,8 @@ pub struct RevokedMany {
     pub revoked: Vec<KeyRecord>,
     /// They speak for others too; the tenant is no longer on their lists.
     pub narrowed: Vec<KeyRecord>,
+    /// Which nodes had let go of them.
+    pub receipt: Receipt,
 }
 
 /// A change of a key's allowed tenants.

@@ -109,8 +109,10 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
     pub fn verify_cached(&self, token: &str) -> Result<Recalled<K::Live>, Unauthenticated> {
         let presented = PresentedToken::parse(token, &self.token_keys)?;
         let digest = presented.digest(&self.token_keys);
-        if let Some(live) = self.keys.cached(&digest) {
-            return self.still_valid(live).map(Recalled::Verified);
+        if let Some(live) = self.keys.cached(&digest)
+            && let Some(verified) = self.still_valid(live)?
+        {
+            return Ok(Recalled::Verified(verified));
         }
         let previous = presented.previous_digest(&self.token_keys);
         Ok(Recalled::AskStore { claimed: presented.key(), digest, previous })
@@ -126,7 +128,8 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
             Recalled::AskStore { claimed, digest, previous } => {
                 let live =
                     self.keys.load(&digest, previous.as_ref()).await?.ok_or(Unauthenticated::Unknown { claimed })?;
-                Ok(self.still_valid(live)?)
+                let doubted = || StoreFault::Unavailable("nobody knows whether the key has ended".into());
+                Ok(self.still_valid(live)?.ok_or_else(doubted)?)
             }
         }
     }
@@ -139,17 +142,18 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
         self.keys.organization_of(key).await
     }
 
-    fn still_valid(&self, live: K::Live) -> Result<VerifiedKey<K::Live>, Unauthenticated> {
+    /// None when nobody knows.
+    fn still_valid(&self, live: K::Live) -> Result<Option<VerifiedKey<K::Live>>, Unauthenticated> {
         let key = live.facts().id;
         if live.has_ended() {
-            return Err(Unauthenticated::Revoked { key });
+            return if live.is_doubted() { Ok(None) } else { Err(Unauthenticated::Revoked { key }) };
         }
         match live.ends_at() {
             Some(end) if end <= self.clock.now() => Err(match live.facts().expires_at {
                 Some(expiry) if expiry <= end => Unauthenticated::Expired { key },
                 _ => Unauthenticated::Rotated { key },
             }),
-            _ => Ok(VerifiedKey { live }),
+            _ => Ok(Some(VerifiedKey { live })),
         }
     }
 }

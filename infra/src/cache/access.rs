@@ -6,6 +6,7 @@ use domain::id::OrganizationId;
 use domain::policy::AccessIndex;
 
 use super::guarded::{GuardedCache, Ticket};
+use crate::cluster::Lease;
 
 /// Remembers organizations' policies.
 pub struct AccessCache {
@@ -16,7 +17,13 @@ impl AccessCache {
     /// An empty cache of about this many organizations at most.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { organizations: GuardedCache::new(capacity) }
+        Self::trusting(capacity, &Arc::new(Lease::always()))
+    }
+
+    /// The same, which finds nothing while `lease` is not held.
+    #[must_use]
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
+        Self { organizations: GuardedCache::trusting(capacity, lease) }
     }
 
     /// What is remembered of an organization.
@@ -40,5 +47,10 @@ impl AccessCache {
     /// A policy or a group of the organization changed.
     pub fn changed(&self, organization: OrganizationId) {
         self.organizations.invalidate(&organization);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.organizations.clear();
     }
 }

@@ -1,9 +1,12 @@
 //! Connections that calls used.
 
+use std::sync::Arc;
+
 use domain::connection::{Connection, Holder, SharedConnection};
 use domain::id::{OrganizationId, ServerId, UserId};
 
 use super::guarded::{GuardedCache, Ticket};
+use crate::cluster::Lease;
 
 /// Which connection.
 pub type ConnectionKey = (OrganizationId, Holder, ServerId);
@@ -12,10 +15,10 @@ pub type ConnectionKey = (OrganizationId, Holder, ServerId);
 pub struct ConnectionCache(GuardedCache<ConnectionKey, SharedConnection>);
 
 impl ConnectionCache {
-    /// An empty cache of about this many connections at most.
+    /// An empty cache of about this many connections at most, which finds nothing while `lease` is not held.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self(GuardedCache::new(capacity))
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
+        Self(GuardedCache::trusting(capacity, lease))
     }
 
     /// What is remembered.
@@ -49,6 +52,11 @@ impl ConnectionCache {
     /// A server was put away, and the connections to it with it.
     pub fn server_left(&self, organization: OrganizationId, server: ServerId) {
         self.0.invalidate_where(|key, _| (key.0, key.2) == (organization, server));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.0.clear();
     }
 }
 

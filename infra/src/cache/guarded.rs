@@ -8,12 +8,15 @@
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 // Seeded per process like the standard library's, at a fraction of the cost; only proven callers choose keys here.
 use foldhash::quality::RandomState;
+
+use crate::cluster::Lease;
 
 /// Stripes of generations. Two entries that share one only cost each other a read of the store, now and then.
 const STRIPES: usize = 1024;
@@ -23,6 +26,7 @@ pub struct GuardedCache<K, V, S = RandomState> {
     map: DashMap<K, Slot<V>, S>,
     generations: Box<[AtomicU64]>,
     capacity: usize,
+    lease: Arc<Lease>,
 }
 
 struct Slot<V> {
@@ -39,26 +43,37 @@ impl<K: Eq + Hash, V: Clone> GuardedCache<K, V> {
     /// An empty cache of about this many entries at most.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self::with_hasher(capacity, RandomState::default())
+        Self::trusting(capacity, &Arc::new(Lease::always()))
+    }
+
+    /// An empty cache that finds nothing while `lease` is not held.
+    #[must_use]
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
+        Self::with_hasher(capacity, RandomState::default(), lease)
     }
 }
 
 impl<K: Eq + Hash, V: Clone, S: BuildHasher + Clone> GuardedCache<K, V, S> {
-    /// An empty cache whose keys are hashed by `hasher`.
-    pub fn with_hasher(capacity: usize, hasher: S) -> Self {
+    /// The same, whose keys are hashed by `hasher`.
+    pub fn with_hasher(capacity: usize, hasher: S, lease: &Arc<Lease>) -> Self {
         Self {
             map: DashMap::with_hasher(hasher),
             generations: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             capacity: capacity.max(1),
+            lease: Arc::clone(lease),
         }
     }
 
-    /// What is remembered under this key.
+    /// What is remembered under this key, and may be trusted now.
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
+        // First: a lease that is lost and got again between the look-up and this would vouch for what was read before.
+        if !self.lease.holds() {
+            return None;
+        }
         let slot = self.map.get(key)?;
         // Read first: writing would move the cache line between cores at every hit.
         if !slot.used.load(Ordering::Relaxed) {
@@ -110,6 +125,11 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher + Clone> GuardedCache<K, V, S> {
             generation.fetch_add(1, Ordering::SeqCst);
         }
         self.map.retain(|key, slot| !stale(key, &slot.value));
+    }
+
+    /// Forgets everything, and refuses every fill under way.
+    pub fn clear(&self) {
+        self.invalidate_where(|_, _| true);
     }
 
     /// How many entries there are.
@@ -178,6 +198,22 @@ mod tests {
         cache.invalidate_where(|key, value| *value == 1 || *key == 4);
         assert!(!cache.fill(ticket, 10, 1));
         assert_eq!((0..11).filter(|key| cache.get(key).is_some()).collect::<Vec<_>>(), [0, 2, 6, 8]);
+    }
+
+    #[test]
+    fn nothing_is_found_while_the_lease_is_not_held_and_a_change_meanwhile_counts() {
+        let lease = Arc::new(Lease::none());
+        let cache = GuardedCache::trusting(8, &lease);
+        assert!(cache.fill(cache.ticket(&1), 1, "read without a lease"));
+        assert!(cache.fill(cache.ticket(&2), 2, "read without a lease"));
+        assert_eq!(cache.get(&1), None);
+        cache.invalidate(&2);
+        lease.hold_until(crate::cluster::Moment::now().after(std::time::Duration::from_mins(1)));
+        assert_eq!((cache.get(&1), cache.get(&2)), (Some("read without a lease"), None));
+        let ticket = cache.ticket(&3);
+        cache.clear();
+        assert!(!cache.fill(ticket, 3, "stale"));
+        assert!(cache.is_empty());
     }
 
     #[test]

@@ -13,16 +13,19 @@ use domain::time::{Clock, SystemClock, Timestamp};
 use tokio::sync::Notify;
 
 use super::guarded::{GuardedCache, Ticket};
+use crate::cluster::Lease;
 
 /// Says that nothing but its own time ends a token.
 const OPEN: i64 = i64::MAX;
 /// Says that a token is over.
 const OVER: i64 = i64::MIN;
+/// Says that nobody knows whether a token is over.
+const DOUBTED: i64 = i64::MIN + 1;
 
 /// The end of a token, shared by everything that is under way with it.
 #[derive(Debug)]
 pub struct KeyEnd {
-    // Microseconds since the epoch, OPEN or OVER.
+    // Microseconds since the epoch, OPEN, DOUBTED or OVER.
     until: AtomicI64,
     bell: Notify,
     // How many calls the key has under way, with whichever of its tokens.
@@ -43,10 +46,16 @@ impl KeyEnd {
         }
     }
 
-    /// Whether the key was revoked, or the token ended at once.
+    /// Whether nothing may go on with it: the key was revoked, the token ended at once, or nobody knows.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.until.load(Ordering::SeqCst) == OVER
+        self.until.load(Ordering::SeqCst) <= DOUBTED
+    }
+
+    /// Whether nobody knows.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.until.load(Ordering::SeqCst) == DOUBTED
     }
 
     /// The end that was set since the token was read, if any.
@@ -55,9 +64,14 @@ impl KeyEnd {
     }
 
     fn set(&self, until: Option<Timestamp>) {
-        let until = until.map_or(OPEN, |until| until.as_micros().clamp(OVER + 1, OPEN - 1));
-        // What is over stays over.
-        let _ = self.until.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now != OVER).then_some(until));
+        let until = until.map_or(OPEN, |until| until.as_micros().clamp(DOUBTED + 1, OPEN - 1));
+        // What has ended stays so.
+        let _ = self.until.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now > DOUBTED).then_some(until));
+        self.bell.notify_waiters();
+    }
+
+    fn doubt(&self) {
+        let _ = self.until.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| (now != OVER).then_some(DOUBTED));
         self.bell.notify_waiters();
     }
 
@@ -116,7 +130,7 @@ impl LiveKeyHandle {
         self.earlier.then_some(self.issue)
     }
 
-    /// Returns when the token is over: revoked, expired or rotated away. At once when it already is.
+    /// Returns when the token is over: revoked, expired, rotated away, or nobody knows. At once when it already is.
     pub async fn over(&self) {
         loop {
             let bell = self.end.bell.notified();
@@ -147,6 +161,10 @@ impl LiveKey for LiveKeyHandle {
 
     fn has_ended(&self) -> bool {
         self.end.has_ended()
+    }
+
+    fn is_doubted(&self) -> bool {
+        self.end.is_doubted()
     }
 
     fn ends_at(&self) -> Option<Timestamp> {
@@ -187,8 +205,14 @@ impl KeyCache {
     /// An empty cache of about this many keys at most.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
+        Self::trusting(capacity, &Arc::new(Lease::always()))
+    }
+
+    /// The same, which finds nothing while `lease` is not held.
+    #[must_use]
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
         Self {
-            keys: GuardedCache::with_hasher(capacity, BuildHasherDefault::default()),
+            keys: GuardedCache::with_hasher(capacity, BuildHasherDefault::default(), lease),
             ends: DashMap::new(),
             calls: DashMap::new(),
         }
@@ -261,6 +285,18 @@ impl KeyCache {
                 end.end();
             }
             !over
+        });
+    }
+
+    /// Nobody knows which keys have ended: forget all, and end what is under way with any of them. Like in
+    /// [`KeyCache::member_ended`] the generations come first.
+    pub fn doubt(&self) {
+        self.keys.clear();
+        self.ends.retain(|_, end| {
+            if let Some(end) = end.upgrade() {
+                end.doubt();
+            }
+            false
         });
     }
 

@@ -3,6 +3,9 @@
 //! stored.
 
 pub mod access;
+mod all;
+pub mod change;
+pub mod change_text;
 pub mod connections;
 pub mod guarded;
 pub mod keys;
@@ -11,6 +14,8 @@ pub mod suspended;
 pub mod tenants;
 
 pub use access::AccessCache;
+pub use all::Caches;
+pub use change::Change;
 pub use connections::ConnectionCache;
 pub use guarded::GuardedCache;
 pub use keys::{CallPlace, KeyCache, KeyEnd, LiveKeyHandle, TokenPlace};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use domain::id::OrganizationId;
-use domain::server::ServerRecord;
+use domain::id::{OrganizationId, ServerId};
 use domain::server::model::SharedServer;
 use domain::server::port::ServerName;
+use domain::text::Slug;
 
 use super::guarded::{GuardedCache, Ticket};
+use crate::cluster::Lease;
 
 /// Remembers servers. What does not exist is not remembered: strangers cannot fill it.
 pub struct ServerCache {
@@ -16,10 +17,10 @@ pub struct ServerCache {
 }
 
 impl ServerCache {
-    /// An empty cache of about this many names at most.
+    /// An empty cache of about this many names at most, which finds nothing while `lease` is not held.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self { servers: GuardedCache::new(capacity), active: GuardedCache::new(capacity) }
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
+        Self { servers: GuardedCache::trusting(capacity, lease), active: GuardedCache::trusting(capacity, lease) }
     }
 
     /// What is remembered under this name.
@@ -65,9 +66,15 @@ impl ServerCache {
     }
 
     /// The server changed: forget it under both of its names, and the list that it is in.
-    pub fn changed(&self, server: &ServerRecord) {
-        self.active.invalidate(&server.organization);
-        self.servers.invalidate(&(server.organization, ServerName::Id(server.id)));
-        self.servers.invalidate(&(server.organization, ServerName::Slug(server.slug.clone())));
+    pub fn changed(&self, organization: OrganizationId, server: ServerId, slug: &Slug) {
+        self.active.invalidate(&organization);
+        self.servers.invalidate(&(organization, ServerName::Id(server)));
+        self.servers.invalidate(&(organization, ServerName::Slug(slug.clone())));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.active.clear();
+        self.servers.clear();
     }
 }

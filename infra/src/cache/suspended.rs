@@ -28,14 +28,13 @@ impl SuspendedTenants {
             || user.as_ref().is_some_and(|(id, _)| self.ids.contains(&id.as_uuid()))
     }
 
-    /// A tenant was suspended.
-    pub fn suspended(&self, id: Uuid) {
-        self.ids.insert(id);
-        self.any.store(true, Ordering::SeqCst);
-    }
-
-    /// A tenant was resumed.
-    pub fn resumed(&self, id: Uuid) {
-        self.ids.remove(&id);
+    /// A tenant was suspended, or resumed.
+    pub fn set(&self, id: Uuid, suspended: bool) {
+        if suspended {
+            self.ids.insert(id);
+            self.any.store(true, Ordering::SeqCst);
+        } else {
+            self.ids.remove(&id);
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Tenants that requests spoke for: whether they exist, and whether a key's list has them.
 
+use std::sync::Arc;
+
 use domain::id::OrganizationId;
 use domain::key::{KeyFacts, KeyId};
 use domain::tenant::{Presence, Standing, TenantClaim, TenantText};
 
 use super::guarded::{GuardedCache, Ticket};
+use crate::cluster::Lease;
 
 type Place = (OrganizationId, Option<TenantText>, Option<TenantText>);
 type Listing = (KeyId, i32, Option<TenantText>, Option<TenantText>);
@@ -16,10 +19,10 @@ pub struct TenantCache {
 }
 
 impl TenantCache {
-    /// An empty cache of about this many tenants at most.
+    /// An empty cache of about this many tenants at most, which finds nothing while `lease` is not held.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        Self { known: GuardedCache::new(capacity), listed: GuardedCache::new(capacity) }
+    pub fn trusting(capacity: usize, lease: &Arc<Lease>) -> Self {
+        Self { known: GuardedCache::trusting(capacity, lease), listed: GuardedCache::trusting(capacity, lease) }
     }
 
     /// What is remembered of the tenant that this key claims.
@@ -66,5 +69,11 @@ impl TenantCache {
     /// The tenant was suspended or resumed.
     pub fn changed(&self, organization: OrganizationId, org: Option<&TenantText>, user: Option<&TenantText>) {
         self.known.invalidate(&(organization, org.cloned(), user.cloned()));
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.known.clear();
+        self.listed.clear();
     }
 }

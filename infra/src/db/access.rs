@@ -121,7 +121,7 @@ impl AccessDirectory for SqlAccess {
         let scope = SystemScope::new(organization, "the decision reads who reaches what");
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(organization);
-            let index = Arc::new(self.read(&scope).await?);
+            let index = Arc::new(self.db.in_time(self.read(&scope)).await?);
             if self.cache.fill(ticket, organization, Arc::clone(&index)) {
                 return Ok(index);
             }

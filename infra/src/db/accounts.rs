@@ -55,6 +55,10 @@ impl SqlAccounts {
     }
 
     async fn members(&self, which: Condition) -> Result<Vec<MemberFacts>, StoreFault> {
+        self.db.in_time(self.read_members(which)).await
+    }
+
+    async fn read_members(&self, which: Condition) -> Result<Vec<MemberFacts>, StoreFault> {
         let rows = unscoped("sign-in finds out which organizations a person has")
             .find::<membership::Entity>()
             .join(JoinType::InnerJoin, membership::Relation::Organization.def())

@@ -10,7 +10,8 @@ use super::{Database, DatabaseKind};
 pub enum Lock {
     /// Held while migrations run.
     Migrations,
-    /// Held by the one node that serves.
+    /// Held by all nodes that serve, together. The versions that served alone held it for themselves, so that none of them
+    /// ever serves beside these: they would not hear of changes.
     Serving,
 }
 
@@ -34,24 +35,37 @@ impl Database {
         if self.kind() == DatabaseKind::Sqlite {
             return Ok(Held { _transaction: None });
         }
-        let transaction = self.writer().begin().await?;
+        let transaction = self.held_for_long().await?;
         // The node that has it may need longer than any request may wait.
-        let patience = Func::cust("set_config").args(["lock_timeout".into(), "0".into(), Expr::value(true)]);
-        transaction.query_one(&Query::select().expr(patience).to_owned()).await?;
+        set_for_transaction(&transaction, "lock_timeout").await?;
         let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock.number())).to_owned();
         transaction.execute(&ask).await?;
         Ok(Held { _transaction: Some(transaction) })
     }
 
-    /// Takes a lock if nobody has it.
-    pub(super) async fn try_take(&self, lock: Lock) -> Result<Option<Held>, DbErr> {
+    /// Takes a lock beside others who take it so, unless somebody has it alone.
+    pub(super) async fn try_share(&self, lock: Lock) -> Result<Option<Held>, DbErr> {
         if self.kind() == DatabaseKind::Sqlite {
             return Ok(Some(Held { _transaction: None }));
         }
-        let transaction = self.writer().begin().await?;
-        let ask = Query::select().expr(Func::cust("pg_try_advisory_xact_lock").arg(lock.number())).to_owned();
+        let transaction = self.held_for_long().await?;
+        let ask = Query::select().expr(Func::cust("pg_try_advisory_xact_lock_shared").arg(lock.number())).to_owned();
         let row = transaction.query_one(&ask).await?;
         let taken = row.map(|row| row.try_get_by_index::<bool>(0)).transpose()?.unwrap_or(false);
         Ok(taken.then_some(Held { _transaction: Some(transaction) }))
     }
+
+    /// A transaction in which nothing happens for long, and which the database must not end for that.
+    async fn held_for_long(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.writer().begin().await?;
+        set_for_transaction(&transaction, "idle_in_transaction_session_timeout").await?;
+        Ok(transaction)
+    }
+}
+
+/// Switches a timeout off for one transaction.
+async fn set_for_transaction(transaction: &DatabaseTransaction, timeout: &'static str) -> Result<(), DbErr> {
+    let off = Func::cust("set_config").args([timeout.into(), "0".into(), Expr::value(true)]);
+    transaction.query_one(&Query::select().expr(off).to_owned()).await?;
+    Ok(())
 }

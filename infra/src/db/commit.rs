@@ -1,25 +1,97 @@
-//! Committing what caches remember.
+//! Committing what caches remember: the one way in which a change of it reaches the caches of this node, and of all others.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use domain::receipt::{LetGo, Receipt, Why};
 use domain::store::StoreFault;
 use sea_orm::DatabaseTransaction;
 
+use super::changes::announce;
 use super::fault::store_fault;
+use crate::cache::{Caches, Change};
+use crate::cluster::Cluster;
 
-/// Commits, then runs `forget`, also when whoever asked no longer waits: a client that leaves drops the future that
-/// serves it, and a change that was committed and not forgotten would go on working.
-///
-/// `forget` runs after a failed commit too, since nobody knows whether it took place.
-///
-/// # Errors
-/// [`StoreFault`]
-pub async fn commit_then(
+/// Commits changes, and returns when no node acts by what was before them.
+#[derive(Clone)]
+pub struct Changes {
+    caches: Caches,
+    reach: Reach,
+}
+
+#[derive(Clone)]
+enum Reach {
+    /// The database is this process's own.
+    Alone(Arc<str>),
+    /// Others serve from it, too.
+    Cluster(Cluster),
+}
+
+impl Changes {
+    /// Of a node that has its database to itself and is called `node`.
+    #[must_use]
+    pub fn alone(caches: Caches, node: &str) -> Self {
+        Self { caches, reach: Reach::Alone(node.into()) }
+    }
+
+    /// Of one among others.
+    #[must_use]
+    pub const fn among(caches: Caches, cluster: Cluster) -> Self {
+        Self { caches, reach: Reach::Cluster(cluster) }
+    }
+
+    /// What the caches remember.
+    #[must_use]
+    pub const fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// Commits, and returns when every node acts by the change: what it remembered is forgotten, or its lease is over.
+    /// Goes on when whoever asked no longer waits: a client that leaves drops the future that serves it, and a change that
+    /// was committed and not forgotten would go on working.
+    ///
+    /// # Errors
+    /// [`StoreFault`]. Nobody knows then whether the change took place; if it did, every node will have it.
+    pub async fn commit(&self, transaction: DatabaseTransaction, changes: Vec<Change>) -> Result<Receipt, StoreFault> {
+        let task = match &self.reach {
+            Reach::Alone(node) => {
+                let (caches, node) = (self.caches.clone(), Arc::clone(node));
+                tokio::spawn(async move { alone(&caches, &node, transaction, changes).await })
+            }
+            Reach::Cluster(cluster) => {
+                let cluster = cluster.clone();
+                tokio::spawn(async move { among(&cluster, transaction, &changes).await })
+            }
+        };
+        task.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error))))
+    }
+}
+
+async fn alone(
+    caches: &Caches,
+    node: &str,
     transaction: DatabaseTransaction,
-    forget: impl FnOnce() + Send + 'static,
-) -> Result<(), StoreFault> {
-    let task = tokio::spawn(async move {
-        let committed = transaction.commit().await.map_err(store_fault);
-        forget();
-        committed
-    });
-    task.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error))))
+    changes: Vec<Change>,
+) -> Result<Receipt, StoreFault> {
+    let began = Instant::now();
+    let committed = transaction.commit().await.map_err(store_fault);
+    // After a failed commit too, since nobody knows whether it took place.
+    for change in changes {
+        caches.apply(&if committed.is_ok() { change } else { change.doubted() });
+    }
+    committed?;
+    Ok(Receipt(vec![LetGo { node: node.to_owned(), after: began.elapsed(), why: Why::Confirmed }]))
+}
+
+async fn among(cluster: &Cluster, transaction: DatabaseTransaction, changes: &[Change]) -> Result<Receipt, StoreFault> {
+    let began = Instant::now();
+    if changes.is_empty() {
+        transaction.commit().await.map_err(store_fault)?;
+        return Ok(Receipt::default());
+    }
+    let number = announce(&transaction, changes).await?;
+    // This node hears of it like all others, in the order of numbers: what is committed reaches its caches whatever
+    // becomes of this task, and of two changes of one thing the later one stays.
+    transaction.commit().await.map_err(store_fault)?;
+    cluster.confirmed(number, began).await
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::store::StoreFault;
@@ -16,11 +17,16 @@ use tracing::log::LevelFilter;
 
 use super::advisory::{Held, Lock};
 use super::fault::store_fault;
+use crate::cluster::Lease;
 
 /// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
 const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it gets 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a decision waits for the database when the node has no lease.
+const WITHOUT_LEASE: Duration = Duration::from_secs(1);
+/// How long a transaction may hold its locks and say nothing. Ours never pause; only a node that is cut off does.
+const IDLE_TRANSACTION: Duration = ACQUIRE_TIMEOUT;
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +90,8 @@ pub enum ConnectFault {
     /// Another process has the SQLite file.
     #[error("{} is in use by another keyrack process; stop it first, or give this one a data directory of its own", .0.display())]
     InUse(PathBuf),
-    /// Another node serves from the database.
-    #[error("another keyrack node serves from this database; this version runs one node per database")]
+    /// A node of a version that serves alone serves from the database.
+    #[error("an older keyrack that must serve alone serves from this database; stop it first")]
     Served,
     /// The file or its directory cannot be used.
     #[error("cannot use {}", path.display())]
@@ -107,8 +113,9 @@ pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     kind: DatabaseKind,
+    lease: Arc<Lease>,
     // Held for as long as the database is open; closing the file releases the lock.
-    _lock: Option<std::sync::Arc<File>>,
+    _lock: Option<Arc<File>>,
 }
 
 impl Database {
@@ -123,12 +130,17 @@ impl Database {
                 // One more than one: a lock holds a connection of its own.
                 let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
-                // Whoever waits for somebody else's lock waits no longer than for a connection.
+                // Whoever waits for somebody else's lock waits no longer than for a connection; and a node that is cut off in
+                // the middle of a change gives up what it has locked, so that the others can go on.
                 options.map_sqlx_postgres_opts(|postgres| {
-                    postgres.options([("lock_timeout", format!("{}ms", ACQUIRE_TIMEOUT.as_millis()))])
+                    postgres.options([
+                        ("lock_timeout", format!("{}ms", ACQUIRE_TIMEOUT.as_millis())),
+                        ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_TRANSACTION.as_millis())),
+                    ])
                 });
                 let pool = sea_orm::Database::connect(options).await?;
-                Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, _lock: None })
+                let lease = Arc::new(Lease::always());
+                Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, lease, _lock: None })
             }
         }
     }
@@ -139,7 +151,8 @@ impl Database {
         // One connection writes, so that writers queue here and not on the file's lock; the others read.
         let writer = sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?;
         let reader = sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
-        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, _lock: Some(std::sync::Arc::new(lock)) })
+        let lease = Arc::new(Lease::always());
+        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, _lock: Some(Arc::new(lock)) })
     }
 
     /// Runs the migrations that are still to be run; how many were. One node at a time does.
@@ -153,13 +166,12 @@ impl Database {
         Ok(pending)
     }
 
-    /// Claims the database for this process to serve from, until the claim is dropped. Caches of several nodes do not
-    /// know of each other's changes yet, so there is one.
+    /// Says that this process serves from the database, beside others like it, until the claim is dropped.
     ///
     /// # Errors
-    /// [`ConnectFault::Served`] when another process has it.
+    /// [`ConnectFault::Served`] when a process serves that does not know of others.
     pub async fn claim(&self) -> Result<Held, ConnectFault> {
-        self.try_take(Lock::Serving).await?.ok_or(ConnectFault::Served)
+        self.try_share(Lock::Serving).await?.ok_or(ConnectFault::Served)
     }
 
     /// How many migrations are still to be run.
@@ -175,7 +187,23 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn ping(&self) -> Result<(), StoreFault> {
-        self.reader.ping().await.map_err(store_fault)
+        self.in_time(async { self.reader.ping().await.map_err(store_fault) }).await
+    }
+
+    /// The same database, whose node has this lease.
+    #[must_use]
+    pub fn with_lease(self, lease: Arc<Lease>) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// What a decision waits for: a connection to a database on another machine can hang, and whoever waits for its
+    /// answer gets 503 instead. Sooner when the node has no lease, since it asks each time then.
+    pub(super) async fn in_time<T>(&self, read: impl Future<Output = Result<T, StoreFault>>) -> Result<T, StoreFault> {
+        if self.kind == DatabaseKind::Sqlite {
+            return read.await;
+        }
+        let patience = if self.lease.holds() { ACQUIRE_TIMEOUT } else { WITHOUT_LEASE };
+        tokio::time::timeout(patience, read).await.unwrap_or_else(|late| Err(StoreFault::Unavailable(Box::new(late))))
     }
 
     /// Waits for what is under way, then closes.

@@ -21,13 +21,14 @@ use sea_orm::{
 
 use super::Database;
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::connection_rows::{holder_columns, opened, row};
 use super::consents::use_up;
 use super::entity::connection;
 use super::fault::store_fault;
 use super::people_rows::locked_membership;
 use super::scoped;
+use crate::cache::Change;
 use crate::cache::connections::{ConnectionCache, key_of};
 use crate::last_used::LastUsed;
 use crate::seal::Sealer;
@@ -38,8 +39,9 @@ const ATTEMPTS: usize = 8;
 /// Connections in the database, behind a cache.
 #[derive(Clone)]
 pub struct SqlConnections {
-    db: Database,
+    pub(super) db: Database,
     cache: Arc<ConnectionCache>,
+    changes: Changes,
     sealer: Arc<Sealer>,
     uses: LastUsed,
 }
@@ -47,8 +49,9 @@ pub struct SqlConnections {
 impl SqlConnections {
     /// Puts the cache before the database; credentials are sealed by `sealer`.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<ConnectionCache>, sealer: Arc<Sealer>, uses: LastUsed) -> Self {
-        Self { db, cache, sealer, uses }
+    pub fn new(db: Database, changes: Changes, sealer: Arc<Sealer>, uses: LastUsed) -> Self {
+        let cache = Arc::clone(&changes.caches().connections);
+        Self { db, cache, changes, sealer, uses }
     }
 
     async fn read(
@@ -106,8 +109,7 @@ impl SqlConnections {
             .await
             .map_err(store_fault)?;
         record(&transaction, [event]).await?;
-        let (cache, key) = (Arc::clone(&self.cache), key_of(connection));
-        commit_then(transaction, move || cache.changed(&key)).await?;
+        self.changes.commit(transaction, vec![Change::ConnectionChanged(key_of(connection))]).await?;
         Ok(true)
     }
 
@@ -125,8 +127,7 @@ impl SqlConnections {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let (cache, key) = (Arc::clone(&self.cache), key_of(old));
-        commit_then(transaction, move || cache.changed(&key)).await
+        self.changes.commit(transaction, vec![Change::ConnectionChanged(key_of(old))]).await.map(drop)
     }
 
     /// Notes that a connection cannot be renewed, with the reason for the audit log.
@@ -152,8 +153,7 @@ impl SqlConnections {
             };
             record(&transaction, [event]).await?;
         }
-        let (cache, key) = (Arc::clone(&self.cache), key_of(old));
-        commit_then(transaction, move || cache.changed(&key)).await
+        self.changes.commit(transaction, vec![Change::ConnectionChanged(key_of(old))]).await.map(drop)
     }
 }
 
@@ -231,8 +231,7 @@ impl ConnectionStore for SqlConnections {
             return Ok(None);
         }
         record(&transaction, [event.about(AuditTarget::Connection(found.id))]).await?;
-        let (cache, key) = (Arc::clone(&self.cache), key_of(&found));
-        commit_then(transaction, move || cache.changed(&key)).await?;
+        self.changes.commit(transaction, vec![Change::ConnectionChanged(key_of(&found))]).await?;
         Ok(Some(found))
     }
 }
@@ -252,7 +251,8 @@ impl ConnectionDirectory for SqlConnections {
         let key = (scope.organization_id(), holder, server);
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(&key);
-            let Some(connection) = self.read(self.db.reader(), scope, holder, server).await? else { return Ok(None) };
+            let read = self.read(self.db.reader(), scope, holder, server);
+            let Some(connection) = self.db.in_time(read).await? else { return Ok(None) };
             if self.cache.fill(ticket, Arc::clone(&connection)) {
                 return Ok(Some(connection));
             }

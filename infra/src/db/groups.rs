@@ -1,7 +1,6 @@
 //! Keeping groups.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::GroupsAdminister;
@@ -23,18 +22,18 @@ use uuid::Uuid;
 
 use super::Database;
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::entity::{group, group_member, policy_subject, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
 use super::people_rows::{hold_actor, hold_actor_and_members};
 use super::scoped;
-use crate::cache::AccessCache;
+use crate::cache::Change;
 
 /// Groups in the database.
 pub struct SqlGroups {
     db: Database,
-    cache: Arc<AccessCache>,
+    changes: Changes,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -46,10 +45,10 @@ struct MemberRow {
 }
 
 impl SqlGroups {
-    /// Keeps groups in this database, and this cache true to it.
+    /// Keeps groups in this database.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<AccessCache>) -> Self {
-        Self { db, cache }
+    pub const fn new(db: Database, changes: Changes) -> Self {
+        Self { db, changes }
     }
 
     /// Keeps whoever acts and those who are put into a group, or finds who of them is no member.
@@ -72,8 +71,7 @@ impl SqlGroups {
         event: AuditEvent,
     ) -> Result<(), StoreFault> {
         record(&transaction, [event]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(organization)).await
+        self.changes.commit(transaction, vec![Change::AccessChanged(organization)]).await.map(drop)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Keeping invitations.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersRead};
 use domain::access::{Grant, Role, SystemScope, WithinOrganization};
@@ -23,19 +21,19 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::entity::{invitation, membership, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
 use super::people_rows::{end_access_of, hold_actor, revoke_keys_of, role};
 use super::scoped::unscoped;
 use super::{Database, scoped};
-use crate::cache::AccessCache;
+use crate::cache::Change;
 
 /// Invitations in the database.
 pub struct SqlInvitations {
     db: Database,
-    access: Arc<AccessCache>,
+    changes: Changes,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -64,10 +62,10 @@ impl InvitationRow {
 }
 
 impl SqlInvitations {
-    /// Keeps invitations in this database, and this cache of policies true to it.
+    /// Keeps invitations in this database.
     #[must_use]
-    pub const fn new(db: Database, access: Arc<AccessCache>) -> Self {
-        Self { db, access }
+    pub const fn new(db: Database, changes: Changes) -> Self {
+        Self { db, changes }
     }
 
     async fn working(
@@ -288,8 +286,7 @@ impl InvitationStore for SqlInvitations {
         let of_key = |key| accepted.one_of_many("key.revoke", AuditTarget::Key(key));
         let events: Vec<AuditEvent> = revoked.into_iter().map(of_key).chain([accepted.clone()]).collect();
         record(&transaction, events).await?;
-        let access = Arc::clone(&self.access);
-        commit_then(transaction, move || access.changed(organization)).await?;
+        self.changes.commit(transaction, vec![Change::AccessChanged(organization)]).await?;
         Ok(Acceptance::Joined(claims))
     }
 }

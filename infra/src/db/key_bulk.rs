@@ -1,7 +1,6 @@
 //! Revoking many keys at once: somebody's, or those that speak for a tenant.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use domain::access::permission::ApiKeysAdminister;
 use domain::access::{Grant, WithinOrganization};
@@ -15,7 +14,6 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, QuerySelect};
 
 use super::audit::record;
-use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest, api_key_tenant};
 use super::fault::store_fault;
 use super::key_rows::{KeyRow, lock_live, records, with_names};
@@ -23,7 +21,7 @@ use super::key_tokens::place_of;
 use super::keys::SqlKeyStore;
 use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
-use crate::cache::TokenPlace;
+use crate::cache::{Change, TokenPlace};
 
 type KeyTokens = Vec<(KeyId, Vec<TokenPlace>)>;
 
@@ -71,17 +69,10 @@ impl SqlKeyStore {
         };
         let events = [of_each(&revoked, "key.revoke"), of_each(&narrowed, "key.tenants.change")];
         record(&transaction, events.into_iter().flatten()).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || {
-            for (key, tokens) in ended {
-                cache.revoked(key, &tokens);
-            }
-            for (key, tokens) in changed {
-                cache.changed(key, &tokens);
-            }
-        })
-        .await?;
-        Ok(RevokedMany { revoked, narrowed })
+        let ended = ended.into_iter().map(|(key, tokens)| Change::KeyEnded { key, tokens });
+        let changed = changed.into_iter().map(|(key, tokens)| Change::KeyChanged { key, tokens });
+        let receipt = self.changes.commit(transaction, ended.chain(changed).collect()).await?;
+        Ok(RevokedMany { revoked, narrowed, receipt })
     }
 }
 

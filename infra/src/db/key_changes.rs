@@ -1,7 +1,5 @@
 //! Changing a key: its names, permissions, servers, limit and end.
 
-use std::sync::Arc;
-
 use domain::access::permission::ApiKeysWrite;
 use domain::access::{Grant, WithinOrganization};
 use domain::audit::AuditEvent;
@@ -12,7 +10,6 @@ use domain::time::Timestamp;
 use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, QueryFilter};
 
 use super::audit::record;
-use super::commit::commit_then;
 use super::entity::{api_key, api_key_server};
 use super::fault::store_fault;
 use super::key_rows::{permissions_to_text, rate_columns};
@@ -20,6 +17,7 @@ use super::key_tokens::tokens;
 use super::keys::SqlKeyStore;
 use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
+use crate::cache::Change;
 
 /// Stores the servers that a key lists.
 pub async fn insert_servers(
@@ -100,8 +98,7 @@ impl SqlKeyStore {
         let end = changed.as_ref().and_then(|record| record.facts.expires_at);
         let tokens = tokens(&transaction, grant, id, end).await?;
         record(&transaction, [event]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(id, &tokens)).await?;
+        self.changes.commit(transaction, vec![Change::KeyChanged { key: id, tokens }]).await?;
         Ok(changed)
     }
 }

@@ -139,9 +139,9 @@ impl KeyDirectory for SqlKeyDirectory {
     async fn load(&self, digest: &Digest, previous: Option<&Digest>) -> Result<Option<LiveKeyHandle>, StoreFault> {
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(digest);
-            let Some((facts, token)) = self.read(digest).await? else {
+            let Some((facts, token)) = self.db.in_time(self.read(digest)).await? else {
                 match previous {
-                    Some(previous) if self.rewrite(previous, digest).await? => continue,
+                    Some(previous) if self.db.in_time(self.rewrite(previous, digest)).await? => continue,
                     _ => return Ok(None),
                 }
             };
@@ -156,9 +156,8 @@ impl KeyDirectory for SqlKeyDirectory {
         let row = unscoped("a refused key finds out whose log it belongs to")
             .find::<api_key::Entity>()
             .filter(api_key::Column::Id.eq(key.as_token_part()))
-            .one(self.db.reader())
-            .await
-            .map_err(store_fault)?;
+            .one(self.db.reader());
+        let row = self.db.in_time(async { row.await.map_err(store_fault) }).await?;
         Ok(row.map(|row| OrganizationId::from_uuid(row.organization_id)))
     }
 }

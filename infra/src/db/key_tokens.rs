@@ -1,7 +1,5 @@
 //! The tokens of keys, as digests: the present one, and those that were rotated away and work for a while yet.
 
-use std::sync::Arc;
-
 use domain::access::permission::ApiKeysWrite;
 use domain::access::{Grant, WithinOrganization};
 use domain::audit::AuditEvent;
@@ -11,13 +9,12 @@ use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, QueryFilter};
 
-use super::commit::commit_then;
 use super::entity::{api_key, api_key_digest};
 use super::fault::{store_fault, write_fault};
 use super::keys::SqlKeyStore;
 use super::people_rows::hold_actor;
 use super::scoped;
-use crate::cache::TokenPlace;
+use crate::cache::{Change, TokenPlace};
 
 /// A token as the cache needs to know it; `key_end` is the end of its key.
 pub fn token_place(digest: Digest, issue: i32, expires_at: Option<i64>, key_end: Option<Timestamp>) -> TokenPlace {
@@ -139,12 +136,8 @@ impl SqlKeyStore {
             .await
             .map_err(|error| RotateFault::Write(write_fault(error, "id")))?;
         super::audit::record(&transaction, [event]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || {
-            cache.revoked(id, &over);
-            cache.changed(id, &staying);
-        })
-        .await?;
+        let changes = vec![Change::KeyEnded { key: id, tokens: over }, Change::KeyChanged { key: id, tokens: staying }];
+        self.changes.commit(transaction, changes).await?;
         Ok(Some(record))
     }
 }

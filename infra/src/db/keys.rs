@@ -24,7 +24,7 @@ use sea_orm::{
 };
 
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::entity::{api_key, api_key_digest, api_key_tenant, server};
 use super::fault::{store_fault, write_fault};
 use super::key_changes::insert_servers;
@@ -34,20 +34,20 @@ use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
 use super::key_tokens::{NewToken, insert_token, tokens};
 use super::people_rows::hold_actor;
 use super::{CHUNK, Database, key_standing, scoped};
-use crate::cache::KeyCache;
+use crate::cache::Change;
 
 /// Keys in the database.
 pub struct SqlKeyStore {
     pub(super) db: Database,
-    pub(super) cache: Arc<KeyCache>,
+    pub(super) changes: Changes,
     pub(super) root: Arc<str>,
 }
 
 impl SqlKeyStore {
-    /// Keeps keys in this database, whose root secret has the fingerprint `root`, and this cache true to it.
+    /// Keeps keys in this database, whose root secret has the fingerprint `root`.
     #[must_use]
-    pub fn new(db: Database, cache: Arc<KeyCache>, root: &str) -> Self {
-        Self { db, cache, root: root.into() }
+    pub fn new(db: Database, changes: Changes, root: &str) -> Self {
+        Self { db, changes, root: root.into() }
     }
 
     pub(super) async fn record(
@@ -87,10 +87,9 @@ impl SqlKeyStore {
         if newly {
             record(&transaction, [event]).await?;
         }
-        let cache = Arc::clone(&self.cache);
-        // Only after the commit: an entry that is read again before it would be the old one.
-        commit_then(transaction, move || cache.revoked(id, &tokens)).await?;
-        Ok(revoked.map(|record| Revoked { record, newly }))
+        // Also when it was revoked before: whoever did may not have been answered.
+        let receipt = self.changes.commit(transaction, vec![Change::KeyEnded { key: id, tokens }]).await?;
+        Ok(revoked.map(|record| Revoked { record, newly, receipt }))
     }
 
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreFault> {
@@ -237,8 +236,7 @@ impl KeyStore for SqlKeyStore {
         let end = changed.as_ref().and_then(|record| record.facts.expires_at);
         let tokens = tokens(&transaction, grant, id, end).await?;
         record(&transaction, [event]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(id, &tokens)).await?;
+        self.changes.commit(transaction, vec![Change::KeyChanged { key: id, tokens }]).await?;
         Ok(changed)
     }
 

@@ -1,7 +1,5 @@
 //! Keeping members, and ending what hangs on a membership with it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use domain::access::permission::{MembersAdminister, MembersLeave, MembersRead, OrganizationTransfer};
 use domain::access::{Grant, Role, WithinOrganization};
@@ -22,7 +20,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::connections::end_connections_of;
 use super::entity::{membership, user};
 use super::fault::store_fault;
@@ -32,14 +30,12 @@ use super::people_rows::{
 };
 use super::scoped::unscoped;
 use super::{Database, scoped};
-use crate::cache::{AccessCache, ConnectionCache, KeyCache};
+use crate::cache::Change;
 
 /// Members in the database.
 pub struct SqlMembers {
     db: Database,
-    keys: Arc<KeyCache>,
-    access: Arc<AccessCache>,
-    connections: Arc<ConnectionCache>,
+    changes: Changes,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -64,15 +60,10 @@ impl MemberRow {
 }
 
 impl SqlMembers {
-    /// Keeps members in this database, and these caches of keys, policies and connections true to it.
+    /// Keeps members in this database.
     #[must_use]
-    pub const fn new(
-        db: Database,
-        keys: Arc<KeyCache>,
-        access: Arc<AccessCache>,
-        connections: Arc<ConnectionCache>,
-    ) -> Self {
-        Self { db, keys, access, connections }
+    pub const fn new(db: Database, changes: Changes) -> Self {
+        Self { db, changes }
     }
 
     async fn record(
@@ -216,13 +207,8 @@ impl MemberStore for SqlMembers {
         }
         let changed = ChangedMember { before, after };
         record(&transaction, changed.events(&event)).await?;
-        let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
-        commit_then(transaction, move || {
-            if disables {
-                keys.member_ended(organization, user);
-            }
-        })
-        .await?;
+        let ended = Change::MemberEnded { organization: grant.organization_id(), person: user };
+        self.changes.commit(transaction, disables.then_some(ended).into_iter().collect()).await?;
         Ok(MemberOutcome::Done(changed))
     }
 
@@ -254,14 +240,13 @@ impl MemberStore for SqlMembers {
         let mut events: Vec<AuditEvent> = revoked_keys.iter().map(of_key).collect();
         events.push(AuditEvent { reason: Some(format!("{} keys revoked", revoked_keys.len())), ..event });
         record(&transaction, events).await?;
-        let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
-        let (access, connections) = (Arc::clone(&self.access), Arc::clone(&self.connections));
-        commit_then(transaction, move || {
-            keys.member_ended(organization, user);
-            access.changed(organization);
-            connections.person_left(organization, user);
-        })
-        .await?;
+        let organization = grant.organization_id();
+        let changes = vec![
+            Change::MemberEnded { organization, person: user },
+            Change::AccessChanged(organization),
+            Change::ConnectionsOf { organization, person: user },
+        ];
+        self.changes.commit(transaction, changes).await?;
         Ok(MemberOutcome::Done(()))
     }
 

@@ -1,7 +1,5 @@
 //! Keeping organizations.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use domain::access::permission::{OrganizationAdminister, OrganizationsUse};
 use domain::access::{Grant, Role, SystemScope, WithinOrganization};
@@ -13,26 +11,26 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue, QuerySelect, TransactionTrait};
 
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::entity::{membership, organization};
 use super::fault::{store_fault, write_fault};
 use super::people_rows::{features_to_text, hold_actor, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;
 use super::{Database, DatabaseKind, scoped};
-use crate::cache::KeyCache;
+use crate::cache::Change;
 
 /// Organizations in the database.
 pub struct SqlOrganizations {
     db: Database,
-    keys: Arc<KeyCache>,
+    changes: Changes,
 }
 
 impl SqlOrganizations {
-    /// Keeps organizations in this database, and these keys' cache true to it.
+    /// Keeps organizations in this database.
     #[must_use]
-    pub const fn new(db: Database, keys: Arc<KeyCache>) -> Self {
-        Self { db, keys }
+    pub const fn new(db: Database, changes: Changes) -> Self {
+        Self { db, changes }
     }
 }
 
@@ -73,8 +71,7 @@ impl OrganizationStore for SqlOrganizations {
             .await
             .map_err(|error| write_fault(error, "slug"))?;
         record(&transaction, [AuditEvent { reason: Some(differences.join(", ")), ..event }]).await?;
-        let (keys, organization) = (Arc::clone(&self.keys), grant.organization_id());
-        commit_then(transaction, move || keys.organization_changed(organization)).await?;
+        self.changes.commit(transaction, vec![Change::OrganizationChanged(grant.organization_id())]).await?;
         Ok(after)
     }
 

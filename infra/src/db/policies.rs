@@ -1,7 +1,6 @@
 //! Keeping access policies.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::AccessAdminister;
@@ -22,12 +21,12 @@ use uuid::Uuid;
 
 use super::access::{Parts, parts};
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::entity::{group, policy, policy_resource, policy_subject, server};
 use super::fault::{store_fault, write_fault};
 use super::people_rows::{hold_actor, hold_actor_and_members};
 use super::{Database, DatabaseKind, scoped};
-use crate::cache::AccessCache;
+use crate::cache::Change;
 
 /// What the first policy of an organization is called.
 const FIRST: &str = "Everyone";
@@ -35,14 +34,14 @@ const FIRST: &str = "Everyone";
 /// Policies in the database.
 pub struct SqlPolicies {
     db: Database,
-    cache: Arc<AccessCache>,
+    changes: Changes,
 }
 
 impl SqlPolicies {
-    /// Keeps policies in this database, and this cache true to it.
+    /// Keeps policies in this database.
     #[must_use]
-    pub const fn new(db: Database, cache: Arc<AccessCache>) -> Self {
-        Self { db, cache }
+    pub const fn new(db: Database, changes: Changes) -> Self {
+        Self { db, changes }
     }
 
     async fn read(
@@ -116,8 +115,7 @@ impl SqlPolicies {
         event: AuditEvent,
     ) -> Result<(), StoreFault> {
         record(&transaction, [event]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(organization)).await
+        self.changes.commit(transaction, vec![Change::AccessChanged(organization)]).await.map(drop)
     }
 }
 

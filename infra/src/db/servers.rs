@@ -25,13 +25,13 @@ use secrecy::ExposeSecret;
 
 use super::Database;
 use super::audit::record;
-use super::commit::commit_then;
+use super::commit::Changes;
 use super::connections::end_connections_to;
 use super::entity::server;
 use super::fault::{store_fault, write_fault};
 use super::key_rows::{rate_columns, rate_limit};
 use super::scoped;
-use crate::cache::ConnectionCache;
+use crate::cache::Change;
 use crate::cache::servers::ServerCache;
 use crate::seal::{Sealer, ServerPlace};
 
@@ -42,21 +42,16 @@ const ATTEMPTS: usize = 8;
 pub struct SqlServers {
     db: Database,
     cache: Arc<ServerCache>,
-    connections: Arc<ConnectionCache>,
+    changes: Changes,
     sealer: Arc<Sealer>,
 }
 
 impl SqlServers {
-    /// Puts the cache before the database; credentials are sealed by `sealer`, and `connections` is kept true to what
-    /// becomes of servers.
+    /// Puts the cache before the database; credentials are sealed by `sealer`.
     #[must_use]
-    pub const fn new(
-        db: Database,
-        cache: Arc<ServerCache>,
-        connections: Arc<ConnectionCache>,
-        sealer: Arc<Sealer>,
-    ) -> Self {
-        Self { db, cache, connections, sealer }
+    pub fn new(db: Database, changes: Changes, sealer: Arc<Sealer>) -> Self {
+        let cache = Arc::clone(&changes.caches().servers);
+        Self { db, cache, changes, sealer }
     }
 
     async fn read(
@@ -188,6 +183,10 @@ impl SqlServers {
     }
 }
 
+fn changed(server: &ServerRecord) -> Change {
+    Change::ServerChanged { organization: server.organization, server: server.id, slug: server.slug.clone() }
+}
+
 fn stored_ms(time: Option<u32>) -> Option<i32> {
     // Every time that is allowed fits.
     time.and_then(|time| i32::try_from(time).ok())
@@ -236,8 +235,8 @@ impl ServerStore for SqlServers {
             .await
             .map_err(|error| write_fault(error, "slug"))?;
         record(&transaction, [event]).await?;
-        let (cache, organization) = (Arc::clone(&self.cache), server.organization);
-        Ok(commit_then(transaction, move || cache.added(organization)).await?)
+        self.changes.commit(transaction, vec![Change::ServerAdded(server.organization)]).await?;
+        Ok(())
     }
 
     async fn get(&self, grant: &Grant<ServersRead>, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
@@ -297,8 +296,7 @@ impl ServerStore for SqlServers {
             .await
             .map_err(store_fault)?;
         record(&transaction, [event.about(AuditTarget::Server(before.id))]).await?;
-        let cache = Arc::clone(&self.cache);
-        commit_then(transaction, move || cache.changed(&before)).await?;
+        self.changes.commit(transaction, vec![changed(&before)]).await?;
         Ok(Some(Arc::new(after)))
     }
 
@@ -324,13 +322,8 @@ impl ServerStore for SqlServers {
             let event = AuditEvent { reason, ..event.about(AuditTarget::Server(found.id)) };
             record(&transaction, [event]).await?;
         }
-        let (cache, changed) = (Arc::clone(&self.cache), Arc::clone(&found));
-        let connections = Arc::clone(&self.connections);
-        commit_then(transaction, move || {
-            cache.changed(&changed);
-            connections.server_left(changed.organization, changed.id);
-        })
-        .await?;
+        let connections = Change::ConnectionsTo { organization: found.organization, server: found.id };
+        self.changes.commit(transaction, vec![changed(&found), connections]).await?;
         self.read(grant, &ServerName::Id(found.id)).await
     }
 }
@@ -344,7 +337,7 @@ impl ServerDirectory for SqlServers {
     async fn find(&self, scope: &SystemScope, name: &ServerName) -> Result<Option<SharedServer>, StoreFault> {
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket(scope.organization_id(), name);
-            let Some(server) = self.read(scope, name).await? else { return Ok(None) };
+            let Some(server) = self.db.in_time(self.read(scope, name)).await? else { return Ok(None) };
             if self.cache.fill(ticket, name.clone(), Arc::clone(&server)) {
                 return Ok(Some(server));
             }
@@ -359,7 +352,7 @@ impl ServerDirectory for SqlServers {
         }
         for _ in 0..ATTEMPTS {
             let ticket = self.cache.ticket_of_active(organization);
-            let servers = self.read_active(scope).await?;
+            let servers = self.db.in_time(self.read_active(scope)).await?;
             if self.cache.fill_active(ticket, organization, servers.as_slice().into()) {
                 return Ok(servers);
             }

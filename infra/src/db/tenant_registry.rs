@@ -1,7 +1,6 @@
 //! Managing tenants: making, listing, suspending and resuming them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::ServersWrite;
@@ -21,10 +20,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audit::record;
-use super::commit::commit_then;
 use super::entity::{api_key_tenant as listed, tenant_org, tenant_user};
 use super::fault::store_fault;
 use super::{SqlTenants, scoped};
+use crate::cache::Change;
 
 fn text(text: &str) -> Result<TenantText, StoreFault> {
     TenantText::new(text).map_err(|_| StoreFault::Corrupt("tenant id".to_owned()))
@@ -328,20 +327,12 @@ impl TenantRegistry for SqlTenants {
             .await
             .map_err(store_fault)?;
         let now = find(true).one(&transaction).await.map_err(store_fault)?;
-        let (cache, organization, org) = (Arc::clone(&self.cache), grant.organization_id(), text(&row.external_id)?);
+        let (organization, org) = (grant.organization_id(), text(&row.external_id)?);
         if changed.rows_affected > 0 {
             record(&transaction, [event]).await?;
         }
-        let suspended = Arc::clone(&self.suspended);
-        commit_then(transaction, move || {
-            // Whatever comes of the commit, what the store says of later requests is enough.
-            suspended.resumed(id.as_uuid());
-            cache.org_changed(organization, &org);
-        })
-        .await?;
-        if suspended_at.is_some() {
-            self.suspended.suspended(id.as_uuid());
-        }
+        let suspended = suspended_at.is_some();
+        self.changes.commit(transaction, vec![Change::TenantOrgChanged { organization, id, org, suspended }]).await?;
         let now = now.as_ref().map(org_record).transpose()?;
         Ok(now.map(|now| Changed { now, newly: changed.rows_affected > 0 }))
     }
@@ -375,22 +366,17 @@ impl TenantRegistry for SqlTenants {
             .map_err(store_fault)?;
         let rows = find().all(&transaction).await.map_err(store_fault)?;
         let now = user_records(&transaction, grant, &rows).await?.pop();
-        let (cache, organization) = (Arc::clone(&self.cache), grant.organization_id());
-        let place = now.as_ref().map(|user| (user.org.clone(), user.external.clone()));
         if changed.rows_affected > 0 {
             record(&transaction, [event]).await?;
         }
-        let suspended = Arc::clone(&self.suspended);
-        commit_then(transaction, move || {
-            suspended.resumed(id.as_uuid());
-            if let Some((org, user)) = place {
-                cache.changed(organization, org.as_ref(), Some(&user));
-            }
-        })
-        .await?;
-        if suspended_at.is_some() {
-            self.suspended.suspended(id.as_uuid());
-        }
+        let change = now.as_ref().map(|now| Change::TenantUserChanged {
+            organization: grant.organization_id(),
+            id,
+            org: now.org.clone(),
+            user: now.external.clone(),
+            suspended: suspended_at.is_some(),
+        });
+        self.changes.commit(transaction, change.into_iter().collect()).await?;
         Ok(now.map(|now| Changed { now, newly: changed.rows_affected > 0 }))
     }
 }

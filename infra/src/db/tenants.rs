@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::Database;
 use super::audit::record;
+use super::commit::Changes;
 use super::entity::{api_key_tenant, tenant_org, tenant_user};
 use super::fault::store_fault;
 use super::scoped;
-use crate::cache::suspended::SuspendedTenants;
 use crate::cache::tenants::TenantCache;
 
 /// Tenants in the database, behind a cache.
@@ -28,22 +28,17 @@ use crate::cache::tenants::TenantCache;
 pub struct SqlTenants {
     pub(super) db: Database,
     pub(super) cache: Arc<TenantCache>,
-    pub(super) suspended: Arc<SuspendedTenants>,
-    // One suspension or resumption at a time, so that the set ends as the table does.
+    pub(super) changes: Changes,
+    // One suspension or resumption at a time on this node, so that the set ends as the table does. Those of several nodes
+    // reach it in the order of their numbers.
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SqlTenants {
     /// Puts the cache before the database.
     #[must_use]
-    pub fn new(db: Database, cache: Arc<TenantCache>) -> Self {
-        Self { db, cache, suspended: Arc::default(), changing: Arc::default() }
-    }
-
-    /// The tenants that were suspended while this process runs.
-    #[must_use]
-    pub const fn suspended(&self) -> &Arc<SuspendedTenants> {
-        &self.suspended
+    pub fn new(db: Database, changes: Changes) -> Self {
+        Self { db, cache: Arc::clone(&changes.caches().tenants), changes, changing: Arc::default() }
     }
 
     async fn read(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault> {
@@ -154,7 +149,7 @@ impl TenantDirectory for SqlTenants {
 
     async fn standing(&self, key: &KeyFacts, claim: &TenantClaim) -> Result<Standing, StoreFault> {
         let ticket = self.cache.ticket(key, claim);
-        let standing = self.read(key, claim).await?;
+        let standing = self.db.in_time(self.read(key, claim)).await?;
         if standing.listed {
             self.cache.fill(ticket, key, claim, standing);
         }
@@ -162,6 +157,12 @@ impl TenantDirectory for SqlTenants {
     }
 
     async fn create(&self, key: &KeyFacts, claim: &TenantClaim, event: AuditEvent) -> Result<Standing, StoreFault> {
+        self.db.in_time(self.make(key, claim, event)).await
+    }
+}
+
+impl SqlTenants {
+    async fn make(&self, key: &KeyFacts, claim: &TenantClaim, event: AuditEvent) -> Result<Standing, StoreFault> {
         let TenantClaim::Below { org, user } = claim else { return self.read(key, claim).await };
         let scope = SystemScope::new(key.organization.id, "the key's scope is being made");
         let now = SystemClock.now().as_micros();

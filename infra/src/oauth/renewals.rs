@@ -2,7 +2,8 @@
 //! tokens a second one would end the grant. Each runs in a task of its own, since a caller who leaves must not take the
 //! new refresh token along.
 //!
-//! Calls of one node meet here; one node serves per database (`db/advisory`).
+//! Calls of one node meet here; nodes that share a database meet at a claim in it (`db/renewal_claims`), and whoever comes
+//! second finds that there is nothing left to do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,10 @@ use crate::db::{SqlConnections, SqlConsents};
 const PAUSE: Duration = Duration::from_secs(10);
 /// How often a new token is tried to be kept, a second apart: losing it loses the grant.
 const TRIES: usize = 10;
+
+/// How long a renewal waits for another node's, and how often it looks.
+const CLAIM_WAIT: Duration = Duration::from_mins(1);
+const CLAIM_LOOK: Duration = Duration::from_millis(100);
 
 type Outcome = Result<SharedConnection, NotRenewed>;
 
@@ -96,7 +101,7 @@ impl OAuthRenewals {
         let (inner, old, configured) = (Arc::clone(&self.0), Arc::clone(connection), configured(server));
         let task = self.0.runtime.spawn(async move {
             let mut ending = Ending { inner, id: old.id, failed: true };
-            let outcome = ending.inner.renew(&old, need, configured.as_deref()).await;
+            let outcome = ending.inner.renew_alone(&old, need, configured.as_deref()).await;
             ending.failed = outcome.is_err();
             outcome
         });
@@ -161,6 +166,24 @@ fn same_token(one: &Connection, other: &Connection) -> bool {
 }
 
 impl Inner {
+    /// Renews when no other node does.
+    async fn renew_alone(&self, old: &SharedConnection, need: Need, configured: Option<&str>) -> Outcome {
+        let began = tokio::time::Instant::now();
+        let claim = loop {
+            match self.connections.begin_renewal(old.id).await.map_err(|fault| failed(&fault))? {
+                Some(claim) => break claim,
+                None if began.elapsed() > CLAIM_WAIT => return Err(NotRenewed::Unavailable),
+                None => tokio::time::sleep(CLAIM_LOOK).await,
+            }
+        };
+        let outcome = self.renew(old, need, configured).await;
+        if let Err(fault) = self.connections.end_renewal(claim).await {
+            let cause = &fault as &dyn std::error::Error;
+            tracing::warn!(error = cause, "other nodes wait for the end of a claim to a renewal");
+        }
+        outcome
+    }
+
     async fn renew(&self, old: &SharedConnection, need: Need, configured: Option<&str>) -> Outcome {
         let scope = SystemScope::new(old.organization, "a connection is renewed for its own tenant's calls");
         let current = self.connections.find(&scope, old.holder, old.server).await.map_err(|fault| failed(&fault))?;

@@ -1,7 +1,5 @@
 //! `DELETE /api-keys/{id}`
 
-use std::time::Instant;
-
 use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, delete};
 use domain::access::permission::ApiKeysWrite;
@@ -33,17 +31,12 @@ pub async fn revoke_api_key(
     id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let key = named(&id)?;
-    let began = Instant::now();
-    let (view, ms) = to_the_end(async move {
+    let (view, receipt) = to_the_end(async move {
         let event = allowed.event("key.revoke", AuditTarget::Key(key));
         let revoked = services.keys.revoke(&allowed, key, event).await;
         let revoked = allowed.noted(&services, AuditTarget::Key(key), revoked).await?;
-        let ms = began.elapsed().as_secs_f64() * 1000.0;
-        Ok((services.keys.view(revoked.record).await?, ms))
+        Ok((services.keys.view(revoked.record).await?, revoked.receipt))
     })
     .await?;
-    Ok(HttpResponse::Ok().json(RevokedShape {
-        api_key: ApiKeyShape::from(&view),
-        receipt: vec![ReceiptShape { node: "local".to_owned(), ms }],
-    }))
+    Ok(HttpResponse::Ok().json(RevokedShape { api_key: ApiKeyShape::from(&view), receipt: ReceiptShape::of(&receipt) }))
 }

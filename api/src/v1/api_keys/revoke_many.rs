@@ -1,7 +1,5 @@
 //! `POST /api-keys/revoke`
 
-use std::time::Instant;
-
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::ApiKeysAdminister;
@@ -113,17 +111,14 @@ pub async fn revoke_api_keys(
     body: Body<RevokeRequest>,
 ) -> Result<HttpResponse, Problem> {
     let which = body.read().await?.parse()?;
-    let began = Instant::now();
-    let (done, ms) = to_the_end(async move {
+    let done = to_the_end(async move {
         let event = allowed.event("key.revoke", AuditTarget::Organization);
-        let done = services.keys.revoke_many(&allowed, &which, event).await?;
-        let ms = began.elapsed().as_secs_f64() * 1000.0;
-        Ok((done, ms))
+        Ok(services.keys.revoke_many(&allowed, &which, event).await?)
     })
     .await?;
     Ok(HttpResponse::Ok().json(RevokedManyShape {
         revoked: done.revoked.iter().map(KeyRefShape::from).collect(),
         narrowed: done.narrowed.iter().map(KeyRefShape::from).collect(),
-        receipt: vec![ReceiptShape { node: "local".to_owned(), ms }],
+        receipt: ReceiptShape::of(&done.receipt),
     }))
 }

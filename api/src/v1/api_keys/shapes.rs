@@ -6,6 +6,7 @@ use domain::key::model::EarlierToken;
 use domain::key::port::ListedServer;
 use domain::key::service::KeyView;
 use domain::key::{InvalidRateLimit, RateLimit};
+use domain::receipt::{LetGo, Receipt};
 use domain::tenant::{AllowedTenants, Allowing, TenantRule};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -206,12 +207,31 @@ pub struct RevokedShape {
 /// A node that had let go of a revoked key.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReceiptShape {
-    /// The node.
-    #[schema(example = "local")]
+    /// The node, as `KEYRACK_NODE_NAME` calls it.
+    #[schema(example = "keys-1")]
     pub node: String,
-    /// After how many milliseconds.
+    /// After how many milliseconds, from when the revocation began to be committed.
     #[schema(example = 0.4)]
     pub ms: f64,
+    /// `confirmed`: the node said that it has let go. `lease_over`: it could not be reached, and the time is over for which
+    /// it trusts what it remembers.
+    #[schema(example = "confirmed")]
+    pub why: &'static str,
+}
+
+impl ReceiptShape {
+    /// The nodes of a receipt, by their names.
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Vec<Self> {
+        let one = |node: &LetGo| Self {
+            node: node.node.clone(),
+            ms: node.after.as_secs_f64() * 1000.0,
+            why: node.why.as_str(),
+        };
+        let mut nodes: Vec<Self> = receipt.0.iter().map(one).collect();
+        nodes.sort_by(|one, other| one.node.cmp(&other.node));
+        nodes
+    }
 }
 
 fn server_ref(server: &ListedServer) -> ServerRefShape {

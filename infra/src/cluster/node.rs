@@ -1,0 +1,256 @@
+//! What a node does to keep its lease, on a thread of its own: it reads changes and applies them, renews and thereby
+//! confirms, takes leases away that stand still, and tells those who wait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::store::StoreFault;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use uuid::Uuid;
+
+use super::listener::{self, Heard};
+use super::roll::Roll;
+use super::waiting::WaitingRoom;
+use super::{AWAITED, Ask, HELD, Lease, Moment, PATIENCE, RENEWAL, watchdog};
+use crate::cache::{Caches, change_text};
+use crate::db::{DatabaseUrl, SqlNodes};
+
+/// Changes per statement.
+const AT_ONCE: i64 = 500;
+/// How often the other nodes' rows are read while somebody waits for them, beside what is heard.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often old changes are deleted.
+const PURGE: Duration = Duration::from_mins(10);
+
+/// The last change that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    number: i64,
+    mark: Uuid,
+}
+
+struct Node {
+    nodes: SqlNodes,
+    name: String,
+    caches: Caches,
+    lease: Arc<Lease>,
+    // None while there is no lease to renew. Another one each time: nobody mistakes what an earlier one confirmed.
+    id: Option<Uuid>,
+    place: Place,
+    roll: Roll,
+    room: WaitingRoom,
+}
+
+/// What there is to do.
+#[derive(Debug, Default)]
+struct Due {
+    renewal: bool,
+    changes: bool,
+    nodes: bool,
+}
+
+/// Runs until everybody who could ask is gone, or the node is to leave. Tells `joined` when it has its first lease, or
+/// why it has none.
+pub async fn run(
+    url: DatabaseUrl,
+    name: String,
+    caches: Caches,
+    lease: Arc<Lease>,
+    mut asked: mpsc::UnboundedReceiver<Ask>,
+    joined: oneshot::Sender<Result<(), StoreFault>>,
+) {
+    let nodes = match SqlNodes::at(&url, PATIENCE) {
+        Ok(Some(nodes)) => nodes,
+        Ok(None) => return,
+        Err(fault) => return drop(joined.send(Err(fault))),
+    };
+    let place = Place { number: 0, mark: Uuid::nil() };
+    let (roll, room) = (Roll::default(), WaitingRoom::default());
+    let mut node = Node { nodes, name, caches, lease, id: None, place, roll, room };
+    if let Err(fault) = node.join().await {
+        return drop(joined.send(Err(fault)));
+    }
+    let _ = joined.send(Ok(()));
+    let (tell, mut heard) = mpsc::unbounded_channel();
+    let listener = tokio::spawn(listener::run(url, tell));
+    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&node.lease), node.caches.clone()));
+    let mut renewal = interval(RENEWAL);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut purge = interval(PURGE);
+    let left = loop {
+        let mut due = Due::default();
+        let mut ask = None;
+        tokio::select! {
+            biased;
+            _ = renewal.tick() => due.renewal = true,
+            next = asked.recv() => match next {
+                Some(next) => ask = Some(next),
+                None => break None,
+            },
+            Some(heard) = heard.recv() => node.hear(heard, &mut due),
+            () = sleep(LOOK), if !node.room.is_empty() => due.nodes = true,
+            _ = purge.tick() => node.purge().await,
+        }
+        while let Ok(heard) = heard.try_recv() {
+            node.hear(heard, &mut due);
+        }
+        let mut leave = None;
+        while let Some(next) = ask {
+            match next {
+                Ask::Confirmed { number, began, answer } => {
+                    node.room.enter(number, began, answer);
+                    due.nodes = true;
+                }
+                Ask::Leave(done) => leave = Some(done),
+            }
+            ask = asked.try_recv().ok();
+        }
+        if leave.is_some() {
+            break leave;
+        }
+        if let Err(fault) = node.act(&due).await {
+            tracing::debug!(error = &fault as &dyn std::error::Error, "the other nodes cannot be asked; trying again");
+        }
+        node.room.settle();
+    };
+    watchdog.abort();
+    listener.abort();
+    node.leave().await;
+    if let Some(left) = left {
+        let _ = left.send(());
+    }
+}
+
+impl Node {
+    fn hear(&mut self, heard: Heard, due: &mut Due) {
+        match heard {
+            Heard::Changed => due.changes = true,
+            Heard::Confirmed(id, number) => self.room.confirmed(id, number),
+            Heard::Gone => due.nodes = true,
+        }
+    }
+
+    async fn act(&mut self, due: &Due) -> Result<(), StoreFault> {
+        let Some(id) = self.id else {
+            if due.renewal {
+                self.join().await?;
+            }
+            return self.look().await;
+        };
+        if due.nodes {
+            self.look().await?;
+        }
+        if due.changes || due.renewal {
+            // Before the renewal: whoever cannot read changes does not renew.
+            let applied = self.follow().await?;
+            self.room.confirmed(id, self.place.number);
+            self.room.settle();
+            if applied || due.renewal {
+                self.renew(id, applied).await?;
+            }
+        }
+        if due.renewal { self.look().await } else { Ok(()) }
+    }
+
+    /// Gets a lease. The order is what makes it true: once the row is there, later changes wait for this node; what was
+    /// committed before is found below the newest number; and what was read before that is forgotten.
+    async fn join(&mut self) -> Result<(), StoreFault> {
+        let id = Uuid::new_v4();
+        self.nodes.join(id, &self.name).await?;
+        self.place = self.newest().await?;
+        self.caches.forget_everything();
+        self.id = Some(id);
+        self.renew(id, true).await
+    }
+
+    async fn newest(&mut self) -> Result<Place, StoreFault> {
+        let newest = self.nodes.newest_change().await?;
+        Ok(newest.map_or(Place { number: 0, mark: Uuid::nil() }, |change| Place {
+            number: change.number,
+            mark: change.mark,
+        }))
+    }
+
+    async fn renew(&mut self, id: Uuid, tell: bool) -> Result<(), StoreFault> {
+        // Before it is sent: the lease is over for this node before anybody else can think so.
+        let asked = Moment::now();
+        if self.nodes.renew(id, self.place.number, tell).await? {
+            if !self.lease.holds() {
+                tracing::info!(node = self.name, "this node has a lease and trusts what it remembers");
+            }
+            self.lease.hold_until(asked.after(HELD));
+        } else {
+            tracing::warn!(node = self.name, "others took this node's lease away; it asks for another");
+            self.lease.end();
+            self.id = None;
+        }
+        Ok(())
+    }
+
+    /// Reads and applies what has changed; whether anything has.
+    async fn follow(&mut self) -> Result<bool, StoreFault> {
+        let mut applied = false;
+        loop {
+            // With the last one that was applied, which shows that these follow on it.
+            let changes = self.nodes.changes_since(self.place.number, AT_ONCE).await?;
+            let more = changes.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+            let begins = changes.first().map(|first| Place { number: first.number, mark: first.mark });
+            let new = if self.place.number == 0 {
+                &changes[..]
+            } else if begins == Some(self.place) {
+                &changes[1..]
+            } else {
+                tracing::warn!(number = self.place.number, "the database has lost changes; everything is forgotten");
+                self.place = self.newest().await?;
+                self.caches.forget_everything();
+                return Ok(true);
+            };
+            for change in new {
+                match change_text::read(&change.changes) {
+                    Ok(changes) => changes.iter().for_each(|change| self.caches.apply(change)),
+                    Err(error) => {
+                        // Of a newer version, perhaps.
+                        tracing::warn!(%error, number = change.number, "everything is forgotten");
+                        self.caches.forget_everything();
+                    }
+                }
+                self.place = Place { number: change.number, mark: change.mark };
+                applied = true;
+            }
+            if !more {
+                return Ok(applied);
+            }
+        }
+    }
+
+    /// Reads who has a lease, takes away those that stand still, and tells those who wait.
+    async fn look(&mut self) -> Result<(), StoreFault> {
+        let mut rows = self.nodes.all().await?;
+        for (id, renewals) in self.roll.observe(&rows, Instant::now(), AWAITED) {
+            if self.nodes.end(id, renewals).await? {
+                let name = rows.iter().find(|row| row.id == id).map(|row| row.name.as_str());
+                tracing::warn!(node = name, "a node did not renew its lease; nobody waits for it any more");
+                rows.retain(|row| row.id != id);
+            }
+        }
+        self.room.nodes(&rows);
+        Ok(())
+    }
+
+    async fn purge(&mut self) {
+        if let Err(fault) = self.nodes.purge().await {
+            tracing::debug!(error = &fault as &dyn std::error::Error, "old changes stay for a while");
+        }
+    }
+
+    async fn leave(&mut self) {
+        // First: once the row is gone nobody waits.
+        self.lease.end();
+        if let Some(id) = self.id.take()
+            && let Err(fault) = self.nodes.leave(id).await
+        {
+            tracing::debug!(error = &fault as &dyn std::error::Error, "others wait for this node's lease to end");
+        }
+    }
+}
