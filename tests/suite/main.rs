@@ -65,6 +65,7 @@ mod protocol;
 mod renewals;
 mod revocation;
 mod revocation_under_load;
+mod roles;
 mod root_secret;
 mod rotation;
 mod row_locks;
