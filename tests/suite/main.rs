@@ -71,6 +71,7 @@ mod renewals;
 mod revocation;
 mod revocation_model;
 mod revocation_under_load;
+mod roles;
 mod root_secret;
 mod rotation;
 mod row_locks;

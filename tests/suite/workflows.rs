@@ -229,6 +229,9 @@ async fn workflows_come_in_pages_by_project_and_archive(store: Store) {
     assert_eq!(names("").await.0, ["b", "c", "d"]);
     assert_eq!(names("archived=true").await.0, ["a"]);
     assert_eq!(names("projectId=checkout&archived=true").await.0, ["a"]);
+    let projects = owner.get("/api/v1/projects").await.expect(200);
+    let counts: Vec<_> = projects["items"].as_array().expect("items").iter().map(|one| &one["workflowCount"]).collect();
+    assert_eq!(counts, [1, 0], "what is archived does not count");
     let moved = patch(&owner, &items[2], json!({"projectId": null})).await.expect(200);
     assert_eq!(moved["projectId"], Value::Null);
     assert_eq!(names("projectId=checkout").await.0, [""; 0]);

@@ -48,6 +48,7 @@ impl ProjectChange {
             name: self.name.unwrap_or_else(|| before.name.clone()),
             description: self.description.unwrap_or_else(|| before.description.clone()),
             servers,
+            workflows: before.workflows,
             archived,
             created_at: before.created_at,
         })
@@ -97,6 +98,7 @@ mod tests {
             name: "Checkout".parse().expect("a name"),
             description: None,
             servers,
+            workflows: 2,
             archived: false,
             created_at: Timestamp::from_micros(0),
         }

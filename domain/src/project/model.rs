@@ -21,6 +21,8 @@ pub struct Project {
     pub description: Option<Description>,
     /// The servers in it, by slug. What the service gives has those alone that the caller sees.
     pub servers: Vec<ProjectServer>,
+    /// How many workflows it has that are not archived.
+    pub workflows: u64,
     /// Whether it is put away: kept for the record, narrows nothing any more.
     pub archived: bool,
     /// When it was made.

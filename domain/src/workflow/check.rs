@@ -18,7 +18,7 @@ use crate::access::decide::connects;
 use crate::access::{SystemScope, TenantScope};
 use crate::capability::port::CapabilityStore;
 use crate::field::FieldErrors;
-use crate::guard::{AllowedFields, inspect};
+use crate::guard::{AllowedFields, Refused, inspect};
 use crate::id::{ProjectId, ServerId};
 use crate::key::TokenKeys;
 use crate::organization::Feature;
@@ -244,14 +244,18 @@ impl Checker {
     fn secret(&self, arguments: &Map<String, Value>, allowed: &AllowedFields) -> Option<String> {
         let look = |arguments: &Map<String, Value>, allowed: &AllowedFields| {
             let raw = serde_json::value::to_raw_value(arguments).ok()?;
-            inspect(&raw, allowed, &self.keys).err().map(|refused| refused.to_string())
+            match inspect(&raw, allowed, &self.keys) {
+                Err(Refused::Secret(secret)) => Some(secret.to_string()),
+                // What is nested too deep to be looked at is a wrong field already.
+                Ok(()) | Err(Refused::Unreadable) => None,
+            }
         };
         look(arguments, allowed).or_else(|| {
             let why = look(&written(arguments), &AllowedFields::default())?;
             Some(if allowed.is_empty() {
                 why
             } else {
-                format!("{why}. The server may take it, but a workflow is read by everybody who may see workflows: refer to an earlier result")
+                format!("{why}. The server may take it, but everybody who sees the workflow reads it: refer to an earlier result")
             })
         })
     }

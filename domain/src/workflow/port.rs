@@ -166,7 +166,7 @@ pub struct Due {
     pub at: Timestamp,
     /// What says when it comes again.
     pub schedule: Schedule,
-    /// Who set the schedule: on whose behalf it runs.
+    /// Who set the schedule: on whose behalf it runs. They may have left since, or reach less.
     pub set_by: UserId,
 }
 

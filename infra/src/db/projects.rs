@@ -22,7 +22,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::audit::record;
-use super::entity::{project, project_server, server};
+use super::entity::{project, project_server, server, workflow};
 use super::fault::{store_fault, write_fault};
 use super::{CHUNK, Database, scoped};
 
@@ -88,6 +88,7 @@ async fn with_servers(
         let server = listed(row.server_id, &row.slug, &row.name, row.archived_at)?;
         by_project.entry(row.project_id).or_default().push(server);
     }
+    let workflows = workflow_counts(db, scope, rows.iter().map(|row| row.id).collect()).await?;
     rows.into_iter()
         .map(|row| {
             Ok(Project {
@@ -101,11 +102,33 @@ async fn with_servers(
                     .transpose()
                     .map_err(|_| corrupt("description"))?,
                 servers: by_slug(by_project.remove(&row.id).unwrap_or_default()),
+                workflows: workflows.get(&row.id).copied().unwrap_or_default(),
                 archived: row.archived_at.is_some(),
                 created_at: Timestamp::from_micros(row.created_at),
             })
         })
         .collect()
+}
+
+/// How many workflows these projects have that are not archived; nothing of those that have none.
+async fn workflow_counts(
+    db: &impl ConnectionTrait,
+    scope: &impl WithinOrganization,
+    projects: Vec<Uuid>,
+) -> Result<HashMap<Uuid, u64>, StoreFault> {
+    use workflow::Column;
+    let counts: Vec<(Uuid, i64)> = scoped::find::<workflow::Entity>(scope)
+        .filter(Column::ProjectId.is_in(projects))
+        .filter(Column::ArchivedAt.is_null())
+        .select_only()
+        .column(Column::ProjectId)
+        .column_as(Column::Id.count(), "workflows")
+        .group_by(Column::ProjectId)
+        .into_tuple()
+        .all(db)
+        .await
+        .map_err(store_fault)?;
+    Ok(counts.into_iter().map(|(project, count)| (project, u64::try_from(count).unwrap_or_default())).collect())
 }
 
 /// The servers that a request names, if the organization has them all and whoever asks sees them. They are archived and
@@ -205,7 +228,7 @@ impl ProjectStore for SqlProjects {
         record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
         let NewProject { id, slug, name, description, at, .. } = new;
-        Ok(Project { id, slug, name, description, servers, archived: false, created_at: at })
+        Ok(Project { id, slug, name, description, servers, workflows: 0, archived: false, created_at: at })
     }
 
     async fn get(&self, grant: &Grant<ProjectsRead>, name: &ProjectName) -> Result<Option<Project>, StoreFault> {

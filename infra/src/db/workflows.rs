@@ -243,7 +243,12 @@ impl Schedules for SqlWorkflows {
                 set_by: row.scheduled_by.map(UserId::from_uuid).ok_or_else(corrupt)?,
             })
         };
-        rows.into_iter().map(due).collect()
+        // One that cannot be read must not stop everybody else's clock.
+        let readable = |due: Result<Due, StoreFault>| {
+            due.inspect_err(|fault| tracing::error!(error = fault as &dyn std::error::Error, "a schedule is left out"))
+                .ok()
+        };
+        Ok(rows.into_iter().map(due).filter_map(readable).collect())
     }
 
     async fn take(&self, due: &Due, next: Option<Timestamp>) -> Result<bool, StoreFault> {

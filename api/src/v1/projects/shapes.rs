@@ -32,6 +32,8 @@ pub struct ProjectShape {
     description: Option<String>,
     /// The servers in it that you see, by slug.
     servers: Vec<ProjectServerShape>,
+    /// How many workflows it has that are not archived; `GET /workflows?projectId=` lists them.
+    workflow_count: u64,
     /// Whether it is put away.
     archived: bool,
     /// When it was made, RFC 3339 UTC.
@@ -62,6 +64,7 @@ impl From<&Project> for ProjectShape {
             name: project.name.to_string(),
             description: project.description.as_ref().map(ToString::to_string),
             servers: project.servers.iter().map(ProjectServerShape::from).collect(),
+            workflow_count: project.workflows,
             archived: project.archived,
             created_at: time(project.created_at),
         }
