@@ -28,6 +28,7 @@ pub mod policy;
 pub mod project;
 pub mod redact;
 pub mod root;
+pub mod run;
 pub mod server;
 pub mod store;
 pub mod tenant;

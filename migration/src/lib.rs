@@ -30,6 +30,8 @@ mod m20261121_000020_consents;
 mod m20261121_000021_call_telemetry;
 mod m20261121_000022_workflows;
 mod m20261121_000023_workflow_proposals;
+mod m20261121_000024_runs;
+mod m20261121_000025_baselines;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000021_call_telemetry::Migration),
             Box::new(m20261121_000022_workflows::Migration),
             Box::new(m20261121_000023_workflow_proposals::Migration),
+            Box::new(m20261121_000024_runs::Migration),
+            Box::new(m20261121_000025_baselines::Migration),
         ]
     }
 }

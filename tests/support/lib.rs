@@ -19,6 +19,7 @@ pub mod sample;
 pub mod tool_servers;
 pub mod toolbox;
 pub mod upstream;
+pub mod workbench;
 
 pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
@@ -29,3 +30,4 @@ pub use mail::MailSink;
 pub use sample::{BearerServer, Mood, OAuthServer, OAuthSettings};
 pub use toolbox::Toolbox;
 pub use upstream::Upstream;
+pub use workbench::Workbench;
