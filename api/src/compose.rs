@@ -32,6 +32,8 @@ use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
 use domain::project::service::ProjectService;
 use domain::root::Roots;
+use domain::run::port::{RunQueue, Standings};
+use domain::run::service::RunService;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
 use domain::store::StoreFault;
@@ -51,7 +53,7 @@ use infra::db::{
     Changes, Database, DatabaseKind, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks,
     SqlAuditReader, SqlAuditRows, SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups,
     SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
-    SqlPolicies, SqlProjects, SqlPurge, SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
+    SqlPolicies, SqlProjects, SqlPurge, SqlRuns, SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -69,6 +71,7 @@ use crate::connect;
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::platform::ToolLists;
+use crate::runs::RunBell;
 use crate::settings::Settings;
 use crate::stopping::Stopping;
 use crate::system::accept::ACCEPT_PAGE;
@@ -128,6 +131,14 @@ pub struct Services {
     pub definitions: Arc<dyn Definitions>,
     /// When workflows run by themselves.
     pub schedules: Arc<dyn Schedules>,
+    /// Runs, for those who ask for them and look at them.
+    pub runs: RunService<SystemClock>,
+    /// Runs, for the nodes that do them.
+    pub run_queue: Arc<dyn RunQueue>,
+    /// How whoever began a run stands now.
+    pub standings: Arc<dyn Standings>,
+    /// Lets this node know that a run waits.
+    pub run_bell: RunBell,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
     /// The audit log, for those who read it.
@@ -259,7 +270,11 @@ impl Services {
         public_url: &url::Url,
         Node { changes, lease, cluster }: Node,
     ) -> (Arc<Self>, Background) {
-        let retention = Retention { calls: settings.call_retention_days, usage: settings.usage_retention_days };
+        let retention = Retention {
+            calls: settings.call_retention_days,
+            usage: settings.usage_retention_days,
+            runs: settings.run_retention_days,
+        };
         let database = database.with_lease(Arc::clone(&lease));
         let (root, previous) = (&roots.current, roots.previous.as_ref());
         let fingerprint = root.fingerprint();
@@ -325,6 +340,7 @@ impl Services {
             Arc::clone(&capabilities),
             token_keys.clone(),
         );
+        let runs = Arc::new(SqlRuns::new(database.clone(), Arc::clone(&sealer), Arc::clone(&accounts)));
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants.clone(), Arc::clone(&servers), access),
@@ -389,6 +405,15 @@ impl Services {
                 checker,
                 SystemClock,
             ),
+            runs: RunService::new(
+                Arc::<SqlRuns>::clone(&runs),
+                Arc::<SqlWorkflows>::clone(&workflows),
+                Arc::clone(&access_directory),
+                SystemClock,
+            ),
+            run_queue: Arc::<SqlRuns>::clone(&runs),
+            standings: runs,
+            run_bell: RunBell::default(),
             definitions: Arc::<SqlWorkflows>::clone(&workflows),
             schedules: workflows,
             servers: ServerService::new(Arc::clone(&servers) as Arc<dyn ServerStore>, access_directory, SystemClock),

@@ -21,6 +21,7 @@ pub mod platform;
 pub mod problem;
 pub mod root_secret;
 pub mod routes;
+pub mod runs;
 pub mod server;
 pub mod settings;
 pub mod stopping;

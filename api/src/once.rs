@@ -104,6 +104,14 @@ impl FromRequest for Once {
 }
 
 impl Once {
+    /// The name alone, for a write that keeps it with what it makes.
+    ///
+    /// # Errors
+    /// 400 for one that cannot be one.
+    pub fn key(self) -> Result<Option<IdempotencyKey>, Problem> {
+        self.key.map_err(|fault| Problem::field(Code::ValidationFailed, "Idempotency-Key", fault))
+    }
+
     /// Makes a thing, to its end also when the caller leaves; or answers as the first request with the same key was
     /// answered. `body` is the request's.
     ///

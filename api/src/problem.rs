@@ -26,6 +26,7 @@ use domain::organization::session::SessionFault;
 use domain::policy::service::PolicyFault;
 use domain::project::service::ProjectFault;
 use domain::redact;
+use domain::run::service::RunFault;
 use domain::server::service::ServerFault;
 use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::tenant::registry::TenantFault;
@@ -524,6 +525,19 @@ impl From<ProposalFault> for Problem {
                 ..Self::fields(Code::Conflict, errors)
             },
             ProposalFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<RunFault> for Problem {
+    fn from(fault: RunFault) -> Self {
+        match fault {
+            RunFault::NotFound => Self::new(Code::NotFound),
+            RunFault::Reused => Self::because(Code::IdempotencyConflict, fault),
+            RunFault::Archived | RunFault::Over | RunFault::NotPassed | RunFault::NoBaseline | RunFault::Different => {
+                Self::because(Code::Conflict, fault)
+            }
+            RunFault::Store(fault) => fault.into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
     access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
-    mcp_servers, members, projects, tenants, usage, workflows,
+    mcp_servers, members, projects, runs, tenants, usage, workflows,
 };
 use crate::{connect, gateway, layer, openapi, platform, system};
 
@@ -81,6 +81,15 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(workflows::proposals::get::get_workflow_proposal)
         .service(workflows::proposals::apply::apply_workflow_change)
         .service(workflows::proposals::reject::reject_workflow_proposal)
+        .service(runs::dispatch::create_run)
+        .service(runs::baseline::set_baseline)
+        .service(runs::baseline::remove_baseline)
+        .service(runs::list::list_runs)
+        .service(runs::get::get_run)
+        .service(runs::steps::list_run_steps)
+        .service(runs::cancel::cancel_run)
+        .service(runs::events::watch_run)
+        .service(runs::compare::compare_run)
         .service(decisions::authorize::authorize_request)
         .service(decisions::verify_key::verify_key)
         .service(connections::list::list_connections)

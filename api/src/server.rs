@@ -23,6 +23,7 @@ use crate::gateway::Line;
 use crate::logging::RequestSpan;
 use crate::openapi::{self, DocumentText};
 use crate::root_secret::{self, RootSecretFault};
+use crate::runs::Node;
 use crate::settings::Settings;
 use crate::{layer, routes};
 
@@ -69,6 +70,7 @@ pub struct Running {
     /// What requests need; tests look in.
     pub services: Arc<Services>,
     background: Background,
+    runs: Node,
     claim: Held,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
@@ -111,10 +113,11 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     }
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
     services.assertion_keys.refresh(SystemClock.now()).await?;
+    let runs = Node::start(&services);
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();
     let task = tokio::spawn(server);
-    Ok(Running { address, public_url, bootstrap_token, services, background, claim, handle, task })
+    Ok(Running { address, public_url, bootstrap_token, services, background, runs, claim, handle, task })
 }
 
 fn default_url(address: SocketAddr) -> Url {
@@ -163,14 +166,17 @@ impl Running {
     }
 
     /// Stops taking connections and says so in `/ready`; waits for what is under way, for as long as the grace period is,
-    /// while streams are ended between two events; writes what is to be written, and closes the database.
+    /// while streams are ended between two events and runs go back to the queue; writes what is to be written, and closes the
+    /// database.
     pub async fn stop(self) {
         self.services.calls.stopping();
         self.services.stopping.begin(self.services.settings.shutdown_timeout);
+        self.runs.stop();
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");
         }
+        self.runs.stopped().await;
         drop(self.claim);
         self.background.finish(self.services).await;
     }

@@ -159,6 +159,12 @@ settings! {
     call_retention_days: Duration = "call-retention-days", Some("90"), "", false, days;
     /// Days that use by the hour is kept, which `GET /usage` reads.
     usage_retention_days: Duration = "usage-retention-days", Some("400"), "", false, days;
+    /// Days that runs of workflows are kept after their end, but for baselines.
+    run_retention_days: Duration = "run-retention-days", Some("90"), "", false, days;
+    /// Runs of workflows that a node does at once; 0 for a node that leaves them to others.
+    runs_at_once: usize = "runs-at-once", Some("8"), "", false, |text| within(text, 0, 1000);
+    /// Seconds that a run may take, and the most that a workflow can ask for.
+    run_timeout: Duration = "run-timeout", Some("3600"), "", false, seconds;
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's EnvFilter.
     log: String = "log", Some("info"), "", false, |text| Ok(text.unwrap_or_default().to_owned());
     /// How it is logged: `text` for a person, `json` for a machine.
@@ -334,6 +340,9 @@ mod tests {
             ("upstream-idle-timeout", "soon"),
             ("call-retention-days", "0"),
             ("usage-retention-days", "a year"),
+            ("run-retention-days", "0"),
+            ("runs-at-once", "all"),
+            ("run-timeout", "0"),
             ("log-format", "xml"),
             ("smtp-url", "mx.example.com"),
             ("smtp-from", "keys"),
@@ -342,7 +351,7 @@ mod tests {
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 18, "{faults:#?}");
+        assert_eq!(faults.len(), 21, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 

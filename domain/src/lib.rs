@@ -29,6 +29,7 @@ pub mod project;
 pub mod receipt;
 pub mod redact;
 pub mod root;
+pub mod run;
 pub mod server;
 pub mod store;
 pub mod tenant;

@@ -69,6 +69,8 @@ pub enum Purpose {
     ConsentSealing,
     /// Keyed digests that bind connect pages to browsers.
     ConnectBrowser,
+    /// Cipher key for what a run under way carries from step to step.
+    RunSealing,
 }
 
 impl Purpose {
@@ -90,6 +92,7 @@ impl Purpose {
             Self::ConnectionSealing => "keyrack 2026-11-21 connection sealing v1",
             Self::ConsentSealing => "keyrack 2026-11-21 consent sealing v1",
             Self::ConnectBrowser => "keyrack 2026-11-21 connect browser v1",
+            Self::RunSealing => "keyrack 2026-11-22 run sealing v1",
         }
     }
 }
@@ -168,6 +171,7 @@ mod tests {
             Purpose::ConnectionSealing,
             Purpose::ConsentSealing,
             Purpose::ConnectBrowser,
+            Purpose::RunSealing,
         ];
         let keys: std::collections::HashSet<[u8; 32]> = purposes.iter().map(|purpose| *root.derive(*purpose)).collect();
         assert_eq!(keys.len(), purposes.len());

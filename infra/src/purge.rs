@@ -17,6 +17,8 @@ pub struct Retention {
     pub calls: Duration,
     /// Use, by the hour.
     pub usage: Duration,
+    /// Runs of workflows, from their end.
+    pub runs: Duration,
 }
 
 /// How many of each were cleared out.
@@ -34,6 +36,8 @@ pub struct Cleared {
     pub calls: u64,
     /// Rows of use, each of a key, a server and an hour.
     pub usage: u64,
+    /// Runs of workflows.
+    pub runs: u64,
 }
 
 /// Clears out at once and then once per interval, for ever. A fault is logged, and tried again the next time.
@@ -43,17 +47,7 @@ pub async fn run(store: SqlPurge, retention: Retention) {
         interval.tick().await;
         match once(&store, retention, SystemClock.now()).await {
             Ok(cleared) if cleared == Cleared::default() => {}
-            Ok(Cleared { refresh_tokens, invitations, consents, proposals, calls, usage }) => {
-                tracing::info!(
-                    refresh_tokens,
-                    invitations,
-                    consents,
-                    proposals,
-                    calls,
-                    usage,
-                    "cleared out what was over"
-                );
-            }
+            Ok(cleared) => tracing::info!(?cleared, "cleared out what was over"),
             Err(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "what is over stays for another hour");
             }
@@ -73,5 +67,6 @@ pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Res
         proposals: store.proposals(now).await?,
         calls: store.calls(now.before(retention.calls)).await?,
         usage: store.usage(now.before(retention.usage)).await?,
+        runs: store.runs(now.before(retention.runs)).await?,
     })
 }

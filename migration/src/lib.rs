@@ -32,6 +32,8 @@ mod m20261121_000022_workflows;
 mod m20261121_000023_workflow_proposals;
 mod m20261121_000028_nodes;
 mod m20261121_000029_cache_changes;
+mod m20261121_000024_runs;
+mod m20261121_000025_baselines;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000023_workflow_proposals::Migration),
             Box::new(m20261121_000028_nodes::Migration),
             Box::new(m20261121_000029_cache_changes::Migration),
+            Box::new(m20261121_000024_runs::Migration),
+            Box::new(m20261121_000025_baselines::Migration),
         ]
     }
 }

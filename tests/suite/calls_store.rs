@@ -199,7 +199,7 @@ async fn what_is_older_than_it_is_kept_goes_and_the_rest_stays() {
         }
         app.settled().await;
         let purge = SqlPurge::new(app.services().database.clone());
-        let retention = Retention { calls: 90 * DAY, usage: 400 * DAY };
+        let retention = Retention { calls: 90 * DAY, usage: 400 * DAY, runs: 90 * DAY };
         let cleared = once(&purge, retention, later).await.expect("cleared out");
         assert_eq!((cleared.calls, cleared.usage), (2_502, 2));
         let db = app.sql().await;

@@ -31,7 +31,7 @@ fn with_unknown_ids(body: &Value) -> Value {
 }
 
 fn is_prefix(text: &str) -> bool {
-    ["key", "usr", "mcp", "pol", "grp", "inv", "prj", "ten", "tus", "org", "evt", "wf", "wfp"].contains(&text)
+    ["key", "usr", "mcp", "pol", "grp", "inv", "prj", "ten", "tus", "org", "evt", "wf", "wfp", "run"].contains(&text)
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use std::path::Path;
 use domain::time::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Actor, App, Organization, PASSWORD, Person, Upstream};
+use support::{Actor, App, Organization, PASSWORD, Person, Upstream, Workbench};
+
+use super::runs;
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suite/matrix.txt");
 
@@ -44,6 +46,7 @@ pub(super) async fn request(
         | "list_groups"
         | "list_projects"
         | "list_workflows"
+        | "list_runs"
         | "list_tenant_orgs"
         | "list_tenant_users"
         | "list_audit_events"
@@ -162,6 +165,15 @@ pub(super) async fn request(
             let made = acme.owner().post(&format!("/api/v1/workflows/{id}/proposals"), &body).await.expect(201);
             (Value::Null, vec![("id", id), ("proposal", made["id"].as_str().expect("an id").to_owned())])
         }
+        "create_run" => (Value::Null, vec![("id", passed_run(acme).await.0)]),
+        "get_run" | "list_run_steps" | "watch_run" => (Value::Null, vec![("id", passed_run(acme).await.1)]),
+        "cancel_run" => (Value::Null, vec![("id", cancelled_run(acme, number).await)]),
+        "compare_run" => (Value::Null, vec![("id", baseline(acme).await.1)]),
+        "set_baseline" => {
+            let (workflow, run) = passed_run(acme).await;
+            (json!({"runId": run}), vec![("id", workflow)])
+        }
+        "remove_baseline" => (Value::Null, vec![("id", baseline(acme).await.0)]),
         "authorize_request" => (json!({"apiKeyId": acme.client().await.id, "userId": "a"}), vec![]),
         "verify_key" => (json!({"token": acme.client().await.token, "userId": "a"}), vec![]),
         unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
@@ -207,6 +219,40 @@ async fn fresh_workflow(acme: &Organization, number: usize) -> String {
     made["id"].as_str().expect("an id").to_owned()
 }
 
+/// A workflow, and a run of it that passed; the same for every request, since none of them changes it.
+async fn passed_run(acme: &Organization) -> (String, String) {
+    let owner = acme.owner();
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    let passed = owner.get("/api/v1/runs?status=pass&limit=1").await.expect(200)["items"][0].clone();
+    if passed.is_object() {
+        return (text(&passed["workflowId"]), text(&passed["id"]));
+    }
+    acme.server("bench", &Workbench::start().url).await;
+    let workflow = runs::workflow(acme, json!([runs::step("a", "echo", json!({}))])).await;
+    let run = runs::dispatched(&owner, &workflow).await;
+    assert_eq!(runs::over(&owner, &run).await["status"], "pass");
+    (workflow, run)
+}
+
+/// The same, and the run is the workflow's baseline.
+async fn baseline(acme: &Organization) -> (String, String) {
+    let (workflow, run) = passed_run(acme).await;
+    let path = format!("/api/v1/workflows/{workflow}/baseline");
+    acme.owner().with_body(Method::PUT, &path, &json!({"runId": run})).await.expect(200);
+    (workflow, run)
+}
+
+/// A run that was cancelled: cancelling it again is as good as the first time.
+async fn cancelled_run(acme: &Organization, number: usize) -> String {
+    let slug = format!("hangs-{number}");
+    acme.server(&slug, &Workbench::start().url).await;
+    let step = json!([{"name": "a", "server": slug, "tool": "hang"}]);
+    let run = runs::dispatched(&acme.owner(), &runs::workflow(acme, step).await).await;
+    acme.owner().post(&format!("/api/v1/runs/{run}/cancel"), &json!({})).await.expect(200);
+    runs::over(&acme.owner(), &run).await;
+    run
+}
+
 async fn fresh_member(acme: &Organization, number: usize) -> String {
     acme.member(&format!("fresh{number}"), "viewer").await.id
 }
@@ -224,6 +270,9 @@ fn permission(operation: &str) -> Option<&'static str> {
         }
         "propose_workflow_change" | "reject_workflow_proposal" => Some("workflows:read"),
         read if read.contains("workflow") => Some("workflows:read"),
+        "create_run" | "cancel_run" => Some("runs:dispatch"),
+        "get_run" | "list_runs" | "list_run_steps" | "watch_run" | "compare_run" => Some("runs:read"),
+        "set_baseline" | "remove_baseline" => Some("workflows:write"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
         "get_connection" | "list_connections" => Some("connections:read"),

@@ -21,6 +21,7 @@ pub mod tool_servers;
 pub mod toolbox;
 pub mod upstream;
 pub mod wire;
+pub mod workbench;
 
 pub use actor::{Actor, Key, Organization, PASSWORD, Person};
 pub use app::{App, AppOptions, Store};
@@ -33,3 +34,4 @@ pub use sample::{BearerServer, Mood, OAuthServer, OAuthSettings};
 pub use toolbox::Toolbox;
 pub use upstream::Upstream;
 pub use wire::Wire;
+pub use workbench::Workbench;

@@ -52,6 +52,19 @@ impl<T: DeserializeOwned + Validate> Body<T> {
         Ok(self.read_both().await?.0)
     }
 
+    /// Reads and checks the body; what a body without fields would be, when there is none.
+    ///
+    /// # Errors
+    /// Those of [`Body::read`].
+    pub async fn read_or_default(self) -> Result<T, Problem>
+    where
+        T: Default,
+    {
+        let payload = self.payload.map_err(|_| Problem::because(Code::InvalidRequest, "the body cannot be read"))?;
+        let bytes = read(payload, self.limit).await?;
+        if bytes.is_empty() { Ok(T::default()) } else { checked(&bytes, self.json) }
+    }
+
     /// Reads and checks the body, and also gives it as it was sent.
     ///
     /// # Errors
@@ -59,16 +72,20 @@ impl<T: DeserializeOwned + Validate> Body<T> {
     pub async fn read_both(self) -> Result<(T, bytes::Bytes), Problem> {
         let payload = self.payload.map_err(|_| Problem::because(Code::InvalidRequest, "there is no body"))?;
         let bytes = read(payload, self.limit).await?;
-        if !self.json {
-            return Err(Problem::because(
-                Code::InvalidRequest,
-                "the body must be sent with Content-Type: application/json",
-            ));
-        }
-        let value: T = parse(&bytes)?;
-        value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
-        Ok((value, bytes))
+        Ok((checked(&bytes, self.json)?, bytes))
     }
+}
+
+fn checked<T: DeserializeOwned + Validate>(bytes: &[u8], json: bool) -> Result<T, Problem> {
+    if !json {
+        return Err(Problem::because(
+            Code::InvalidRequest,
+            "the body must be sent with Content-Type: application/json",
+        ));
+    }
+    let value: T = parse(bytes)?;
+    value.validate().map_err(|errors| Problem::from(flatten(&errors)))?;
+    Ok(value)
 }
 
 /// A query of this shape, not read yet, for the same reason.

@@ -1,5 +1,6 @@
 //! Whose request a handler of the endpoint answers.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use domain::access::decide::ReachableServer;
@@ -17,18 +18,32 @@ use crate::compose::Services;
 use crate::limit;
 use crate::problem::Problem;
 
-/// A proven caller and what it asked for with its address.
-pub struct Caller {
+/// On whose behalf servers are asked: a caller's, or that of whoever stands behind a run.
+pub struct Asker {
     /// Everything.
     pub services: Arc<Services>,
+    /// What they may do.
+    pub grant: Grant<McpConnect>,
+}
+
+/// A proven caller and what it asked for with its address.
+pub struct Caller {
+    /// On whose behalf servers are asked.
+    pub asker: Arc<Asker>,
     /// The request's id.
     pub id: Option<RequestId>,
     /// The caller's key.
     pub live: LiveKeyHandle,
-    /// What it may do.
-    pub grant: Grant<McpConnect>,
     /// What its address asks for.
     pub options: Options,
+}
+
+impl Deref for Caller {
+    type Target = Asker;
+
+    fn deref(&self) -> &Asker {
+        &self.asker
+    }
 }
 
 impl Caller {

@@ -8,7 +8,7 @@ use domain::organization::Feature;
 use futures_util::future::join_all;
 use infra::mcp_client;
 
-use super::caller::Caller;
+use super::caller::{Asker, Caller};
 use super::lists::{Listed, ToolLists, Trouble, Wait};
 use super::query::Options;
 use super::upstream::Reached;
@@ -31,8 +31,8 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
     let lists = &caller.services.tool_lists;
     let servers = caller.services.gate.reachable(&caller.grant).await?;
     let asked = servers.into_iter().filter(|server| within.includes(server.record().id)).map(async |server| {
-        let tools = match Reached::with_connection(caller, server.clone()).await {
-            Ok(reached) => offered(caller, lists, &reached, Wait::AWhile).await,
+        let tools = match Reached::with_connection(&caller.asker, server.clone()).await {
+            Ok(reached) => offered(&caller.asker, lists, &reached, Wait::AWhile).await,
             Err(fault) => Err(Trouble::of(&fault.into())),
         };
         Asked { server, tools }
@@ -46,18 +46,18 @@ pub async fn ask(caller: &Arc<Caller>, within: &Options) -> Result<Vec<Asked>, P
 /// # Errors
 /// [`Trouble`]
 pub async fn offered(
-    caller: &Arc<Caller>,
+    asker: &Arc<Asker>,
     lists: &ToolLists,
     reached: &Reached,
     wait: Wait,
 ) -> Result<Arc<Listed>, Trouble> {
-    let listed = lists.of(caller, reached, wait).await?;
-    let organization = caller.grant.organization();
+    let listed = lists.of(asker, reached, wait).await?;
+    let organization = asker.grant.organization();
     if !organization.features.contains(Feature::ToolApproval) {
         return Ok(listed);
     }
     let scope = SystemScope::new(organization.id, "what is offered is what was approved");
-    let kept = caller.services.capabilities.kept(&scope, reached.server.record().id).await;
+    let kept = asker.services.capabilities.kept(&scope, reached.server.record().id).await;
     let approvals = match kept.map_err(Problem::from) {
         Ok(kept) => kept.map(|kept| kept.approvals).unwrap_or_default(),
         Err(problem) => return Err(Trouble::of(&problem)),

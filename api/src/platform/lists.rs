@@ -14,7 +14,7 @@ use infra::cache::GuardedCache;
 use infra::mcp_client::{Era, Tool};
 use tokio::time::timeout;
 
-use super::caller::Caller;
+use super::caller::Asker;
 use super::upstream::{Answer, Reached, joined};
 use super::{changes, ready, telemetry, tools};
 use crate::authenticate::record;
@@ -166,13 +166,13 @@ impl ToolLists {
     ///
     /// # Errors
     /// [`Trouble`]
-    pub async fn of(&self, caller: &Arc<Caller>, reached: &Reached, wait: Wait) -> Result<Arc<Listed>, Trouble> {
+    pub async fn of(&self, asker: &Arc<Asker>, reached: &Reached, wait: Wait) -> Result<Arc<Listed>, Trouble> {
         let entry = self.entry(reached);
         match entry.known() {
             Some(Known::Listed(listed)) if entry.is_fresh(&listed) => return Ok(listed),
             Some(Known::Listed(listed)) if listed.at.elapsed() < self.fresh * USABLE => {
                 if !entry.is_being_fetched() {
-                    tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
+                    tokio::spawn(fetched(entry, Arc::clone(asker), reached.clone()));
                 }
                 return Ok(listed);
             }
@@ -182,7 +182,7 @@ impl ToolLists {
         if wait == Wait::AWhile && entry.is_late() {
             return Err(Trouble::late());
         }
-        let fetching = tokio::spawn(fetched(entry, Arc::clone(caller), reached.clone()));
+        let fetching = tokio::spawn(fetched(entry, Arc::clone(asker), reached.clone()));
         let fetched = match wait {
             Wait::ToTheEnd => fetching.await,
             Wait::AWhile => timeout(PATIENCE, fetching).await.map_err(|_| Trouble::late())?,
@@ -249,7 +249,7 @@ impl Entry {
 }
 
 /// Fetches a list, one at a time for each entry; who waited for another's takes that.
-async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Result<Arc<Listed>, Trouble> {
+async fn fetched(entry: Arc<Entry>, asker: Arc<Asker>, reached: Reached) -> Result<Arc<Listed>, Trouble> {
     let _fetching = Arc::clone(&entry.fetching).lock_owned().await;
     match entry.known() {
         Some(Known::Listed(listed)) if entry.is_fresh(&listed) => return Ok(listed),
@@ -257,8 +257,8 @@ async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Re
         Some(Known::Listed(_) | Known::Failed(..)) | None => {}
     }
     entry.fetched_since(Some(Instant::now()));
-    let (services, server) = (Arc::clone(&caller.services), reached.server.clone());
-    let fetched = fetch(caller, reached).await;
+    let (services, server) = (Arc::clone(&asker.services), reached.server.clone());
+    let fetched = fetch(asker, reached).await;
     entry.fetched_since(None);
     match fetched {
         Ok(listed) => {
@@ -279,9 +279,9 @@ async fn fetched(entry: Arc<Entry>, caller: Arc<Caller>, reached: Reached) -> Re
     }
 }
 
-async fn fetch(caller: Arc<Caller>, reached: Reached) -> Result<Listed, Problem> {
+async fn fetch(asker: Arc<Asker>, reached: Reached) -> Result<Listed, Problem> {
     let slug = reached.server.record().slug.clone();
-    let session = reached.greet(caller, Answer::List, None).await?;
+    let session = reached.greet(asker, Answer::List, None).await?;
     let (tools, era) = (session.list_tools().await, session.era());
     // Nobody waits for a farewell.
     tokio::spawn(async move { session.close().await });

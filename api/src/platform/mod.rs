@@ -14,6 +14,7 @@ mod outcome;
 mod query;
 mod ready;
 mod resources;
+pub mod step;
 mod telemetry;
 mod tools;
 mod upstream;
@@ -33,10 +34,12 @@ use domain::tenant::{Surface, TenantRefusal};
 use domain::time::{Clock, SystemClock};
 use tracing_actix_web::RequestId;
 
+pub use self::caller::Asker;
 use self::caller::Caller;
 use self::endpoint::Endpoint;
 pub use self::lists::ToolLists;
 use self::query::Options;
+pub use self::upstream::NotCalled;
 use crate::authenticate::{Ask, Proven, by_key, ended, key_over, record, request_id};
 use crate::code::Code;
 use crate::compose::Services;
@@ -114,10 +117,9 @@ async fn answer(
         return Err(TenantRefusal::Suspended.into());
     }
     let caller = Arc::new(Caller {
-        services: Arc::clone(services),
+        asker: Arc::new(Asker { services: Arc::clone(services), grant }),
         id: request.extensions().get::<RequestId>().copied(),
         live: live.clone(),
-        grant,
         options,
     });
     let called = match reached {

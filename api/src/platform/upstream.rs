@@ -17,7 +17,7 @@ use rmcp::ErrorData;
 use rmcp::model::{JsonObject, ResultType};
 use tokio_util::sync::CancellationToken;
 
-use super::caller::Caller;
+use super::caller::{Asker, Caller};
 use super::lists::{ToolLists, Wait};
 use super::{catalogue, telemetry};
 use crate::code::Code;
@@ -71,10 +71,10 @@ impl Reached {
     ///
     /// # Errors
     /// [`ConnectionFault`]
-    pub async fn with_connection(caller: &Caller, server: ReachableServer) -> Result<Self, ConnectionFault> {
+    pub async fn with_connection(asker: &Asker, server: ReachableServer) -> Result<Self, ConnectionFault> {
         let connection = match server.record().auth.scope() {
             AuthScope::Organization => None,
-            AuthScope::Tenant => Some(caller.services.connections.for_call(&caller.grant, &server).await?),
+            AuthScope::Tenant => Some(asker.services.connections.for_call(&asker.grant, &server).await?),
         };
         Ok(Self { server, connection })
     }
@@ -83,15 +83,15 @@ impl Reached {
     ///
     /// # Errors
     /// [`Problem`]
-    pub async fn greet(self, caller: Arc<Caller>, answer: Answer, era: Option<Era>) -> Result<Session, Problem> {
-        let (reached, asks) = (self.clone(), Arc::clone(&caller));
+    pub async fn greet(self, asker: Arc<Asker>, answer: Answer, era: Option<Era>) -> Result<Session, Problem> {
+        let (reached, asks) = (self.clone(), Arc::clone(&asker));
         let record = self.server.record();
         let unusable = |_| Problem::because(Code::UpstreamError, "the server's URL cannot be connected to");
         let target = Target::of(record.url.as_url()).map_err(unusable)?;
-        let deadlines = answer.deadlines(&caller.services, record);
-        let visitor = caller.services.visitor.clone();
+        let deadlines = answer.deadlines(&asker.services, record);
+        let visitor = asker.services.visitor.clone();
         let headers = move || {
-            let passport = caller.services.passports.issue(&caller.grant, &self.server, self.connection.clone());
+            let passport = asker.services.passports.issue(&asker.grant, &self.server, self.connection.clone());
             passport.map(|passport| passport.headers()).map_err(HeaderFault::from)
         };
         let greeted = connect(&visitor, target, Arc::new(headers), deadlines, era).await;
@@ -99,9 +99,9 @@ impl Reached {
     }
 
     /// Notes that the server did not take the credential: one that was granted may be renewed.
-    fn noted(&self, caller: &Caller, fault: &ClientFault) {
+    fn noted(&self, asker: &Asker, fault: &ClientFault) {
         if let (ClientFault::Refused(_), Some(connection)) = (fault, &self.connection) {
-            caller.services.connections.doubted(connection, self.server.record());
+            asker.services.connections.doubted(connection, self.server.record());
         }
     }
 }
@@ -139,7 +139,7 @@ pub async fn listed(caller: &Arc<Caller>, server: ReachableServer, name: &str) -
         return None;
     }
     let reached = Reached::with_connection(caller, server).await.ok()?;
-    let listed = caller.services.tool_lists.of(caller, &reached, Wait::ToTheEnd).await.ok()?;
+    let listed = caller.services.tool_lists.of(&caller.asker, &reached, Wait::ToTheEnd).await.ok()?;
     let mut tool = listed.tools.iter().find(|known| known.own.name == own)?.own.clone();
     tool.name = name.to_owned().into();
     Some(tool)
@@ -166,7 +166,7 @@ pub async fn call(
     let told = |fault| NotCalled::Failed(required(&caller.services, &caller.grant, &record, fault));
     let reached = Reached::with_connection(caller, server).await.map_err(told)?;
     // What is listed is what can be called: also where changed tools wait for an approval.
-    let listed = catalogue::offered(caller, lists, &reached, Wait::ToTheEnd)
+    let listed = catalogue::offered(&caller.asker, lists, &reached, Wait::ToTheEnd)
         .await
         .map_err(|trouble| NotCalled::Failed(trouble.problem()))?;
     let offered = listed.tools.iter().find(|known| known.own.name == tool).ok_or(NotCalled::Unknown)?;
@@ -197,59 +197,79 @@ async fn recorded(
     cancel: &CancellationToken,
 ) -> Result<CallToolResponse, NotCalled> {
     use domain::key::port::LiveKey;
-    let (record, services) = (reached.server.record(), &caller.services);
-    let tenant = caller.grant.tenant();
-    let about = (record.id, &*request.name);
+    let about = (reached.server.record().id, &*request.name);
+    let (services, tenant) = (&caller.services, caller.grant.tenant());
     let call = CallUnderWay::of_tool(services, caller.request_id(), caller.live.facts(), tenant, about).await;
     let mut call = call.map_err(Problem::from)?;
     call.told(said);
     call.received(length(request.arguments.as_ref()));
+    let answered = send(&caller.asker, reached, (tool, era), request, cancel).await;
+    call.concluded(&answered);
+    answered
+}
+
+/// Greets a server and calls its tool, once: with the passport of the asker, and while the server's health lets it.
+///
+/// # Errors
+/// [`NotCalled::Failed`] or [`NotCalled::Answered`]
+pub async fn send(
+    asker: &Arc<Asker>,
+    reached: &Reached,
+    (tool, era): (&Tool, Era),
+    request: CallToolRequestParams,
+    cancel: &CancellationToken,
+) -> Result<CallToolResponse, NotCalled> {
+    let services = &asker.services;
     if let Some(connection) = &reached.connection {
         services.connections.used(connection);
     }
-    let answered = async {
-        let passport = services.passports.issue(&caller.grant, &reached.server, reached.connection.clone())?;
-        let attempt = passport.health.begin(passport.caller)?;
-        let session = reached.clone().greet(Arc::clone(caller), Answer::Tool, Some(era)).await?;
-        session.knows(tool);
-        let answer = session.call_tool(request, cancel).await;
-        tokio::spawn(async move { session.close().await });
-        let answer = match answer {
-            Ok(answer) => Ok(answer),
-            Err(ClientFault::Server(error)) => Err(error),
-            Err(fault) => {
-                reached.noted(caller, &fault);
-                return Err(fault.into());
-            }
-        };
-        attempt.answered(http::StatusCode::OK, SystemClock.now());
-        Ok::<_, Problem>(answer)
+    let passport = services.passports.issue(&asker.grant, &reached.server, reached.connection.clone())?;
+    let attempt = passport.health.begin(passport.caller).map_err(Problem::from)?;
+    let session = reached.clone().greet(Arc::clone(asker), Answer::Tool, Some(era)).await?;
+    session.knows(tool);
+    let answer = session.call_tool(request, cancel).await;
+    tokio::spawn(async move { session.close().await });
+    let answer = match answer {
+        Ok(answer) => Ok(answer),
+        Err(ClientFault::Server(error)) => Err(NotCalled::Answered(error)),
+        Err(fault) => {
+            reached.noted(asker, &fault);
+            return Err(Problem::from(fault).into());
+        }
     };
-    match answered.await {
-        Ok(Err(error)) => {
-            call.answered(actix_web::http::StatusCode::OK);
-            call.passed(error.message.len(), Some(AnswerFault::Rpc(i64::from(error.code.0))));
-            call.ended(Outcome::Answered);
-            Err(NotCalled::Answered(error))
-        }
-        Ok(Ok(answer)) => {
-            call.answered(actix_web::http::StatusCode::OK);
-            // What asks for input is part of a conversation, and its size says nothing.
-            if let CallToolResponse::Complete(result) = &answer {
-                let length = serde_json::to_vec(result).map_or(0, |text| text.len());
-                call.passed(length, (result.is_error == Some(true)).then_some(AnswerFault::Tool));
+    attempt.answered(http::StatusCode::OK, SystemClock.now());
+    answer
+}
+
+impl CallUnderWay {
+    /// How a call of a tool that Keyrack itself made ended.
+    pub(super) fn concluded(mut self, answered: &Result<CallToolResponse, NotCalled>) {
+        let ok = actix_web::http::StatusCode::OK;
+        match answered {
+            Ok(answer) => {
+                self.answered(ok);
+                // What asks for input is part of a conversation, and its size says nothing.
+                if let CallToolResponse::Complete(result) = answer {
+                    let length = serde_json::to_vec(result).map_or(0, |text| text.len());
+                    self.passed(length, (result.is_error == Some(true)).then_some(AnswerFault::Tool));
+                }
+                self.ended(Outcome::Answered);
             }
-            call.ended(Outcome::Answered);
-            Ok(answer)
-        }
-        Err(problem) => {
-            call.came_to_nothing(&problem);
-            Err(problem.into())
+            Err(NotCalled::Answered(error)) => {
+                self.answered(ok);
+                self.passed(error.message.len(), Some(AnswerFault::Rpc(i64::from(error.code.0))));
+                self.ended(Outcome::Answered);
+            }
+            Err(NotCalled::Failed(problem) | NotCalled::Denied(problem)) => self.came_to_nothing(problem),
+            // It was never let begin.
+            Err(NotCalled::Unknown) => {}
         }
     }
 }
 
-fn length(arguments: Option<&JsonObject>) -> usize {
+/// How long arguments are, in bytes of JSON.
+#[must_use]
+pub fn length(arguments: Option<&JsonObject>) -> usize {
     arguments.and_then(|arguments| serde_json::to_vec(arguments).ok()).map_or(0, |text| text.len())
 }
 

@@ -14,6 +14,7 @@ pub mod mcp_servers;
 pub mod members;
 pub mod projects;
 mod refusals;
+pub mod runs;
 mod shapes;
 pub mod tenants;
 pub mod usage;

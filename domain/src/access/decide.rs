@@ -17,6 +17,7 @@ use crate::key::verify::VerifiedKey;
 use crate::organization::{Feature, Session};
 use crate::policy::port::AccessDirectory;
 use crate::policy::{AccessIndex, Reach};
+use crate::run::actor::RunBearer;
 use crate::server::model::SharedServer;
 use crate::server::port::{ServerDirectory, ServerName};
 use crate::server::{ServerRecord, ServerStatus};
@@ -227,6 +228,19 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
     pub async fn admit_bearer(
         &self,
         bearer: &LinkBearer,
+        question: Question<'_>,
+        first_use: impl FnOnce(Actor) -> AuditEvent,
+    ) -> Result<Admitted, DecisionFault> {
+        self.admit_actor(bearer.actor().clone(), question, first_use).await
+    }
+
+    /// Decides as [`Gate::admit`] does about whoever began a run, as if they began it now.
+    ///
+    /// # Errors
+    /// [`DecisionFault`]
+    pub async fn admit_run(
+        &self,
+        bearer: &RunBearer,
         question: Question<'_>,
         first_use: impl FnOnce(Actor) -> AuditEvent,
     ) -> Result<Admitted, DecisionFault> {

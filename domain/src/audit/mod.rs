@@ -13,7 +13,7 @@ use async_trait::async_trait;
 
 use crate::access::{Actor, TenantScope};
 use crate::id::{
-    ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, ServerId, TenantOrgId,
+    ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, RunId, ServerId, TenantOrgId,
     TenantUserId, UserId, WorkflowId,
 };
 use crate::key::KeyId;
@@ -64,6 +64,8 @@ pub enum AuditTarget {
     Connection(ConnectionId),
     /// A workflow.
     Workflow(WorkflowId),
+    /// A run of a workflow.
+    Run(RunId),
 }
 
 /// How it ended.

@@ -69,13 +69,22 @@ pub fn value(value: Value) -> Value {
     }
 }
 
-fn field((name, inner): (String, Value)) -> (String, Value) {
-    let secret = match judge(&name) {
+/// Whether what stands under this name is redacted for the name alone.
+#[must_use]
+pub fn is_secret(name: &str, inner: &Value) -> bool {
+    match judge(name) {
         Verdict::Secret => true,
         Verdict::SecretUnlessObject => !inner.is_object(),
-        Verdict::Harmless => is_stored_secret(&name),
+        Verdict::Harmless => is_stored_secret(name),
+    }
+}
+
+fn field((name, inner): (String, Value)) -> (String, Value) {
+    let inner = if is_secret(&name, &inner) && !inner.is_null() {
+        Value::String(format!("[redacted:{NAME}]"))
+    } else {
+        value(inner)
     };
-    let inner = if secret && !inner.is_null() { Value::String(format!("[redacted:{NAME}]")) } else { value(inner) };
     (text(&name).into_owned(), inner)
 }
 

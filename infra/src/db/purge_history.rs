@@ -1,15 +1,16 @@
-//! Deleting call records and hours of use that are older than they are kept, an organization at a time and by the only
-//! index that they have.
+//! Deleting what is older than it is kept: call records and hours of use, an organization at a time and by the only index
+//! that they have, and runs.
 
 use domain::access::SystemScope;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use domain::usage::Hour;
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait};
 use uuid::Uuid;
 
-use super::entity::{call_record, call_telemetry, usage_bucket};
+use super::entity::{call_record, call_telemetry, run, run_step, usage_bucket, workflow_baseline};
 use super::fault::store_fault;
 use super::purge::{CHUNK, SqlPurge};
 use super::scoped::{self, TenantOwned, unscoped};
@@ -30,6 +31,49 @@ impl SqlPurge {
     /// [`StoreFault`]
     pub async fn usage(&self, before: Timestamp) -> Result<u64, StoreFault> {
         self.older::<usage_bucket::Entity>(usage_bucket::Column::Hour, Hour::of(before).begins().as_micros()).await
+    }
+
+    /// Deletes the runs that ended before `before`, with their steps, but for baselines; how many runs.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn runs(&self, before: Timestamp) -> Result<u64, StoreFault> {
+        const REASON: &str = "every organization's old runs go";
+        let mut deleted = 0;
+        loop {
+            let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+            let kept =
+                Query::select().column(workflow_baseline::Column::RunId).from(workflow_baseline::Entity).to_owned();
+            let old: Vec<Uuid> = unscoped(REASON)
+                .find::<run::Entity>()
+                .filter(run::Column::FinishedAt.lt(before.as_micros()))
+                .filter(run::Column::Id.not_in_subquery(kept))
+                .select_only()
+                .column(run::Column::Id)
+                .order_by_asc(run::Column::FinishedAt)
+                .limit(CHUNK)
+                .into_tuple()
+                .all(&transaction)
+                .await
+                .map_err(store_fault)?;
+            if old.is_empty() {
+                return Ok(deleted);
+            }
+            unscoped(REASON)
+                .delete::<run_step::Entity>()
+                .filter(run_step::Column::RunId.is_in(old.iter().copied()))
+                .exec(&transaction)
+                .await
+                .map_err(store_fault)?;
+            let done = unscoped(REASON)
+                .delete::<run::Entity>()
+                .filter(run::Column::Id.is_in(old))
+                .exec(&transaction)
+                .await
+                .map_err(store_fault)?;
+            transaction.commit().await.map_err(store_fault)?;
+            deleted += done.rows_affected;
+        }
     }
 
     /// Deletes the rows of every organization whose `time` is less than `before`. The primary key begins with the

@@ -6,7 +6,7 @@ mod link;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use domain::connection::Holder;
-use domain::id::{OrganizationId, ServerId};
+use domain::id::{OrganizationId, RunId, ServerId};
 use domain::root::{Purpose, RootSecret};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -87,6 +87,24 @@ impl ConsentPlace<'_> {
     }
 }
 
+/// Where something belongs that a run carries from a step to those after it.
+#[derive(Debug, Clone, Copy)]
+pub struct RunPlace {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The run.
+    pub run: RunId,
+    /// The step, by its place.
+    pub position: u32,
+}
+
+impl RunPlace {
+    fn bytes(self) -> Vec<u8> {
+        let (organization, run) = (self.organization.as_uuid(), self.run.as_uuid());
+        [organization.as_bytes().as_slice(), run.as_bytes(), &self.position.to_le_bytes()].concat()
+    }
+}
+
 /// Seals and opens, under keys derived from the root secret. Opens what was sealed under the previous one too, while that
 /// is given.
 pub struct Sealer {
@@ -100,6 +118,7 @@ struct Keys {
     retired: RandomizedNonceKey,
     connections: RandomizedNonceKey,
     consents: RandomizedNonceKey,
+    runs: RandomizedNonceKey,
 }
 
 impl Keys {
@@ -114,6 +133,7 @@ impl Keys {
             retired: key(Purpose::RetiredSealing),
             connections: key(Purpose::ConnectionSealing),
             consents: key(Purpose::ConsentSealing),
+            runs: key(Purpose::RunSealing),
         }
     }
 }
@@ -235,6 +255,22 @@ impl Sealer {
     /// [`DoesNotOpen`]
     pub fn open_consent(&self, place: ConsentPlace<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
         self.open(|keys| &keys.consents, &place.bytes(), sealed)
+    }
+
+    /// Seals what a run carries from a step to those after it.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`] when the random source fails.
+    pub fn seal_run(&self, place: RunPlace, plain: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        seal(&self.keys.runs, &place.bytes(), plain)
+    }
+
+    /// Opens what a run carries from a step to those after it.
+    ///
+    /// # Errors
+    /// [`DoesNotOpen`]
+    pub fn open_run(&self, place: RunPlace, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
+        self.open(|keys| &keys.runs, &place.bytes(), sealed)
     }
 
     /// Seals an upstream session id for one caller and server, named by `binding`.

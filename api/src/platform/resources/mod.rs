@@ -1,5 +1,6 @@
 //! Keyrack's own resources. Each kind has the permission that it takes: one is listed exactly for those who may read it.
 
+mod runs;
 mod schemas;
 mod workflows;
 
@@ -49,7 +50,7 @@ pub struct Listed {
 }
 
 /// All of them.
-static ALL: [&ResourceKind; 2] = [&schemas::KIND, &workflows::KIND];
+static ALL: [&ResourceKind; 3] = [&schemas::KIND, &workflows::KIND, &runs::KIND];
 
 impl ResourceKind {
     fn is_for(&self, caller: &Caller) -> bool {

@@ -62,8 +62,10 @@ async fn read(caller: &Arc<Caller>, rest: &str) -> Result<Value, Problem> {
     let written = |written: Result<Value, serde_json::Error>| written.map_err(Problem::internal);
     match rest.split_once("/versions/") {
         None => {
-            let seen = caller.services.workflows.get(&grant, named(rest)?).await?;
-            written(serde_json::to_value(WorkflowShape::new(&seen, SystemClock.now())))
+            let id = named(rest)?;
+            let seen = caller.services.workflows.get(&grant, id).await?;
+            let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
+            written(serde_json::to_value(WorkflowShape::new(&seen, SystemClock.now()).ran(last)))
         }
         Some((id, number)) => {
             let number = number.parse().map_err(|_| Problem::new(Code::NotFound))?;

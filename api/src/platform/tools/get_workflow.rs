@@ -60,5 +60,6 @@ async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let first = PageRequest::default();
     let open = caller.services.proposals.list(&grant, id, Some(ProposalState::Open), first).await?;
     let proposals: Vec<_> = open.items.iter().map(ProposalShape::from).collect();
-    Ok(json!({"workflow": WorkflowShape::new(&seen, SystemClock.now()), "proposals": proposals}))
+    let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
+    Ok(json!({"workflow": WorkflowShape::new(&seen, SystemClock.now()).ran(last), "proposals": proposals}))
 }

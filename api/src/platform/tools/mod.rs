@@ -1,17 +1,21 @@
 //! Keyrack's own tools. Each has the permission that it takes: a tool is listed exactly for those who may call it.
 
 mod apply_workflow_change;
+mod compare_runs;
 mod connect_provider;
 mod describe_category;
 mod disconnect_provider;
 mod get_usage;
 mod get_workflow;
+mod inspect_run;
 mod list_connections;
 mod list_providers;
 mod list_servers;
 mod list_workflows;
 mod propose_workflow_change;
 mod report_issue;
+mod run_workflow_now;
+mod search_runs;
 mod sync_server_capabilities;
 
 use std::sync::Arc;
@@ -58,7 +62,7 @@ pub enum Effect {
 }
 
 /// All of them.
-pub static ALL: [&SystemTool; 13] = [
+pub static ALL: [&SystemTool; 17] = [
     &list_providers::TOOL,
     &list_connections::TOOL,
     &connect_provider::TOOL,
@@ -72,6 +76,10 @@ pub static ALL: [&SystemTool; 13] = [
     &get_workflow::TOOL,
     &propose_workflow_change::TOOL,
     &apply_workflow_change::TOOL,
+    &run_workflow_now::TOOL,
+    &search_runs::TOOL,
+    &inspect_run::TOOL,
+    &compare_runs::TOOL,
 ];
 
 /// The tool with this name.

@@ -31,5 +31,6 @@ pub async fn get_workflow(
     let id = named(&id)?;
     let found = services.workflows.get(&allowed, id).await;
     let seen = allowed.noted(&services, AuditTarget::Workflow(id), found).await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now())))
+    let last = services.runs.last_scheduled(&allowed, &[id]).await?;
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now()).ran(last.get(&id).copied())))
 }

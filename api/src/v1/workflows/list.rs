@@ -47,8 +47,14 @@ pub async fn list_workflows(
     let filter = WorkflowFilter { project: narrowing.as_ref().map(Narrowing::project), archived };
     let page = services.workflows.list(&allowed, filter, page).await?;
     let now = SystemClock.now();
+    let ids: Vec<_> = page.items.iter().map(|seen| seen.workflow.id).collect();
+    let last = services.runs.last_scheduled(&allowed, &ids).await?;
     Ok(HttpResponse::Ok().json(Items {
-        items: page.items.iter().map(|seen| WorkflowShape::new(seen, now)).collect(),
+        items: page
+            .items
+            .iter()
+            .map(|seen| WorkflowShape::new(seen, now).ran(last.get(&seen.workflow.id).copied()))
+            .collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))
 }

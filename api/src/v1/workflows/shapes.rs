@@ -36,6 +36,10 @@ pub struct WorkflowShape {
     schedule: Option<ScheduleShape>,
     /// When it runs by itself next, RFC 3339 UTC; null for never.
     next_run_at: Option<String>,
+    /// When it ran by itself for the last time, RFC 3339 UTC; null for never. What changes a workflow answers without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    last_run_at: Option<Option<String>>,
     /// `prj_…` of the project that it belongs to.
     project_id: Option<String>,
     /// Servers of its steps that you cannot connect to now: archived, out of your reach, or outside your key.
@@ -150,6 +154,7 @@ impl WorkflowShape {
             steps: steps(&workflow.definition),
             timeout_seconds: workflow.definition.timeout.map(|timeout| timeout.as_secs()),
             schedule: workflow.schedule.as_ref().map(ScheduleShape::from),
+            last_run_at: None,
             next_run_at: runs.and_then(|schedule| schedule.next_after(now)).map(time),
             project_id: workflow.project.map(|project| project.to_string()),
             unreachable_servers: seen.unreachable.iter().map(WorkflowServerShape::from).collect(),
@@ -157,6 +162,12 @@ impl WorkflowShape {
             archived_at: workflow.archived_at.map(time),
             created_at: time(workflow.created_at),
         }
+    }
+
+    /// The same, with the time at which it ran by itself for the last time.
+    #[must_use]
+    pub fn ran(self, last: Option<Timestamp>) -> Self {
+        Self { last_run_at: Some(last.map(time)), ..self }
     }
 }
 

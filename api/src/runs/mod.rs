@@ -1,0 +1,12 @@
+//! Doing runs: this node takes them from the queue, calls the tools of their steps, and writes down what became of it.
+//!
+//! What is decided about a run is decided in `domain::run`; what stands in the store is what happened. A node keeps nothing of
+//! a run that another could not read there.
+
+mod behalf;
+mod node;
+mod run;
+mod schedules;
+mod step;
+
+pub use node::{Node, RunBell};

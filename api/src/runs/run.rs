@@ -1,0 +1,257 @@
+//! One run, from the moment when this node has it to its end, or until it goes to another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::audit::{AuditEvent, Outcome as AuditOutcome};
+use domain::run::evidence::Evidence;
+use domain::run::fold::{Ended, goes_on, status};
+use domain::run::port::{Carried, Claim, Claimed, RunEnd, StepEnd};
+use domain::run::reason::{Told, reason};
+use domain::run::resolve::Answers;
+use domain::run::takeover::{Found, Takeover, takeover};
+use domain::run::{Run, RunStatus, Seen, StepStatus};
+use domain::store::StoreFault;
+use domain::time::{Clock, SystemClock};
+use domain::workflow::Definition;
+use tokio::time::Instant as Moment;
+use tokio_util::sync::CancellationToken;
+
+use super::step::{self, OUTCOME_UNKNOWN};
+use crate::compose::Services;
+
+/// How long a node waits before it asks a store again that did not answer; twice as long each time.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What a run under way is told.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// Somebody asked for its end.
+    pub cancelled: CancellationToken,
+    /// It is this node's no longer.
+    pub lost: CancellationToken,
+    /// The node stops.
+    pub stopping: CancellationToken,
+}
+
+/// The run is this node's no longer: nothing may be written or called for it any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Lost;
+
+/// A run that this node has.
+pub struct UnderWay {
+    pub services: Arc<Services>,
+    pub run: Run,
+    pub definition: Arc<Definition>,
+    pub signals: Signals,
+    pub deadline: Moment,
+    pub answers: Answers,
+    pub seen: Seen,
+    claim: Claim,
+}
+
+/// Does a run, to its end or until it goes to another node.
+pub async fn go(services: Arc<Services>, claimed: Claimed, signals: Signals) {
+    let id = claimed.run.id;
+    if let Err(Lost) = done(services, claimed, signals).await {
+        tracing::info!(run = %id, "a run went to another node");
+    }
+}
+
+async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Result<(), Lost> {
+    let Claimed { claim, run, carried } = claimed;
+    let definition = definition(&services, &run, &signals).await?;
+    let limit = definition.as_ref().and_then(|it| it.timeout).unwrap_or(services.settings.run_timeout);
+    let reason = match (&definition, &carried) {
+        (None, _) => Some("the version of the workflow that the run is of is not there"),
+        (_, None) => Some("what its steps carry was sealed under a root secret that is not there any more"),
+        (Some(definition), Some(_)) if definition.steps.len() != run.steps.len() => {
+            Some("the run does not have the steps of its version of the workflow")
+        }
+        (Some(_), Some(_)) => None,
+    };
+    let definition = Arc::new(definition.unwrap_or(Definition { steps: vec![], timeout: None }));
+    let mut under_way = UnderWay {
+        deadline: deadline(&run, limit.min(services.settings.run_timeout)),
+        services,
+        run,
+        definition,
+        signals,
+        answers: Answers::default(),
+        seen: Seen::default(),
+        claim,
+    };
+    if let Some(reason) = reason {
+        under_way.close_open_step().await?;
+        return under_way.finish(RunStatus::Error, Some(reason.to_owned())).await;
+    }
+    for (at, carried) in carried.unwrap_or_default().into_iter().enumerate() {
+        let name = under_way.definition.steps[at].name.clone();
+        under_way.answers.restore(&name, carried.answers);
+        under_way.seen.add(carried.seen);
+    }
+    if let Some(ended) = under_way.taken_over().await? {
+        return under_way.finish(ended, None).await;
+    }
+    under_way.go_on().await
+}
+
+/// What the run does; none when the version is not there.
+async fn definition(services: &Services, run: &Run, signals: &Signals) -> Result<Option<Definition>, Lost> {
+    let scope = domain::access::SystemScope::new(run.organization, "a node reads what the run is of");
+    let found = kept_trying(signals, || services.definitions.version(scope, run.workflow, run.version)).await?;
+    Ok(found.map(|version| version.definition))
+}
+
+/// Until when the run may take, counted from its first begin on whichever node.
+fn deadline(run: &Run, limit: Duration) -> Moment {
+    let gone = run.started_at.map_or(0, |began| SystemClock.now().as_micros().saturating_sub(began.as_micros()));
+    Moment::now() + limit.saturating_sub(Duration::from_micros(u64::try_from(gone).unwrap_or(0)))
+}
+
+impl UnderWay {
+    /// Decides about a step that another node began and did not end; how the run ends, when it ends with it.
+    async fn taken_over(&mut self) -> Result<Option<RunStatus>, Lost> {
+        let found = |(step, as_written): (&domain::run::RunStep, &domain::workflow::Step)| Found {
+            status: step.status,
+            safe: step.safe,
+            tries: step.tries,
+            allowed: u32::from(as_written.retries) + 1,
+        };
+        let steps: Vec<Found> = self.run.steps.iter().zip(&self.definition.steps).map(found).collect();
+        let (at, message) = match takeover(&steps) {
+            Takeover::GoesOn => return Ok(None),
+            Takeover::Again(at) => {
+                self.run.steps[at].status = StepStatus::Pending;
+                return Ok(None);
+            }
+            Takeover::Unknown(at) => (
+                at,
+                "the node that called the tool is gone, and nobody knows whether the step took place; it is not marked as \
+                 safe to be called again",
+            ),
+            Takeover::TooOften(at) => {
+                (at, "the nodes that called the tool were lost each time; the step is not tried any more")
+            }
+        };
+        self.end_unknown(at, message).await?;
+        Ok(Some(RunStatus::Error))
+    }
+
+    /// Ends the step that another node began and did not end, in a run that cannot be gone on with.
+    async fn close_open_step(&mut self) -> Result<(), Lost> {
+        let open = self.run.steps.iter().position(|step| step.status == StepStatus::Running);
+        match open {
+            Some(at) => self.end_unknown(at, "the run ended before it was known whether the step took place").await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end_unknown(&mut self, at: usize, message: &str) -> Result<(), Lost> {
+        let evidence = self.run.steps[at].evidence.clone().failed(OUTCOME_UNKNOWN, message, &self.seen);
+        let carried = Carried::default();
+        let end = StepEnd { position: at, status: StepStatus::Error, duration: None, evidence, carried };
+        self.end_step(end).await
+    }
+
+    async fn go_on(mut self) -> Result<(), Lost> {
+        for at in 0..self.run.steps.len() {
+            let before = Ended { required: self.run.steps[at].required, status: self.run.steps[at].status };
+            if before.status != StepStatus::Pending {
+                if goes_on(before) {
+                    continue;
+                }
+                break;
+            }
+            if self.signals.cancelled.is_cancelled() {
+                return self.finish(RunStatus::Cancelled, None).await;
+            }
+            if self.signals.stopping.is_cancelled() {
+                return self.hand_back().await;
+            }
+            let outcome = step::run(&mut self, at).await?;
+            let (ended, fatal) = (outcome.end.status, outcome.fatal);
+            self.end_step(outcome.end).await?;
+            if ended == StepStatus::Cancelled {
+                return self.finish(RunStatus::Cancelled, None).await;
+            }
+            if fatal {
+                return self.finish(RunStatus::Error, None).await;
+            }
+            if !goes_on(Ended { required: before.required, status: ended }) {
+                break;
+            }
+        }
+        let ended = self.run.steps.iter().map(|step| Ended { required: step.required, status: step.status });
+        let status = status(ended);
+        self.finish(status, None).await
+    }
+
+    /// Notes that a step's tool is about to be called.
+    pub async fn begin_step(&mut self, at: usize, evidence: &Evidence) -> Result<(), Lost> {
+        let (queue, claim, now) = (Arc::clone(&self.services.run_queue), self.claim, step::now());
+        let held = kept_trying(&self.signals, || queue.begin_step(&claim, at, evidence, now)).await?;
+        self.run.steps[at].status = StepStatus::Running;
+        if held { Ok(()) } else { Err(Lost) }
+    }
+
+    async fn end_step(&mut self, end: StepEnd) -> Result<(), Lost> {
+        let (queue, claim) = (Arc::clone(&self.services.run_queue), self.claim);
+        let step = &mut self.run.steps[end.position];
+        (step.status, step.evidence) = (end.status, end.evidence.clone());
+        let held = kept_trying(&self.signals, || queue.end_step(&claim, end.clone())).await?;
+        if held { Ok(()) } else { Err(Lost) }
+    }
+
+    async fn hand_back(self) -> Result<(), Lost> {
+        let (queue, claim) = (Arc::clone(&self.services.run_queue), self.claim);
+        // Another node takes it when its lease is over, if this cannot be written.
+        if let Err(fault) = queue.hand_back(&claim).await {
+            tracing::warn!(error = &fault as &dyn std::error::Error, run = %self.run.id, "a run waits for its lease");
+        }
+        Ok(())
+    }
+
+    async fn finish(self, status: RunStatus, because: Option<String>) -> Result<(), Lost> {
+        let told = self.run.steps.iter().map(|step| Told {
+            name: &step.name,
+            required: step.required,
+            status: step.status,
+            evidence: &step.evidence,
+        });
+        let reason = self.seen.text(&because.unwrap_or_else(|| reason(status, told)));
+        let rest = if status == RunStatus::Cancelled { StepStatus::Cancelled } else { StepStatus::Skipped };
+        let event = self.run.actor.event(self.run.organization, self.run.id, "run.finish", SystemClock.now());
+        let event = AuditEvent {
+            outcome: if status == RunStatus::Error { AuditOutcome::Error } else { AuditOutcome::Allowed },
+            reason: Some(format!("{}: {reason}", status.as_str())),
+            ..event
+        };
+        let (queue, claim) = (Arc::clone(&self.services.run_queue), self.claim);
+        let end = RunEnd { status, reason, rest };
+        let held = kept_trying(&self.signals, || queue.finish(&claim, end.clone(), event.clone())).await?;
+        if held { Ok(()) } else { Err(Lost) }
+    }
+}
+
+/// Asks a store until it answers, or the run is this node's no longer: its lease ends when nothing can be written.
+pub async fn kept_trying<T, F: Future<Output = Result<T, StoreFault>>>(
+    signals: &Signals,
+    ask: impl Fn() -> F,
+) -> Result<T, Lost> {
+    let mut pause = PAUSE;
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(fault) => {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "a run waits for the store");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = signals.lost.cancelled() => return Err(Lost),
+                }
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What becomes of a run whose node is gone.
+
+use super::status::StepStatus;
+
+/// How often a step that may be repeated is begun again because the node that had it is gone, before the run is given up:
+/// it may be what ends the nodes.
+pub const TAKEOVERS_MAX: u32 = 5;
+
+/// A step of a run that was found abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// How it stands.
+    pub status: StepStatus,
+    /// Whether calling it again does no harm.
+    pub safe: bool,
+    /// How often it was begun.
+    pub tries: u32,
+    /// How often it may be begun when no node is lost.
+    pub allowed: u32,
+}
+
+/// How an abandoned run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// With the first step that was not begun; or to its end, when there is none.
+    GoesOn,
+    /// With this step, which was begun and may be called again.
+    Again(usize),
+    /// It ends: whether this step took place nobody knows.
+    Unknown(usize),
+    /// It ends: this step was begun too often.
+    TooOften(usize),
+}
+
+/// Decides how an abandoned run goes on. A step is begun in the store before its tool is called, so that what stands there
+/// as not begun was never called.
+#[must_use]
+pub fn takeover(steps: &[Found]) -> Takeover {
+    let begun = steps.iter().enumerate().find(|(_, step)| step.status == StepStatus::Running);
+    match begun {
+        None => Takeover::GoesOn,
+        Some((at, step)) if !step.safe => Takeover::Unknown(at),
+        Some((at, step)) if step.tries >= step.allowed.saturating_add(TAKEOVERS_MAX) => Takeover::TooOften(at),
+        Some((at, _)) => Takeover::Again(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn found(status: StepStatus, safe: bool, tries: u32) -> Found {
+        Found { status, safe, tries, allowed: 1 }
+    }
+
+    #[test]
+    fn only_a_safe_step_is_called_again_and_not_for_ever() {
+        let passed = found(StepStatus::Pass, false, 1);
+        let waiting = found(StepStatus::Pending, false, 0);
+        assert_eq!(takeover(&[passed, waiting]), Takeover::GoesOn);
+        assert_eq!(takeover(&[passed, passed]), Takeover::GoesOn);
+        assert_eq!(takeover(&[passed, found(StepStatus::Running, false, 1), waiting]), Takeover::Unknown(1));
+        assert_eq!(takeover(&[found(StepStatus::Running, true, 1), waiting]), Takeover::Again(0));
+        assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX)]), Takeover::Again(0));
+        assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX + 1)]), Takeover::TooOften(0));
+    }
+
+    proptest! {
+        // A run with nodes that are lost at any moment: between a step's begin in the store, its call and its end.
+        #[test]
+        fn no_step_that_is_not_safe_is_called_twice_whenever_nodes_are_lost(
+            safe in prop::collection::vec(any::<bool>(), 1..5),
+            lost in prop::collection::vec(0_u8..4, 0..40),
+        ) {
+            let mut steps: Vec<Found> = safe.iter().map(|safe| found(StepStatus::Pending, *safe, 0)).collect();
+            let mut calls = vec![0_u32; steps.len()];
+            let mut lost = lost.into_iter();
+            let mut over = false;
+            while !over {
+                // A node takes the run, and is lost after so many writes and calls.
+                let mut left = lost.next().map_or(u32::MAX, u32::from);
+                let mut lives = || { let alive = left > 0; left = left.saturating_sub(1); alive };
+                let mut at = match takeover(&steps) {
+                    Takeover::GoesOn => steps.iter().position(|step| step.status == StepStatus::Pending),
+                    Takeover::Again(at) => Some(at),
+                    Takeover::Unknown(_) | Takeover::TooOften(_) => break,
+                };
+                while let Some(step) = at {
+                    if !lives() { break; }
+                    steps[step].status = StepStatus::Running;
+                    steps[step].tries += 1;
+                    if !lives() { break; }
+                    calls[step] += 1;
+                    if !lives() { break; }
+                    steps[step].status = StepStatus::Pass;
+                    at = steps.iter().position(|step| step.status == StepStatus::Pending);
+                }
+                over = at.is_none();
+            }
+            for (step, calls) in steps.iter().zip(calls) {
+                let most = if step.safe { 1 + TAKEOVERS_MAX } else { 1 };
+                prop_assert!(calls <= most);
+                prop_assert!(step.status != StepStatus::Pass || calls > 0, "none is skipped");
+            }
+        }
+    }
+}

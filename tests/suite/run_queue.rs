@@ -1,0 +1,146 @@
+//! The queue of runs, by itself: of several nodes one has a run, and whoever lost it writes nothing any more.
+
+use std::time::Duration;
+
+use domain::audit::{AuditActor, AuditEvent};
+use domain::id::RunId;
+use domain::run::evidence::Evidence;
+use domain::run::port::{Carried, Claim, Claimed, RunEnd, StepEnd};
+use domain::run::{RunStatus, StepStatus};
+use domain::time::{Clock, SystemClock};
+use serde_json::{Map, Value, json};
+use support::Store;
+use uuid::Uuid;
+
+use super::runs::{Scene, dispatched, scene, step, workflow};
+
+on_both! {
+    each_run_is_taken_by_one_node
+    a_node_that_lost_its_run_writes_nothing_any_more
+    organizations_take_turns
+    runs_that_ended_long_ago_are_cleared_out_but_for_baselines
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A Keyrack that leaves its runs to others: to this test.
+async fn idle(store: Store) -> Scene {
+    scene(store, &[("runs-at-once", "0")]).await
+}
+
+async fn taken(scene: &Scene, node: Uuid, lease: Duration) -> Option<Claimed> {
+    scene.app.services().run_queue.claim(node, lease).await.expect("the store answers")
+}
+
+fn finish(claim: &Claim) -> AuditEvent {
+    let event = AuditEvent::unproven(AuditActor::System, "run.finish", SystemClock.now());
+    AuditEvent { organization: Some(claim.organization), ..event }
+}
+
+fn passed(position: usize, answers: Map<String, Value>) -> StepEnd {
+    StepEnd {
+        position,
+        status: StepStatus::Pass,
+        duration: Some(Duration::from_millis(5)),
+        evidence: Evidence::default(),
+        carried: Carried { answers, seen: vec!["a secret".to_owned()] },
+    }
+}
+
+fn over() -> RunEnd {
+    RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped }
+}
+
+async fn each_run_is_taken_by_one_node(store: Store) {
+    let scene = idle(store).await;
+    let id = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
+    let mut asked = Vec::new();
+    for _ in 0..12 {
+        asked.push(dispatched(&scene.acme.owner(), &id).await);
+    }
+    let take = async || {
+        let (node, mut mine) = (Uuid::now_v7(), Vec::new());
+        while let Some(claimed) = taken(&scene, node, LEASE).await {
+            mine.push(claimed.run.id.to_string());
+        }
+        mine
+    };
+    let (one, two, three) = tokio::join!(take(), take(), take());
+    let mut all = [one, two, three].concat();
+    all.sort_unstable();
+    asked.sort_unstable();
+    assert_eq!(all, asked, "each once, and none is left");
+}
+
+async fn a_node_that_lost_its_run_writes_nothing_any_more(store: Store) {
+    let scene = idle(store).await;
+    let id = workflow(&scene.acme, json!([step("a", "echo", json!({})), step("b", "echo", json!({}))])).await;
+    let run = dispatched(&scene.acme.owner(), &id).await;
+    let queue = &scene.app.services().run_queue;
+    let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
+    let old = taken(&scene, first, LEASE).await.expect("a run").claim;
+    assert!(taken(&scene, second, LEASE).await.is_none(), "its lease holds");
+    assert!(queue.begin_step(&old, 0, &Evidence::default(), SystemClock.now()).await.expect("an answer"));
+    let answers = Map::from_iter([("/x".to_owned(), json!("carried"))]);
+    assert!(queue.end_step(&old, passed(0, answers.clone())).await.expect("an answer"));
+    // Its lease ends, as if the node had been gone for long.
+    queue.renew(first, &[old.run], Duration::ZERO).await.expect("an answer");
+    let taken_over = taken(&scene, second, LEASE).await.expect("it is free");
+    let new = taken_over.claim;
+    assert_eq!((new.run, new.number), (old.run, old.number + 1));
+    assert_eq!(taken_over.run.steps[0].status, StepStatus::Pass);
+    let carried = taken_over.carried.expect("it opens");
+    assert_eq!(carried[0], Carried { answers, seen: vec!["a secret".to_owned()] }, "it comes along");
+    assert!(!queue.begin_step(&old, 1, &Evidence::default(), SystemClock.now()).await.expect("an answer"));
+    assert!(!queue.end_step(&old, passed(1, Map::new())).await.expect("an answer"));
+    assert!(!queue.finish(&old, over(), finish(&old)).await.expect("an answer"));
+    assert!(!queue.hand_back(&old).await.expect("an answer"));
+    queue.renew(first, &[old.run], LEASE).await.expect("an answer");
+    assert!(queue.held(first).await.expect("an answer").is_empty());
+    let shown = scene.acme.owner().get(&format!("/api/v1/runs/{run}")).await.expect(200);
+    assert_eq!((&shown["status"], &shown["steps"][1]["status"]), (&json!("running"), &json!("pending")), "{shown:#}");
+    assert!(queue.finish(&new, over(), finish(&new)).await.expect("an answer"));
+    assert!(!queue.finish(&new, over(), finish(&new)).await.expect("an answer"), "it ends once");
+    let shown = scene.acme.owner().get(&format!("/api/v1/runs/{run}")).await.expect(200);
+    assert_eq!((&shown["status"], &shown["steps"][1]["status"]), (&json!("pass"), &json!("skipped")));
+}
+
+async fn organizations_take_turns(store: Store) {
+    let scene = idle(store).await;
+    let globex = scene.app.organization("globex").await;
+    globex.server("bench", &scene.bench.url).await;
+    let many = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
+    let few = workflow(&globex, json!([step("a", "echo", json!({}))])).await;
+    for _ in 0..5 {
+        dispatched(&scene.acme.owner(), &many).await;
+    }
+    let last: RunId = dispatched(&globex.owner(), &few).await.parse().expect("an id");
+    let node = Uuid::now_v7();
+    let first = taken(&scene, node, LEASE).await.expect("a run").run;
+    assert_eq!(first.organization.to_string(), scene.acme.id, "it waits longest");
+    assert_eq!(taken(&scene, node, LEASE).await.expect("a run").run.id, last, "the other one has none under way");
+}
+
+async fn runs_that_ended_long_ago_are_cleared_out_but_for_baselines(store: Store) {
+    use infra::db::SqlPurge;
+    let scene = scene(store, &[]).await;
+    let owner = scene.acme.owner();
+    let id = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
+    let (kept, old) = (dispatched(&owner, &id).await, dispatched(&owner, &id).await);
+    for run in [&kept, &old] {
+        super::runs::over(&owner, run).await;
+    }
+    let path = format!("/api/v1/workflows/{id}/baseline");
+    owner.with_body(reqwest::Method::PUT, &path, &json!({"runId": kept})).await.expect(200);
+    scene.app.run_sql("UPDATE runs SET finished_at = finished_at - 86400000000").await;
+    let newer = dispatched(&owner, &id).await;
+    super::runs::over(&owner, &newer).await;
+    let purge = SqlPurge::new(scene.app.services().database.clone());
+    let before = SystemClock.now().before(Duration::from_hours(1));
+    assert_eq!(purge.runs(before).await.expect("the store answers"), 1);
+    owner.get(&format!("/api/v1/runs/{old}")).await.refused(404, "not_found");
+    for run in [&kept, &newer] {
+        let run = owner.get(&format!("/api/v1/runs/{run}")).await.expect(200);
+        assert_eq!(run["steps"].as_array().expect("steps").len(), 1);
+    }
+}
