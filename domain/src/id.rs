@@ -134,6 +134,10 @@ ids! {
     InvitationId = "inv";
     /// One tenant's credential for one server.
     ConnectionId = "con";
+    /// A group of similar intents.
+    TopicId = "top";
+    /// Calls of one caller that belong together.
+    CallSessionId = "ses";
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::TenantUser(id) => ("tenant", Some(id.to_string())),
             AuditTarget::Invitation(id) => ("invitation", Some(id.to_string())),
             AuditTarget::Connection(id) => ("connection", Some(id.to_string())),
+            AuditTarget::Topic(id) => ("topic", Some(id.to_string())),
         };
         Self {
             organization: event.organization.unwrap_or(Self::NOBODYS),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::access::{Actor, TenantScope};
 use crate::id::{
     ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, ServerId, TenantOrgId,
-    TenantUserId, UserId,
+    TenantUserId, TopicId, UserId,
 };
 use crate::key::KeyId;
 use crate::tenant::Tenant;
@@ -62,6 +62,8 @@ pub enum AuditTarget {
     Invitation(InvitationId),
     /// A connection.
     Connection(ConnectionId),
+    /// A topic.
+    Topic(TopicId),
 }
 
 /// How it ended.
