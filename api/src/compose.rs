@@ -15,6 +15,7 @@ use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
+use domain::insight::InsightService;
 use domain::invitation::InvitationService;
 use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
@@ -45,9 +46,9 @@ use infra::cache::{AccessCache, ConnectionCache, KeyCache};
 use infra::calls::{self, CallQueue};
 use infra::db::{
     Database, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks, SqlAuditReader, SqlAuditRows,
-    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInvitations,
-    SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge,
-    SqlServers, SqlTenants, SqlUsage,
+    SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups, SqlIdempotency, SqlInsightFold,
+    SqlInsights, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations, SqlPolicies,
+    SqlProjects, SqlPurge, SqlServers, SqlTenants, SqlUsage,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -146,6 +147,10 @@ pub struct Services {
     pub usage: UsageMeter,
     /// Use, as it is kept.
     pub usage_store: SqlUsage,
+    /// Insights.
+    pub insights: InsightService<SystemClock>,
+    /// Folds calls into insights; tests do not wait for it.
+    pub insight_fold: SqlInsightFold,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
     /// The keys that sign assertions, and their change.
@@ -196,6 +201,7 @@ pub struct Background {
     last_used_store: SqlLastUsed,
     forgetter: tokio::task::JoinHandle<()>,
     assertion_keys: tokio::task::JoinHandle<()>,
+    folding: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -212,7 +218,11 @@ impl Services {
         database: Database,
         public_url: &url::Url,
     ) -> (Arc<Self>, Background) {
-        let retention = Retention { calls: settings.call_retention_days, usage: settings.usage_retention_days };
+        let retention = Retention {
+            calls: settings.call_retention_days,
+            usage: settings.usage_retention_days,
+            insights: settings.insight_retention_days,
+        };
         let (root, previous) = (&roots.current, roots.previous.as_ref());
         let fingerprint = root.fingerprint();
         let token_keys = TokenKeys::of(roots);
@@ -276,6 +286,7 @@ impl Services {
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
+        let insight_fold = SqlInsightFold::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), Arc::clone(&key_cache), &fingerprint));
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&key_cache), &fingerprint);
         let services = Arc::new(Self {
@@ -366,6 +377,8 @@ impl Services {
             idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
+            insights: InsightService::new(Arc::new(SqlInsights::new(database.clone())), SystemClock),
+            insight_fold: insight_fold.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             assertion_keys: assertion_keys.clone(),
             passports: Passports::new(assertions, base.clone(), settings.cache_entries, Arc::clone(&health)),
@@ -401,6 +414,7 @@ impl Services {
             last_used_store,
             forgetter: tokio::spawn(forget_claims(idempotency)),
             assertion_keys: tokio::spawn(assertion_keys.run()),
+            folding: tokio::spawn(infra::insights::run(insight_fold)),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -431,6 +445,7 @@ impl Background {
         }
         self.forgetter.abort();
         self.assertion_keys.abort();
+        self.folding.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {

@@ -151,6 +151,8 @@ settings! {
     call_retention_days: Duration = "call-retention-days", Some("90"), "", false, days;
     /// Days that use by the hour is kept, which `GET /usage` reads.
     usage_retention_days: Duration = "usage-retention-days", Some("400"), "", false, days;
+    /// Days that what insights are made of is kept, by the hour for three days and then by the day; and topics without calls. Sessions go with their calls.
+    insight_retention_days: Duration = "insight-retention-days", Some("400"), "", false, days;
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's EnvFilter.
     log: String = "log", Some("info"), "", false, |text| Ok(text.unwrap_or_default().to_owned());
     /// How it is logged: `text` for a person, `json` for a machine.

@@ -9,6 +9,7 @@ pub mod calls;
 pub mod checkpoints;
 pub mod db;
 pub mod egress;
+pub mod insights;
 pub mod last_used;
 pub mod limit;
 pub mod mail;

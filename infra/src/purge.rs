@@ -17,6 +17,8 @@ pub struct Retention {
     pub calls: Duration,
     /// Use, by the hour.
     pub usage: Duration,
+    /// What insights are made of, by the day.
+    pub insights: Duration,
 }
 
 /// How many of each were cleared out.
@@ -32,6 +34,8 @@ pub struct Cleared {
     pub calls: u64,
     /// Rows of use, each of a key, a server and an hour.
     pub usage: u64,
+    /// Rows of what insights are made of: of scopes and hours or days, sessions and topics.
+    pub insights: u64,
 }
 
 /// Clears out at once and then once per interval, for ever. A fault is logged, and tried again the next time.
@@ -41,8 +45,16 @@ pub async fn run(store: SqlPurge, retention: Retention) {
         interval.tick().await;
         match once(&store, retention, SystemClock.now()).await {
             Ok(cleared) if cleared == Cleared::default() => {}
-            Ok(Cleared { refresh_tokens, invitations, consents, calls, usage }) => {
-                tracing::info!(refresh_tokens, invitations, consents, calls, usage, "cleared out what was over");
+            Ok(Cleared { refresh_tokens, invitations, consents, calls, usage, insights }) => {
+                tracing::info!(
+                    refresh_tokens,
+                    invitations,
+                    consents,
+                    calls,
+                    usage,
+                    insights,
+                    "cleared out what was over"
+                );
             }
             Err(fault) => {
                 tracing::warn!(error = &fault as &dyn std::error::Error, "what is over stays for another hour");
@@ -62,5 +74,6 @@ pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Res
         consents: store.consents(now).await?,
         calls: store.calls(now.before(retention.calls)).await?,
         usage: store.usage(now.before(retention.usage)).await?,
+        insights: store.insights(now, retention).await?,
     })
 }

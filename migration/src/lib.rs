@@ -28,6 +28,7 @@ mod m20261121_000018_projects;
 mod m20261121_000019_capabilities;
 mod m20261121_000020_consents;
 mod m20261121_000021_call_telemetry;
+mod m20261121_000026_insights;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000019_capabilities::Migration),
             Box::new(m20261121_000020_consents::Migration),
             Box::new(m20261121_000021_call_telemetry::Migration),
+            Box::new(m20261121_000026_insights::Migration),
         ]
     }
 }
