@@ -15,6 +15,7 @@ use domain::connection::port::ConnectionStore;
 use domain::connection::service::ConnectionService;
 use domain::egress::EgressPolicy;
 use domain::idempotency::{Claims, IdempotencyStore, KEPT};
+use domain::insight::InsightService;
 use domain::invitation::InvitationService;
 use domain::key::TokenKeys;
 use domain::key::instance::{InstanceKeyService, InstanceKeyStore};
@@ -52,8 +53,9 @@ use infra::cluster::{Cluster, Lease};
 use infra::db::{
     Changes, Database, DatabaseKind, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks,
     SqlAuditReader, SqlAuditRows, SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups,
-    SqlIdempotency, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers, SqlOrganizations,
-    SqlPolicies, SqlProjects, SqlPurge, SqlRuns, SqlServers, SqlTenants, SqlUsage, SqlWorkflowProposals, SqlWorkflows,
+    SqlIdempotency, SqlInsightFold, SqlInsights, SqlInvitations, SqlKeyDirectory, SqlKeyStore, SqlLastUsed, SqlMembers,
+    SqlOrganizations, SqlPolicies, SqlProjects, SqlPurge, SqlRuns, SqlServers, SqlTenants, SqlUsage,
+    SqlWorkflowProposals, SqlWorkflows,
 };
 use infra::last_used::LastUsed;
 use infra::limit::LocalLimiter;
@@ -171,6 +173,10 @@ pub struct Services {
     pub usage: UsageMeter,
     /// Use, as it is kept.
     pub usage_store: SqlUsage,
+    /// Insights.
+    pub insights: InsightService<SystemClock>,
+    /// Folds calls into insights; tests do not wait for it.
+    pub insight_fold: SqlInsightFold,
     /// Counts the requests of what has a limit.
     pub limiter: Arc<dyn RateLimiter>,
     /// The keys that sign assertions, and their change.
@@ -223,6 +229,7 @@ pub struct Background {
     last_used_store: SqlLastUsed,
     forgetter: tokio::task::JoinHandle<()>,
     assertion_keys: tokio::task::JoinHandle<()>,
+    folding: tokio::task::JoinHandle<()>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -273,6 +280,7 @@ impl Services {
         let retention = Retention {
             calls: settings.call_retention_days,
             usage: settings.usage_retention_days,
+            insights: settings.insight_retention_days,
             runs: settings.run_retention_days,
         };
         let database = database.with_lease(Arc::clone(&lease));
@@ -328,6 +336,7 @@ impl Services {
         let idempotency = Arc::new(SqlIdempotency::new(database.clone()));
         let usage = UsageMeter::new(settings.cache_entries);
         let usage_store = SqlUsage::new(database.clone());
+        let insight_fold = SqlInsightFold::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), changes.clone(), &fingerprint));
         let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&caches.keys), &fingerprint);
         let projects = Arc::new(SqlProjects::new(database.clone()));
@@ -438,6 +447,8 @@ impl Services {
             idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
+            insights: InsightService::new(Arc::new(SqlInsights::new(database.clone())), SystemClock),
+            insight_fold: insight_fold.clone(),
             limiter: Arc::new(LocalLimiter::new(settings.cache_entries)),
             assertion_keys: assertion_keys.clone(),
             passports: Passports::new(assertions, base.clone(), settings.cache_entries, Arc::clone(&health)),
@@ -474,6 +485,7 @@ impl Services {
             last_used_store,
             forgetter: tokio::spawn(forget_claims(idempotency)),
             assertion_keys: tokio::spawn(assertion_keys.run()),
+            folding: tokio::spawn(infra::insights::run(insight_fold)),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -505,6 +517,7 @@ impl Background {
         }
         self.forgetter.abort();
         self.assertion_keys.abort();
+        self.folding.abort();
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {

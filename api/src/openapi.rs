@@ -37,6 +37,7 @@ pub struct TenantQuery {
     (name = "decisions", description = "Whether a token is good, and how a request would be decided."),
     (name = "tenants", description = "Customers' organizations and end users below yours."),
     (name = "usage", description = "Calls and errors per key and server."),
+    (name = "insights", description = "What is told from the organization's calls. Needs the feature `mcp_analytics`."),
     (name = "audit", description = "Who did what, and how it ended."),
     (name = "system", description = "Probes, and keys for upstream servers.")
 ))]

@@ -14,6 +14,7 @@ use domain::capability::port::KeepFault;
 use domain::connection::service::ConnectionFault;
 use domain::field::{FieldError, FieldErrors};
 use domain::guard::Refused;
+use domain::insight::InsightFault;
 use domain::invitation::InvitationFault;
 use domain::key::service::KeyFault;
 use domain::key::token::NoRandomness;
@@ -495,6 +496,16 @@ impl From<ProjectFault> for Problem {
             ProjectFault::NotFound => Self::new(Code::NotFound),
             ProjectFault::Archived(archived) => Self::because(Code::Conflict, archived),
             ProjectFault::Write(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<InsightFault> for Problem {
+    fn from(fault: InsightFault) -> Self {
+        match fault {
+            InsightFault::Invalid(errors) => errors.into(),
+            InsightFault::NotFound => Self::new(Code::NotFound),
+            InsightFault::Store(fault) => fault.into(),
         }
     }
 }

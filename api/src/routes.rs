@@ -8,8 +8,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::code::Code;
 use crate::problem::Problem;
 use crate::v1::{
-    access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, invitations,
-    mcp_servers, members, projects, runs, tenants, usage, workflows,
+    access_policies, admin, api_keys, audit_events, auth, connections, decisions, groups, identity, insights,
+    invitations, mcp_servers, members, projects, runs, tenants, usage, workflows,
 };
 use crate::{connect, gateway, layer, openapi, platform, system};
 
@@ -100,6 +100,12 @@ pub fn rest(routes: &mut ServiceConfig<'_>) {
         .service(audit_events::export::export_audit_events)
         .service(audit_events::list::list_audit_events)
         .service(usage::get::get_usage)
+        .service(insights::overview::get_insights_overview)
+        .service(insights::list_topics::list_topics)
+        .service(insights::get_topic::get_topic)
+        .service(insights::update_topic::update_topic)
+        .service(insights::list_sessions::list_sessions)
+        .service(insights::get_session::get_session)
         .service(tenants::create_org::create_tenant_org)
         .service(tenants::list_orgs::list_tenant_orgs)
         .service(tenants::suspend_org::suspend_tenant_org)

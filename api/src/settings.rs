@@ -165,6 +165,8 @@ settings! {
     runs_at_once: usize = "runs-at-once", Some("8"), "", false, |text| within(text, 0, 1000);
     /// Seconds that a run may take, and the most that a workflow can ask for.
     run_timeout: Duration = "run-timeout", Some("3600"), "", false, seconds;
+    /// Days that what insights are made of is kept, by the hour for three days and then by the day; and topics without calls. Sessions go with their calls.
+    insight_retention_days: Duration = "insight-retention-days", Some("400"), "", false, days;
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives of tracing's EnvFilter.
     log: String = "log", Some("info"), "", false, |text| Ok(text.unwrap_or_default().to_owned());
     /// How it is logged: `text` for a person, `json` for a machine.

@@ -140,6 +140,10 @@ ids! {
     ProposalId = "wfp";
     /// One execution of a workflow.
     RunId = "run";
+    /// A group of similar intents.
+    TopicId = "top";
+    /// Calls of one caller that belong together.
+    CallSessionId = "ses";
 }
 
 #[cfg(test)]

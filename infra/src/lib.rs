@@ -10,6 +10,7 @@ pub mod checkpoints;
 pub mod cluster;
 pub mod db;
 pub mod egress;
+pub mod insights;
 pub mod last_used;
 pub mod limit;
 pub mod mail;

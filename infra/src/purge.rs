@@ -19,6 +19,8 @@ pub struct Retention {
     pub usage: Duration,
     /// Runs of workflows, from their end.
     pub runs: Duration,
+    /// What insights are made of, by the day.
+    pub insights: Duration,
 }
 
 /// How many of each were cleared out.
@@ -38,6 +40,8 @@ pub struct Cleared {
     pub usage: u64,
     /// Runs of workflows.
     pub runs: u64,
+    /// Rows of what insights are made of: of scopes and hours or days, sessions and topics.
+    pub insights: u64,
 }
 
 /// Clears out at once and then once per interval, for ever. A fault is logged, and tried again the next time.
@@ -68,5 +72,6 @@ pub async fn once(store: &SqlPurge, retention: Retention, now: Timestamp) -> Res
         calls: store.calls(now.before(retention.calls)).await?,
         usage: store.usage(now.before(retention.usage)).await?,
         runs: store.runs(now.before(retention.runs)).await?,
+        insights: store.insights(now, retention).await?,
     })
 }

@@ -30,10 +30,11 @@ mod m20261121_000020_consents;
 mod m20261121_000021_call_telemetry;
 mod m20261121_000022_workflows;
 mod m20261121_000023_workflow_proposals;
-mod m20261121_000028_nodes;
-mod m20261121_000029_cache_changes;
 mod m20261121_000024_runs;
 mod m20261121_000025_baselines;
+mod m20261121_000026_insights;
+mod m20261121_000028_nodes;
+mod m20261121_000029_cache_changes;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000029_cache_changes::Migration),
             Box::new(m20261121_000024_runs::Migration),
             Box::new(m20261121_000025_baselines::Migration),
+            Box::new(m20261121_000026_insights::Migration),
         ]
     }
 }

@@ -16,6 +16,7 @@ use infra::db::SqlPurge;
 use infra::purge::{Retention, once};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use serde_json::json;
+use support::calls::fold;
 use support::{App, Store, Upstream};
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ pub async fn count(db: &DatabaseConnection, condition: &str) -> i64 {
     rows(db, "call_records", condition).await
 }
 
-async fn rows(db: &DatabaseConnection, table: &str, condition: &str) -> i64 {
+pub async fn rows(db: &DatabaseConnection, table: &str, condition: &str) -> i64 {
     let sql = format!("SELECT COUNT(*) AS n FROM {table} WHERE {condition}");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await.expect("an answer");
     row.expect("a row").try_get("", "n").expect("a number")
@@ -167,6 +168,13 @@ async fn a_record_that_is_there_already_is_not_written_again_and_stops_nobody() 
             app.settled().await;
         }
         assert_eq!(count(&app.sql().await, "1 = 1").await, 1);
+        // Nor is it left for insights again, whether it is folded by then or not.
+        fold(app.services()).await;
+        app.services().calls.add(call.clone());
+        app.settled().await;
+        fold(app.services()).await;
+        acme.switch_insights(true).await;
+        assert_eq!(acme.owner().get("/api/v1/insights/overview").await.expect(200)["calls"], 1);
     }
 }
 
@@ -199,7 +207,7 @@ async fn what_is_older_than_it_is_kept_goes_and_the_rest_stays() {
         }
         app.settled().await;
         let purge = SqlPurge::new(app.services().database.clone());
-        let retention = Retention { calls: 90 * DAY, usage: 400 * DAY, runs: 90 * DAY };
+        let retention = Retention { calls: 90 * DAY, usage: 400 * DAY, runs: 90 * DAY, insights: 400 * DAY };
         let cleared = once(&purge, retention, later).await.expect("cleared out");
         assert_eq!((cleared.calls, cleared.usage), (2_502, 2));
         let db = app.sql().await;

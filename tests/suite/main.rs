@@ -43,6 +43,8 @@ mod gateway;
 mod guard;
 mod idempotency;
 mod identity;
+mod insights;
+mod insights_sums;
 mod instance_admins;
 mod invitations;
 mod isolation;

@@ -9,6 +9,7 @@ use std::path::Path;
 use domain::time::{Clock, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::calls::{call, saying};
 use support::{Actor, App, Organization, PASSWORD, Person, Upstream, Workbench};
 
 use super::runs;
@@ -174,10 +175,25 @@ pub(super) async fn request(
             (json!({"runId": run}), vec![("id", workflow)])
         }
         "remove_baseline" => (Value::Null, vec![("id", baseline(acme).await.0)]),
+        "get_insights_overview" | "list_topics" | "list_sessions" => {
+            acme.switch_insights(true).await;
+            none
+        }
+        "get_topic" => (Value::Null, vec![("id", of_insights(acme, "topics").await)]),
+        "get_session" => (Value::Null, vec![("id", of_insights(acme, "sessions").await)]),
+        "update_topic" => (json!({"unmetDemand": true}), vec![("id", of_insights(acme, "topics").await)]),
         "authorize_request" => (json!({"apiKeyId": acme.client().await.id, "userId": "a"}), vec![]),
         "verify_key" => (json!({"token": acme.client().await.token, "userId": "a"}), vec![]),
         unknown => panic!("{unknown} has no row in the authorization matrix: add it to `request` here"),
     }
+}
+
+/// A topic or a session.
+async fn of_insights(acme: &Organization, area: &str) -> String {
+    acme.switch_insights(true).await;
+    acme.record(vec![saying(call(acme, "look"), "find the unpaid invoices", None)]).await;
+    let list = acme.owner().get(&format!("/api/v1/insights/{area}?limit=1")).await.expect(200);
+    list["items"][0]["id"].as_str().expect("an id").to_owned()
 }
 
 /// A server that was synced, and answers again.
@@ -275,6 +291,10 @@ fn permission(operation: &str) -> Option<&'static str> {
         "set_baseline" | "remove_baseline" => Some("workflows:write"),
         "authorize_request" | "verify_key" => Some("keys:verify"),
         "get_usage" => Some("usage:read"),
+        "update_topic" => Some("insights:write"),
+        "get_insights_overview" | "list_topics" | "get_topic" | "list_sessions" | "get_session" => {
+            Some("insights:read")
+        }
         "get_connection" | "list_connections" => Some("connections:read"),
         "put_connection" | "delete_connection" | "create_connect_link" => Some("connections:write"),
         _ => None,

@@ -177,6 +177,8 @@ pub struct Organization {
     /// The owner's refresh token's cookie, as a client sends it.
     pub cookie: String,
     base: Actor,
+    // Not held: it ends when Keyrack does.
+    pub(crate) services: std::sync::Weak<api::compose::Services>,
 }
 
 impl Organization {
@@ -190,6 +192,7 @@ impl Organization {
             access_token: text("/accessToken"),
             cookie: cookie_of(answer),
             base: app.anonymous(),
+            services: std::sync::Arc::downgrade(app.services()),
         }
     }
 

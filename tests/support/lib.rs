@@ -8,6 +8,7 @@
 pub mod actor;
 pub mod app;
 pub mod browser;
+pub mod calls;
 pub mod chromium;
 pub mod client;
 pub mod logs;

@@ -9,6 +9,7 @@ pub mod connections;
 pub mod decisions;
 pub mod groups;
 pub mod identity;
+pub mod insights;
 pub mod invitations;
 pub mod mcp_servers;
 pub mod members;

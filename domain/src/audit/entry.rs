@@ -112,6 +112,7 @@ impl From<&AuditEvent> for AuditEntry {
             AuditTarget::Connection(id) => ("connection", Some(id.to_string())),
             AuditTarget::Workflow(id) => ("workflow", Some(id.to_string())),
             AuditTarget::Run(id) => ("run", Some(id.to_string())),
+            AuditTarget::Topic(id) => ("topic", Some(id.to_string())),
         };
         Self {
             organization: event.organization.unwrap_or(Self::NOBODYS),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use crate::access::{Actor, TenantScope};
 use crate::id::{
     ConnectionId, EventId, GroupId, InvitationId, OrganizationId, PolicyId, ProjectId, RunId, ServerId, TenantOrgId,
-    TenantUserId, UserId, WorkflowId,
+    TenantUserId, TopicId, UserId, WorkflowId,
 };
 use crate::key::KeyId;
 use crate::tenant::Tenant;
@@ -66,6 +66,8 @@ pub enum AuditTarget {
     Workflow(WorkflowId),
     /// A run of a workflow.
     Run(RunId),
+    /// A topic.
+    Topic(TopicId),
 }
 
 /// How it ended.

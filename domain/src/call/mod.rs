@@ -74,6 +74,16 @@ pub struct CallRecord {
     pub telemetry: Option<Box<Telemetry>>,
 }
 
+impl CallRecord {
+    /// Whether it went wrong: no answer of the server's went through to its end, or the answer tells of a failure. That its
+    /// caller left is nobody's fault.
+    #[must_use]
+    pub fn went_wrong(&self) -> bool {
+        let ended = matches!(self.outcome, Outcome::Failed(_) | Outcome::Refused(_) | Outcome::Cut(_));
+        ended || self.fault.is_some() || self.status.is_some_and(|status| status >= 500)
+    }
+}
+
 /// What kind of message a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {

@@ -16,6 +16,7 @@ use sea_orm::{DatabaseTransaction, Value};
 use super::entity::call_record::{Entity, Model};
 use super::entity::call_telemetry;
 use super::insertion::Insertion;
+use super::insights::intake;
 
 const COLUMNS: usize = 21;
 const TELEMETRY_COLUMNS: usize = 6;
@@ -27,11 +28,13 @@ static ROWS: LazyLock<Insertion> =
 static TELEMETRY: LazyLock<Insertion> =
     LazyLock::new(|| Insertion::of::<call_telemetry::Entity>(Some(&OnConflict::new().do_nothing().to_owned())));
 
-/// Stores calls.
+/// Stores calls, and leaves them for the fold.
 pub async fn insert(transaction: &DatabaseTransaction, calls: &[CallRecord]) -> Result<(), StoreFault> {
-    ROWS.run(transaction, calls, values).await?;
+    let inserted = ROWS.run(transaction, calls, values).await?;
     let said: Vec<&CallRecord> = calls.iter().filter(|call| call.telemetry.is_some()).collect();
-    TELEMETRY.run(transaction, &said, |call| telemetry_values(call)).await
+    TELEMETRY.run(transaction, &said, |call| telemetry_values(call)).await?;
+    // A batch is stored as a whole. One that was there already was left for the fold with it, and may be folded by now.
+    if inserted > 0 { intake::insert(transaction, calls).await } else { Ok(()) }
 }
 
 /// What a model said of a call, without secrets. In a table of its own: few calls have any.

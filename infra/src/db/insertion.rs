@@ -1,4 +1,4 @@
-//! Insertions of very many rows: the audit log's and the calls', the two busiest statements. Their texts are made once,
+//! Insertions of very many rows: the audit log's, the calls' and what they are folded into. Their texts are made once,
 //! since building them anew for every batch cost as much as storing the rows. Nobody's text is in them.
 
 use domain::store::StoreFault;
@@ -26,24 +26,24 @@ impl Insertion {
         Self { sqlite: texts(DbBackend::Sqlite), postgres: texts(DbBackend::Postgres) }
     }
 
-    /// Inserts rows in their order; `values` is asked once for each.
+    /// Inserts rows in their order; `values` is asked once for each. How many were not there yet.
     pub async fn run<R, const COLUMNS: usize>(
         &self,
         transaction: &DatabaseTransaction,
         rows: &[R],
         mut values: impl FnMut(&R) -> [Value; COLUMNS],
-    ) -> Result<(), StoreFault> {
+    ) -> Result<u64, StoreFault> {
         let backend = transaction.get_database_backend();
         let texts = if backend == DbBackend::Postgres { &self.postgres } else { &self.sqlite };
-        let mut rest = rows;
+        let (mut rest, mut inserted) = (rows, 0);
         while let Some(place) = CHUNKS.iter().position(|size| *size <= rest.len()) {
             let (chunk, left) = rest.split_at(CHUNKS[place]);
             let values: Vec<Value> = chunk.iter().flat_map(&mut values).collect();
             let statement = Statement::from_sql_and_values(backend, &texts[place], values);
-            transaction.execute_raw(statement).await.map_err(store_fault)?;
+            inserted += transaction.execute_raw(statement).await.map_err(store_fault)?.rows_affected();
             rest = left;
         }
-        Ok(())
+        Ok(inserted)
     }
 }
 

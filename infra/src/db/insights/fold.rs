@@ -1,0 +1,203 @@
+//! Folding calls into slices, sessions and topics.
+
+use domain::access::SystemScope;
+use domain::id::{OrganizationId, TopicId};
+use domain::insight::topic::TopicBook;
+use domain::insight::{Intake, IntakeCall, fold};
+use domain::store::StoreFault;
+use domain::time::Timestamp;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::super::entity::{insight_head, insight_intake};
+use super::super::fault::store_fault;
+use super::super::scoped::{self, unscoped};
+use super::super::{CHUNK, Database};
+use super::{sessions, slices, topics};
+
+/// Calls of one transaction, so that other writers get their turn.
+const CALLS: i32 = 16_384;
+/// Rows that are looked at for so many.
+const ROWS: u64 = 512;
+
+/// Folds in the database.
+#[derive(Clone)]
+pub struct SqlInsightFold {
+    db: Database,
+}
+
+/// What one transaction folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// So many calls.
+    Folded(usize),
+    /// Another node was quicker.
+    Overtaken,
+    /// Nothing was left.
+    Empty,
+}
+
+impl SqlInsightFold {
+    /// Folds in this database.
+    #[must_use]
+    pub const fn new(db: Database) -> Self {
+        Self { db }
+    }
+
+    /// Folds everything that was left before it began; how many calls that were. Hours before `oldest_hour` are not made.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; what was folded before it stays.
+    pub async fn fold(&self, oldest_hour: Timestamp) -> Result<usize, StoreFault> {
+        let (mut last, mut folded) = (None, 0);
+        while let Some(organization) = self.next_organization(last).await? {
+            // What another node is at is left to it.
+            while let Batch::Folded(calls) = self.fold_batch(organization, oldest_hour).await? {
+                folded += calls;
+            }
+            last = Some(organization);
+        }
+        Ok(folded)
+    }
+
+    /// Folds some of an organization's calls, those first that were left first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then none of them was folded.
+    pub async fn fold_batch(&self, organization: OrganizationId, oldest_hour: Timestamp) -> Result<Batch, StoreFault> {
+        let scope = SystemScope::new(organization, "calls are folded into what insights read");
+        let (ids, calls) = self.left(&scope).await?;
+        if ids.is_empty() {
+            return Ok(Batch::Empty);
+        }
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        lock(&transaction, &scope).await?;
+        // Gone: another node folded them between.
+        if take(&transaction, &scope, &ids).await? < ids.len() as u64 {
+            return Ok(Batch::Overtaken);
+        }
+        sessions::fold(&transaction, &scope, &calls).await?;
+        let topics = by_topic(&transaction, &scope, &calls).await?;
+        slices::add(&transaction, &scope, fold(&calls, &topics, oldest_hour)).await?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Batch::Folded(calls.len()))
+    }
+
+    /// How many batches wait, of all organizations.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn waiting(&self) -> Result<u64, StoreFault> {
+        let rows = unscoped("every organization's calls are folded").find::<insight_intake::Entity>();
+        rows.count(self.db.reader()).await.map_err(store_fault)
+    }
+
+    /// Rows that are to be folded, and their calls in the order of their beginnings.
+    async fn left(&self, scope: &SystemScope) -> Result<(Vec<Uuid>, Vec<IntakeCall>), StoreFault> {
+        use insight_intake::Column;
+        let sizes: Vec<(Uuid, i32)> = scoped::find::<insight_intake::Entity>(scope)
+            .select_only()
+            .columns([Column::Id, Column::Calls])
+            .order_by_asc(Column::Id)
+            .limit(ROWS)
+            .into_tuple()
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let mut sum = 0;
+        let fitting = sizes.iter().take_while(|(_, calls)| {
+            let fits = sum < CALLS;
+            sum += calls;
+            fits
+        });
+        let ids: Vec<Uuid> = fitting.map(|(id, _)| *id).collect();
+        let Some(last) = ids.last() else { return Ok((ids, Vec::new())) };
+        let rows = scoped::find::<insight_intake::Entity>(scope)
+            .filter(Column::Id.lte(*last))
+            .order_by_asc(Column::Id)
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        // Others may have come in between; what is folded is what was read.
+        let ids = rows.iter().map(|row| row.id).collect();
+        let mut calls = Vec::new();
+        for row in rows {
+            let unpacked = Intake::unpack(&row.packed);
+            calls.extend(unpacked.map_err(|fault| StoreFault::Corrupt(format!("intake {}: {fault}", row.id)))?);
+        }
+        calls.sort_by_key(|call| (call.at, call.request_id));
+        Ok((ids, calls))
+    }
+
+    /// The organization after this one with calls to fold.
+    async fn next_organization(&self, last: Option<OrganizationId>) -> Result<Option<OrganizationId>, StoreFault> {
+        use insight_intake::Column;
+        let mut rows = unscoped("every organization's calls are folded").find::<insight_intake::Entity>();
+        if let Some(last) = last {
+            rows = rows.filter(Column::OrganizationId.gt(last.as_uuid()));
+        }
+        let found: Option<Uuid> = rows
+            .select_only()
+            .column(Column::OrganizationId)
+            .order_by_asc(Column::OrganizationId)
+            .limit(1)
+            .into_tuple()
+            .one(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        Ok(found.map(OrganizationId::from_uuid))
+    }
+}
+
+/// Makes this the only one that folds the organization's calls, until the transaction ends.
+async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<(), StoreFault> {
+    if transaction.get_database_backend() == DbBackend::Sqlite {
+        // It has one writer.
+        return Ok(());
+    }
+    let head = insight_head::ActiveModel { organization_id: ActiveValue::NotSet };
+    scoped::insert::<insight_head::Entity, _>(scope, [head])
+        .on_conflict(OnConflict::column(insight_head::Column::OrganizationId).do_nothing().to_owned())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(store_fault)?;
+    scoped::find::<insight_head::Entity>(scope).lock_exclusive().one(transaction).await.map_err(store_fault)?;
+    Ok(())
+}
+
+async fn take(transaction: &DatabaseTransaction, scope: &SystemScope, ids: &[Uuid]) -> Result<u64, StoreFault> {
+    let mut taken = 0;
+    for chunk in ids.chunks(CHUNK) {
+        let done = scoped::delete::<insight_intake::Entity>(scope)
+            .filter(insight_intake::Column::Id.is_in(chunk.iter().copied()))
+            .exec(transaction)
+            .await
+            .map_err(store_fault)?;
+        taken += done.rows_affected;
+    }
+    Ok(taken)
+}
+
+/// The topic of each call.
+async fn by_topic(
+    transaction: &DatabaseTransaction,
+    scope: &SystemScope,
+    calls: &[IntakeCall],
+) -> Result<Vec<Option<TopicId>>, StoreFault> {
+    use domain::access::WithinOrganization;
+    if calls.iter().all(|call| call.intent.is_none()) {
+        return Ok(Vec::new());
+    }
+    let mut book = TopicBook::of(scope.organization_id(), topics::all(transaction, scope).await?);
+    let mut of_calls: Vec<Option<TopicId>> = calls.iter().map(|call| book.add(call)).collect();
+    for topic in &mut of_calls {
+        // It had to go for another one within the batch.
+        *topic = topic.filter(|id| book.has(*id));
+    }
+    topics::store(transaction, scope, book.changes()).await?;
+    Ok(of_calls)
+}

@@ -1,0 +1,277 @@
+//! What the views of insights cost over very many call records, on SQLite and on PostgreSQL.
+//!
+//! `tests/bench/insights` runs it and writes the result down. Records go in through the audit log's writer and are folded as
+//! they always are; only their times are made up, so that there are ninety days of them. `KEYRACK_TEST_CALLS` is how many
+//! there are on each database, 100,000 when not given. The last line on standard output is the result as JSON.
+
+#![expect(clippy::cast_precision_loss, reason = "times are short")]
+
+use std::time::{Duration, Instant};
+
+use domain::call::{CallRecord, Label, Outcome, SessionTag};
+use domain::id::ServerId;
+use domain::key::KeyId;
+use domain::time::{Clock, SystemClock, Timestamp};
+use mimalloc::MiMalloc;
+use serde_json::{Value, json};
+use support::calls::{call, of_tenant, saying};
+use support::{Actor, App, Organization, Store};
+use uuid::Uuid;
+
+// As in the product.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+const SERVERS: u64 = 40;
+const TOOLS_OF_A_SERVER: u64 = 25;
+const KEYS: u64 = 2_000;
+const ORGS: u64 = 10_000;
+const USERS_OF_AN_ORG: u64 = 20;
+/// One of so many calls says what the person wants.
+const SAYING: u64 = 5;
+/// Calls of one transaction, which is what the writer takes at most.
+const BATCH: u64 = 4_096;
+/// Batches between two folds: what 6,500 calls a second leave in five seconds.
+const FOLDED_AT_ONCE: u64 = 8;
+/// How often each view is asked for.
+const ROUNDS: usize = 15;
+const DAY: Duration = Duration::from_hours(24);
+const DAYS: u32 = 90;
+
+const VERBS: [&str; 20] = [
+    "find",
+    "create",
+    "cancel",
+    "update",
+    "export",
+    "compare",
+    "translate",
+    "schedule",
+    "approve",
+    "archive",
+    "merge",
+    "review",
+    "forward",
+    "rename",
+    "estimate",
+    "publish",
+    "restore",
+    "verify",
+    "import",
+    "summarize",
+];
+const THINGS: [&str; 40] = [
+    "invoice",
+    "ticket",
+    "meeting",
+    "report",
+    "contract",
+    "shipment",
+    "customer record",
+    "refund",
+    "branch",
+    "deployment",
+    "calendar entry",
+    "draft",
+    "budget",
+    "campaign",
+    "dashboard",
+    "password policy",
+    "server log",
+    "expense",
+    "holiday",
+    "purchase order",
+    "warranty",
+    "subscription",
+    "translation",
+    "survey",
+    "interview",
+    "onboarding checklist",
+    "release note",
+    "test run",
+    "backup",
+    "certificate",
+    "domain name",
+    "price list",
+    "stock level",
+    "delivery",
+    "payroll",
+    "timesheet",
+    "training",
+    "audit finding",
+    "risk",
+    "supplier",
+];
+
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    /// A few numbers very often, and most of them seldom: about Zipf's law.
+    fn skewed(&mut self, bound: u64) -> u64 {
+        let exponent = self.below(1 << 20) as f64 / f64::from(1 << 20);
+        let number = ((bound as f64 + 1.0).powf(exponent) - 1.0).max(0.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between nought and the bound")]
+        let number = number as u64;
+        number.min(bound - 1)
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    support::logs::keep_nothing();
+    let calls: u64 = std::env::var("KEYRACK_TEST_CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let mut seen = serde_json::Map::new();
+    for (name, store) in [("sqlite", Store::Sqlite), ("postgres", Store::Postgres)] {
+        seen.insert(name.to_owned(), measure(store, calls).await);
+    }
+    println!("{}", json!({"calls": calls, "stores": seen}));
+}
+
+async fn measure(store: Store, calls: u64) -> Value {
+    let mut app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    acme.switch_insights(true).await;
+    let mut servers = Vec::new();
+    for number in 0..SERVERS {
+        let made = acme.server(&format!("server-{number}"), "https://x.example.com/mcp").await;
+        servers.push(made["id"].as_str().expect("an id").parse::<ServerId>().expect("an id"));
+    }
+    let members: Vec<&ServerId> = servers.iter().take(10).collect();
+    let body = json!({"name": "Ten", "slug": "ten", "servers": members});
+    acme.owner().post("/api/v1/projects", &body).await.expect(201);
+    let filled = fill(&app, &acme, &servers, calls).await;
+    let views = views(&app, &acme).await;
+    app.stop().await;
+    json!({"filled": filled, "views": views})
+}
+
+/// Writes and folds.
+async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) -> Value {
+    let (mut numbers, end) = (Numbers(0x2026_1121), SystemClock.now());
+    let step = Duration::from_micros(u64::try_from((DAY * DAYS).as_micros()).expect("small") / calls);
+    let template = call(acme, "x");
+    let (mut written, mut folding) = (Duration::ZERO, Duration::ZERO);
+    let mut at = end.before(step * u32::try_from(calls).expect("not so many"));
+    let (mut left, mut batches) = (calls, 0);
+    while left > 0 {
+        let batch: Vec<CallRecord> = (0..left.min(BATCH))
+            .map(|_| {
+                at = at.after(step);
+                any_call(&mut numbers, &template, servers, at)
+            })
+            .collect();
+        left -= batch.len() as u64;
+        let began = Instant::now();
+        app.services().audit_rows.append(&[], &batch).await.expect("written");
+        written += began.elapsed();
+        batches += 1;
+        if batches % FOLDED_AT_ONCE == 0 || left == 0 {
+            let began = Instant::now();
+            support::calls::fold(app.services()).await;
+            folding += began.elapsed();
+        }
+        if (calls - left) % (BATCH * 100) < BATCH {
+            eprintln!("{} of {calls}: written in {written:.0?}, folded in {folding:.0?}", calls - left);
+        }
+    }
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;
+    json!({"writtenUs": micros(written), "foldedUs": micros(folding)})
+}
+
+fn any_call(numbers: &mut Numbers, template: &CallRecord, servers: &[ServerId], at: Timestamp) -> CallRecord {
+    let server = usize::try_from(numbers.skewed(SERVERS)).expect("few");
+    let org = numbers.skewed(ORGS);
+    let (org, user) = (format!("org-{org}"), format!("user-{}", numbers.skewed(USERS_OF_AN_ORG)));
+    let slow = if numbers.below(40) == 0 { 50 } else { 1 };
+    let took = Duration::from_micros((1_500 + numbers.below(60_000)) * slow);
+    let failed = numbers.below(25) == 0;
+    let session = (numbers.below(3) > 0).then(|| {
+        // A new one for each org every hour.
+        SessionTag::of_stored(
+            at.as_micros() / 3_600_000_000 * 10_000 + i64::try_from(numbers.skewed(200)).expect("few"),
+        )
+    });
+    let made = CallRecord {
+        at,
+        request_id: Uuid::now_v7(),
+        key: KeyId::from_token_part(&format!("0123456789a{:05}", numbers.skewed(KEYS))).expect("an id"),
+        server: servers[server],
+        tool: Some(Label::of_stored(&format!("tool_{}", numbers.skewed(TOOLS_OF_A_SERVER)))),
+        session,
+        outcome: if failed { Outcome::Failed("upstream_error".into()) } else { Outcome::Answered },
+        first_byte: Some(took),
+        took,
+        ..template.clone()
+    };
+    let made = of_tenant(made, Some(&org), (numbers.below(10) > 0).then_some(user.as_str()).or(Some("service")));
+    if numbers.below(SAYING) > 0 {
+        return made;
+    }
+    let verb = VERBS[usize::try_from(numbers.skewed(20)).expect("few")];
+    let thing = THINGS[usize::try_from(numbers.skewed(40)).expect("few")];
+    let intent = match numbers.below(3) {
+        0 => format!("{verb} the {thing}"),
+        1 => format!("I want to {verb} a {thing} for the customer"),
+        _ => format!("{verb} {thing} {}", numbers.below(100_000)),
+    };
+    saying(made, &intent, (numbers.below(12) == 0).then_some("it takes too long"))
+}
+
+async fn views(app: &App, acme: &Organization) -> Vec<Value> {
+    let platform = app.key(&acme.platform().await.token);
+    let id = async |area: &str| {
+        let list = platform.get(&format!("/api/v1/insights/{area}?limit=1&period=90d")).await.expect(200);
+        list["items"][0]["id"].as_str().expect("an id").to_owned()
+    };
+    eprintln!("measuring");
+    let (topic, session) = (id("topics").await, id("sessions").await);
+    let mut paths = Vec::new();
+    for period in ["24h", "7d", "30d", "90d"] {
+        for (name, query) in [
+            ("", ""),
+            (", a tenant user", "&org_id=org-0&user_id=user-0"),
+            (", a tenant org", "&org_id=org-0"),
+            (", a project of 10 servers", "&projectId=ten"),
+        ] {
+            paths.push((format!("overview, {period}{name}"), format!("overview?top=50&period={period}{query}")));
+            paths.push((format!("topics, {period}{name}"), format!("topics?period={period}{query}")));
+        }
+        paths.push((format!("a topic, {period}"), format!("topics/{topic}?period={period}")));
+        paths.push((format!("sessions, {period}"), format!("sessions?period={period}&limit=200")));
+    }
+    paths.push((
+        "sessions, 90d, a tenant user".to_owned(),
+        "sessions?period=90d&org_id=org-0&user_id=user-0".to_owned(),
+    ));
+    paths.push(("sessions, 90d, a tenant org".to_owned(), "sessions?period=90d&org_id=org-0".to_owned()));
+    paths.push(("sessions, 90d, a project".to_owned(), "sessions?period=90d&projectId=ten".to_owned()));
+    paths.push(("a session and its calls".to_owned(), format!("sessions/{session}?limit=200")));
+    let mut seen = Vec::new();
+    for (name, path) in paths {
+        let (median, worst) = timed(&platform, &path).await;
+        eprintln!("{name}: {median:.1} ms, at most {worst:.1} ms");
+        seen.push(json!({"view": name, "medianMs": median, "worstMs": worst}));
+    }
+    seen
+}
+
+/// In milliseconds, to the last byte: the median and the worst.
+async fn timed(actor: &Actor, path: &str) -> (f64, f64) {
+    let mut took = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let answer = actor.get(&format!("/api/v1/insights/{path}")).await;
+        took.push(began.elapsed());
+        answer.expect(200);
+    }
+    took.sort_unstable();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    (ms(took[ROUNDS / 2]), ms(took[ROUNDS - 1]))
+}
