@@ -178,6 +178,67 @@ async fn no_change_of_people_without_its_row_on_postgres() {
 
 on_both! {
     no_change_of_a_project_without_its_row
+    no_change_of_a_workflow_without_its_row
+}
+
+async fn no_change_of_a_workflow_without_its_row(store: Store) {
+    const PATH: &str = "/api/v1/workflows";
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    let owner = acme.owner();
+    acme.server("notes", "https://a.example.com").await;
+    let steps = |name: &str| json!([{"name": name, "server": "notes", "tool": "look"}]);
+    let made = async || owner.post(PATH, &json!({"name": "nightly", "steps": steps("a")})).await.expect(201);
+    let id = |made: &Value| made["id"].as_str().expect("an id").to_owned();
+    let first = format!("{PATH}/{}", id(&made().await));
+    let proposals = format!("{first}/proposals");
+    let mut proposed = Vec::new();
+    for name in ["x", "y"] {
+        let change = json!({"change": {"name": name}});
+        proposed.push(format!("{proposals}/{}", id(&owner.post(&proposals, &change).await.expect(201))));
+    }
+    let changes = [
+        (Method::POST, PATH.to_owned(), json!({"name": "another", "steps": steps("a")})),
+        (Method::POST, proposals.clone(), json!({"change": {"name": "z"}})),
+        (Method::POST, format!("{}/reject", proposed[0]), json!({})),
+        (Method::POST, format!("{}/apply", proposed[1]), json!({})),
+        (Method::PATCH, first.clone(), json!({"steps": steps("b")})),
+        (Method::POST, format!("{first}/archive"), json!({})),
+        (Method::POST, format!("{first}/restore"), json!({})),
+    ];
+    let ask = async || {
+        let mut statuses = Vec::new();
+        for (method, path, body) in &changes {
+            statuses.push(owner.with_body(method.clone(), path, body).await.status);
+        }
+        statuses
+    };
+    let seen = async || {
+        let mut seen = Vec::new();
+        for path in [PATH, &proposals, &format!("{first}/versions")] {
+            seen.push(owner.get(path).await.expect(200)["items"].clone());
+        }
+        seen
+    };
+    let before = seen().await;
+    refuse_changes(&app, store, true).await;
+    // The last one would change nothing: the workflow is not archived.
+    assert_eq!(ask().await, [500, 500, 500, 500, 500, 500, 200]);
+    refuse_changes(&app, store, false).await;
+    assert_eq!(seen().await, before, "nothing was half done");
+    assert_eq!(ask().await, [201, 201, 200, 200, 200, 200, 200]);
+    let rows = actions(&app).await;
+    for (action, count) in [
+        ("workflow.create", 2),
+        ("workflow.propose", 3),
+        ("workflow.withdraw", 1),
+        ("workflow.apply", 1),
+        ("workflow.update", 1),
+        ("workflow.archive", 1),
+        ("workflow.restore", 1),
+    ] {
+        assert_eq!(rows.get(action), Some(&count), "{action}");
+    }
 }
 
 async fn no_change_of_a_project_without_its_row(store: Store) {

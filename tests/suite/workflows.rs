@@ -542,6 +542,21 @@ async fn the_log_says_what_became_of_a_workflow() {
 }
 
 #[tokio::test]
+async fn a_creation_that_is_repeated_under_its_name_makes_one() {
+    let Scene { app: _app, acme, .. } = scene_on(Store::Sqlite).await;
+    let owner = acme.owner().and("idempotency-key", "one");
+    let body = json!({"name": "x", "steps": [step("a", json!({}))]});
+    let first = made(&owner, body.clone()).await;
+    assert_eq!(made(&owner, body).await["id"], first["id"]);
+    assert_eq!(owner.get(WORKFLOWS).await.expect(200)["items"].as_array().map(Vec::len), Some(1));
+    let proposals = format!("{}/proposals", path(&first));
+    let change = json!({"change": {"name": "y"}});
+    let proposer = acme.owner().and("idempotency-key", "two");
+    let proposed = proposer.post(&proposals, &change).await.expect(201);
+    assert_eq!(proposer.post(&proposals, &change).await.expect(201), proposed);
+}
+
+#[tokio::test]
 async fn the_workflow_of_the_documents_is_taken() {
     let app = App::spawn().await;
     let acme = app.organization("acme").await;

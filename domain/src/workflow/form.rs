@@ -137,9 +137,9 @@ fn expectation(
     let field = format!("{at}.value");
     let before = errors.0.len();
     match (&sent.value, op) {
-        (None | Some(Value::Null), Op::Exists | Op::Absent) => {}
+        (None | Some(Value::Null), Op::Exists | Op::Absent) | (Some(Value::Number(_)), Op::Less | Op::Greater) => {}
         (Some(_), Op::Exists | Op::Absent) => {
-            errors.add(&field, format!("must be left out: {} takes none", op.as_str()))
+            errors.add(&field, format!("must be left out: {} takes none", op.as_str()));
         }
         (None, _) => errors.add(&field, format!("is required: {} compares with it", op.as_str())),
         (Some(value), Op::Equals | Op::NotEquals | Op::Contains) => referring.look(&field, value, 0, errors),
@@ -148,7 +148,6 @@ fn expectation(
             drop(errors.take(&field, Pattern::new(text)));
         }
         (Some(_), Op::Matches) => errors.add(&field, "must be a regular expression, as text"),
-        (Some(Value::Number(_)), Op::Less | Op::Greater) => {}
         (Some(value @ Value::String(text)), Op::Less | Op::Greater) if is_reference(text) => {
             referring.look(&field, value, 0, errors);
         }

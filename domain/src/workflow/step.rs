@@ -13,9 +13,9 @@ use crate::text::{InvalidText, Slug};
 /// Most repetitions of a step after its first try.
 pub const RETRIES_MAX: u8 = 5;
 /// How long a step may take when it does not say.
-pub const STEP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+pub const STEP_TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
 /// How long a step may take at most.
-pub const STEP_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+pub const STEP_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 
 /// A step's name, by which later steps refer to it: the form of a slug, underscores besides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

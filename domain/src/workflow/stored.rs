@@ -56,6 +56,9 @@ impl Unreadable {
 }
 
 /// A definition as text.
+///
+/// # Panics
+/// Never: names are text, and values are JSON.
 #[must_use]
 pub fn definition_to_json(definition: &Definition) -> String {
     let stored = Stored {

@@ -35,6 +35,9 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(input: D) -> Result<Opt
 }
 
 /// A change as text.
+///
+/// # Panics
+/// Never: it has texts and numbers.
 #[must_use]
 pub fn change_to_json(change: &WorkflowChange) -> String {
     let stored = Stored {
