@@ -15,7 +15,7 @@ use domain::run::port::NewRun;
 use domain::run::schedule::wish;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
-use domain::workflow::port::{Definitions, Due, Schedules};
+use domain::workflow::port::Due;
 use tokio_util::sync::CancellationToken;
 
 use crate::compose::Services;
