@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::audit_changes::refuse_changes;
 use domain::call::{CallRecord, SessionTag};
 use domain::insight::IntakeCall;
 use domain::insight::topic::TopicBook;
@@ -301,6 +302,12 @@ async fn a_topic_is_renamed_marked_and_put_away_and_the_log_says_so(store: Store
     assert_eq!((&renamed["name"], &renamed["renamed"]), (&json!("Dunning"), &json!(true)));
     let again = patch(json!({"name": "Dunning"})).await;
     assert_eq!(again, renamed);
+    // Without its row in the log no change takes place.
+    refuse_changes(&app, store, true).await;
+    let unlogged = acme.owner().with_body(Method::PATCH, &path, &json!({"name": "Unlogged", "archived": true})).await;
+    assert!(unlogged.status >= 500, "{}", unlogged.body);
+    refuse_changes(&app, store, false).await;
+    assert_eq!(get(&acme.owner(), &format!("topics/{id}")).await["name"], "Dunning");
     // More calls change nothing that an editor did.
     acme.record(vec![said()]).await;
     let topics = get(&acme.owner(), "topics?unmetDemand=true").await;

@@ -231,3 +231,32 @@ async fn the_period_before_is_what_a_period_is_compared_with(store: Store) {
     let seen = acme.owner().get("/api/v1/insights/overview?period=7d").await.expect(200);
     assert_eq!((&seen["calls"], &seen["previous"]["calls"]), (&json!(3), &json!(4)));
 }
+
+/// An intake that cannot be read stops nobody but its organization.
+#[tokio::test]
+async fn what_cannot_be_folded_is_left_and_others_are_folded() {
+    let app = App::spawn().await;
+    let organizations = [app.organization("acme").await, app.organization("globex").await];
+    for organization in &organizations {
+        organization.switch_insights(true).await;
+        app.services().calls.add(call(organization, "look"));
+    }
+    // No fold is between the two statements: the rows are broken as they are written.
+    app.run_sql("CREATE TRIGGER breaking AFTER INSERT ON insight_intake BEGIN UPDATE insight_intake SET packed = x'ff' \
+                 WHERE organization_id = NEW.organization_id AND organization_id = (SELECT MIN(id) FROM organizations); END")
+        .await;
+    app.settled().await;
+    for organization in &organizations {
+        app.services().calls.add(call(organization, "look"));
+    }
+    app.settled().await;
+    let _ = infra::insights::once(&app.services().insight_fold, SystemClock.now()).await;
+    let mut counts = Vec::new();
+    for organization in &organizations {
+        let seen = organization.owner().get("/api/v1/insights/overview").await.expect(200);
+        counts.push(seen["calls"].as_u64().expect("a number"));
+    }
+    assert_eq!(counts.iter().max(), Some(&2), "{counts:?}");
+    assert!(counts.iter().min() < Some(&2), "{counts:?}");
+    assert!(app.services().insight_fold.waiting().await.expect("an answer") > 0, "what is broken is not thrown away");
+}

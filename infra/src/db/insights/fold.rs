@@ -51,17 +51,30 @@ impl SqlInsightFold {
     /// Folds everything that was left before it began; how many calls that were. Hours before `oldest_hour` are not made.
     ///
     /// # Errors
-    /// [`StoreFault`]; what was folded before it stays.
+    /// The first [`StoreFault`] there was; the calls of other organizations are folded all the same.
     pub async fn fold(&self, oldest_hour: Timestamp) -> Result<usize, StoreFault> {
-        let (mut last, mut folded) = (None, 0);
+        let (mut last, mut folded, mut fault) = (None, 0, None);
         while let Some(organization) = self.next_organization(last).await? {
-            // What another node is at is left to it.
-            while let Batch::Folded(calls) = self.fold_batch(organization, oldest_hour).await? {
-                folded += calls;
+            loop {
+                match self.fold_batch(organization, oldest_hour).await {
+                    Ok(Batch::Folded(calls)) => {
+                        folded += calls;
+                        // Less than fits is all that was left; more may have come, and others have their turn.
+                        if calls < usize::try_from(CALLS).unwrap_or(0) {
+                            break;
+                        }
+                    }
+                    // What another node is at is left to it.
+                    Ok(Batch::Overtaken | Batch::Empty) => break,
+                    Err(error) => {
+                        fault = fault.or(Some(error));
+                        break;
+                    }
+                }
             }
             last = Some(organization);
         }
-        Ok(folded)
+        fault.map_or(Ok(folded), Err)
     }
 
     /// Folds some of an organization's calls, those first that were left first.
