@@ -81,14 +81,18 @@ impl Schema {
     }
 }
 
+/// What a step took when one node served and was stopped for the next version.
+const OF_ONE_NODE: (&str, &str) = ("m20261121_000008_people", "memberships has a new rule");
+
 /// Runs the steps one by one.
 async fn every_step_only_adds(db: &DatabaseConnection) {
-    let steps = Migrator::migrations().len();
     let mut before = Schema::of(db).await;
-    for step in 1..=steps {
+    for step in Migrator::migrations() {
         Migrator::up(db, Some(1)).await.expect("a step");
         let after = Schema::of(db).await;
-        assert_eq!(before.lost_in(&after), [""; 0], "step {step} takes from nodes of the version before");
+        let mut lost = before.lost_in(&after);
+        lost.retain(|lost| step.name() != OF_ONE_NODE.0 || !lost.starts_with(OF_ONE_NODE.1));
+        assert_eq!(lost, [""; 0], "{} takes from nodes of the version before", step.name());
         before = after;
     }
     assert!(Migrator::get_pending_migrations(db).await.expect("an answer").is_empty());

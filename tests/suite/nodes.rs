@@ -8,9 +8,10 @@ use domain::key::token::PresentedToken;
 use futures_util::StreamExt;
 use infra::cache::TokenPlace;
 use reqwest::Method;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use serde_json::{Value, json};
-use support::{App, Organization, Store, Upstream, postgres};
+use support::app::try_start;
+use support::{App, AppOptions, Organization, Store, Upstream, postgres};
 
 /// Three nodes on one database.
 async fn three() -> [App; 3] {
@@ -209,6 +210,31 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_serve() {
         assert_eq!(node.anonymous().get("/ready").await.status, 200);
         node.key(&key.token).get("/api/v1/me").await.expect(200);
     }
+}
+
+/// Versions before the first with several nodes hold this lock for themselves: they hear of nobody's changes.
+#[tokio::test]
+async fn a_version_that_serves_alone_and_one_that_does_not_never_serve_beside_each_other() {
+    const ALONE: &str = "SELECT pg_try_advisory_xact_lock(118083573383170) AS got";
+    let url = postgres::database().await;
+    let options = || {
+        let settings = vec![("signup", "open".to_owned()), ("database-url", url.clone())];
+        AppOptions { store: Store::Postgres, settings }
+    };
+    let outside = sea_orm::Database::connect(&url).await.expect("a connection");
+    let got = async |db: &sea_orm::DatabaseTransaction| {
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), ALONE)).await.expect("an answer");
+        row.expect("a row").try_get::<bool>("", "got").expect("a bool")
+    };
+    let old = outside.begin().await.expect("a transaction");
+    assert!(got(&old).await);
+    let fault = try_start(options()).await.err().expect("it does not start");
+    assert!(fault.contains("stop it first"), "{fault}");
+    old.rollback().await.expect("it stopped");
+    let app = App::with(options()).await;
+    let old = outside.begin().await.expect("a transaction");
+    assert!(!got(&old).await, "now the older one must not start");
+    drop(app);
 }
 
 #[tokio::test]

@@ -71,9 +71,37 @@ impl Caches {
     /// keys ends, since any of them may be over.
     pub fn forget_everything(&self) {
         self.keys.doubt();
+        // After the keys, with which what was under way has ended. One that was resumed meanwhile would be refused for ever.
+        self.suspended.clear();
         self.tenants.clear();
         self.access.clear();
         self.servers.clear();
         self.connections.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::{OrganizationId, TenantUserId};
+    use domain::tenant::{Tenant, TenantText};
+
+    use super::*;
+
+    #[test]
+    fn a_tenant_that_was_suspended_is_refused_no_longer_once_everything_is_forgotten() {
+        let caches = Caches::new(8, &Arc::new(Lease::none()));
+        let (organization, id) = (OrganizationId::new(), TenantUserId::new());
+        let user = TenantText::new("marina").expect("an id");
+        let tenant = Tenant::Below { org: None, user: Some((id, user.clone())) };
+        let suspend =
+            |suspended| Change::TenantUserChanged { organization, id, org: None, user: user.clone(), suspended };
+        caches.apply(&suspend(true));
+        assert!(caches.suspended.covers(&tenant));
+        caches.apply(&suspend(false));
+        assert!(!caches.suspended.covers(&tenant));
+        caches.apply(&suspend(true));
+        // Somebody resumes it, and this node does not hear of it.
+        caches.forget_everything();
+        assert!(!caches.suspended.covers(&tenant));
     }
 }

@@ -37,4 +37,9 @@ impl SuspendedTenants {
             self.ids.remove(&id);
         }
     }
+
+    /// Forgets all: what was under way is over, and what begins asks the store.
+    pub fn clear(&self) {
+        self.ids.clear();
+    }
 }
