@@ -347,7 +347,7 @@ async fn what_insights_are_made_of_goes_when_it_is_older_than_it_is_kept(store: 
     assert_eq!((count("insight_sessions").await, count("insight_topics").await), (4, 4));
     let slices = count("insight_slices").await;
     let purge = SqlPurge::new(app.services().database.clone());
-    let retention = Retention { calls: 90 * DAY, usage: 400 * DAY, insights: 100 * DAY };
+    let retention = Retention { calls: 90 * DAY, usage: 400 * DAY, runs: 90 * DAY, insights: 100 * DAY };
     assert!(once(&purge, retention, now).await.expect("cleared out").insights > 0);
     assert_eq!((count("insight_sessions").await, count("insight_topics").await), (3, 3));
     assert!(count("insight_slices").await < slices);
