@@ -1,7 +1,7 @@
 //! What insights say of many calls, against sums made from the calls themselves.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::call::{AnswerFault, CallRecord, Label, Outcome};
 use domain::id::ServerId;
@@ -250,13 +250,22 @@ async fn what_cannot_be_folded_is_left_and_others_are_folded() {
         app.services().calls.add(call(organization, "look"));
     }
     app.settled().await;
-    let _ = infra::insights::once(&app.services().insight_fold, SystemClock.now()).await;
-    let mut counts = Vec::new();
-    for organization in &organizations {
-        let seen = organization.owner().get("/api/v1/insights/overview").await.expect(200);
-        counts.push(seen["calls"].as_u64().expect("a number"));
-    }
-    assert_eq!(counts.iter().max(), Some(&2), "{counts:?}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let counts = loop {
+        // Keyrack folds by itself as well, and may be at it.
+        let folded = infra::insights::once(&app.services().insight_fold, SystemClock.now()).await;
+        assert!(folded.is_err(), "it says so");
+        let mut counts = Vec::new();
+        for organization in &organizations {
+            let seen = organization.owner().get("/api/v1/insights/overview").await.expect(200);
+            counts.push(seen["calls"].as_u64().expect("a number"));
+        }
+        if counts.contains(&2) {
+            break counts;
+        }
+        assert!(Instant::now() < deadline, "{counts:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     assert!(counts.iter().min() < Some(&2), "{counts:?}");
     assert!(app.services().insight_fold.waiting().await.expect("an answer") > 0, "what is broken is not thrown away");
 }

@@ -43,6 +43,11 @@ impl Latencies {
             self.counts.clone_from(&other.counts);
             return;
         }
+        if other.counts.len() * 8 < self.counts.len() {
+            // A few into many: nothing is copied.
+            other.counts.iter().for_each(|(bucket, count)| self.add(*bucket, *count));
+            return;
+        }
         let mut merged = Vec::with_capacity(self.counts.len() + other.counts.len());
         let (mut own, mut theirs) = (self.counts.iter().peekable(), other.counts.iter().peekable());
         while let (Some((mine, count)), Some((other, more))) = (own.peek(), theirs.peek()) {

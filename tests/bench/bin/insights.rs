@@ -33,6 +33,9 @@ const SAYING: u64 = 5;
 const BATCH: u64 = 4_096;
 /// Batches between two folds: what 6,500 calls a second leave in five seconds.
 const FOLDED_AT_ONCE: u64 = 8;
+/// Sessions that are under way at once, and one of so many calls is a session's last.
+const SESSIONS: usize = 400;
+const LAST: u64 = 12;
 /// How often each view is asked for.
 const ROUNDS: usize = 15;
 const DAY: Duration = Duration::from_hours(24);
@@ -157,6 +160,7 @@ async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) 
     let (mut numbers, end) = (Numbers(0x2026_1121), SystemClock.now());
     let step = Duration::from_micros(u64::try_from((DAY * DAYS).as_micros()).expect("small") / calls);
     let template = call(acme, "x");
+    let mut under_way: Vec<CallRecord> = (0..SESSIONS).map(|_| session(&mut numbers, &template, servers)).collect();
     let (mut written, mut folding) = (Duration::ZERO, Duration::ZERO);
     let mut at = end.before(step * u32::try_from(calls).expect("not so many"));
     let (mut left, mut batches) = (calls, 0);
@@ -164,7 +168,12 @@ async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) 
         let batch: Vec<CallRecord> = (0..left.min(BATCH))
             .map(|_| {
                 at = at.after(step);
-                any_call(&mut numbers, &template, servers, at)
+                let place = usize::try_from(numbers.below(SESSIONS as u64)).expect("few");
+                let made = any_call(&mut numbers, &under_way[place], at);
+                if numbers.below(LAST) == 0 {
+                    under_way[place] = session(&mut numbers, &template, servers);
+                }
+                made
             })
             .collect();
         left -= batch.len() as u64;
@@ -185,32 +194,33 @@ async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) 
     json!({"writtenUs": micros(written), "foldedUs": micros(folding)})
 }
 
-fn any_call(numbers: &mut Numbers, template: &CallRecord, servers: &[ServerId], at: Timestamp) -> CallRecord {
+/// What the calls of a session have in common. Two of three have a tag.
+fn session(numbers: &mut Numbers, template: &CallRecord, servers: &[ServerId]) -> CallRecord {
     let server = usize::try_from(numbers.skewed(SERVERS)).expect("few");
-    let org = numbers.skewed(ORGS);
-    let (org, user) = (format!("org-{org}"), format!("user-{}", numbers.skewed(USERS_OF_AN_ORG)));
+    let (org, user) = (format!("org-{}", numbers.skewed(ORGS)), format!("user-{}", numbers.skewed(USERS_OF_AN_ORG)));
+    let tag = i64::try_from(numbers.below(1 << 60)).expect("small");
+    let begun = CallRecord {
+        key: KeyId::from_token_part(&format!("0123456789a{:05}", numbers.skewed(KEYS))).expect("an id"),
+        server: servers[server],
+        session: (numbers.below(3) > 0).then(|| SessionTag::of_stored(tag)),
+        ..template.clone()
+    };
+    of_tenant(begun, Some(&org), Some(&user))
+}
+
+fn any_call(numbers: &mut Numbers, session: &CallRecord, at: Timestamp) -> CallRecord {
     let slow = if numbers.below(40) == 0 { 50 } else { 1 };
     let took = Duration::from_micros((1_500 + numbers.below(60_000)) * slow);
     let failed = numbers.below(25) == 0;
-    let session = (numbers.below(3) > 0).then(|| {
-        // A new one for each org every hour.
-        SessionTag::of_stored(
-            at.as_micros() / 3_600_000_000 * 10_000 + i64::try_from(numbers.skewed(200)).expect("few"),
-        )
-    });
     let made = CallRecord {
         at,
         request_id: Uuid::now_v7(),
-        key: KeyId::from_token_part(&format!("0123456789a{:05}", numbers.skewed(KEYS))).expect("an id"),
-        server: servers[server],
         tool: Some(Label::of_stored(&format!("tool_{}", numbers.skewed(TOOLS_OF_A_SERVER)))),
-        session,
         outcome: if failed { Outcome::Failed("upstream_error".into()) } else { Outcome::Answered },
         first_byte: Some(took),
         took,
-        ..template.clone()
+        ..session.clone()
     };
-    let made = of_tenant(made, Some(&org), (numbers.below(10) > 0).then_some(user.as_str()).or(Some("service")));
     if numbers.below(SAYING) > 0 {
         return made;
     }

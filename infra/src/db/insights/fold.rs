@@ -6,7 +6,7 @@ use domain::insight::topic::TopicBook;
 use domain::insight::{Intake, IntakeCall, fold};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
     ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, TransactionTrait,
@@ -88,7 +88,9 @@ impl SqlInsightFold {
             return Ok(Batch::Empty);
         }
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        lock(&transaction, &scope).await?;
+        if !lock(&transaction, &scope).await? {
+            return Ok(Batch::Overtaken);
+        }
         // Gone: another node folded them between.
         if take(&transaction, &scope, &ids).await? < ids.len() as u64 {
             return Ok(Batch::Overtaken);
@@ -166,11 +168,12 @@ impl SqlInsightFold {
     }
 }
 
-/// Makes this the only one that folds the organization's calls, until the transaction ends.
-async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<(), StoreFault> {
+/// Makes this the only one that folds the organization's calls, until the transaction ends; false when another one does,
+/// for which nobody waits.
+async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<bool, StoreFault> {
     if transaction.get_database_backend() == DbBackend::Sqlite {
         // It has one writer.
-        return Ok(());
+        return Ok(true);
     }
     let head = insight_head::ActiveModel { organization_id: ActiveValue::NotSet };
     scoped::insert::<insight_head::Entity, _>(scope, [head])
@@ -178,8 +181,12 @@ async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
         .exec_without_returning(transaction)
         .await
         .map_err(store_fault)?;
-    scoped::find::<insight_head::Entity>(scope).lock_exclusive().one(transaction).await.map_err(store_fault)?;
-    Ok(())
+    let head = scoped::find::<insight_head::Entity>(scope)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .one(transaction)
+        .await
+        .map_err(store_fault)?;
+    Ok(head.is_some())
 }
 
 async fn take(transaction: &DatabaseTransaction, scope: &SystemScope, ids: &[Uuid]) -> Result<u64, StoreFault> {
