@@ -78,10 +78,10 @@ impl MigrationTrait for Migration {
             for column in columns {
                 index.col(*column);
             }
-            manager.create_index(index.to_owned()).await?;
+            manager.create_index(index.clone()).await?;
         }
         let mut once = Index::create();
         once.name("runs_once").table("runs").unique().col("organization_id").col("actor").col("once_digest");
-        manager.create_index(once.to_owned()).await
+        manager.create_index(once.clone()).await
     }
 }

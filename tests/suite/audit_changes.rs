@@ -101,12 +101,12 @@ async fn no_change_without_its_row(store: Store) {
 
 #[tokio::test]
 async fn no_change_without_its_row_on_sqlite() {
-    no_change_without_its_row(Store::Sqlite).await;
+    Box::pin(no_change_without_its_row(Store::Sqlite)).await;
 }
 
 #[tokio::test]
 async fn no_change_without_its_row_on_postgres() {
-    no_change_without_its_row(Store::Postgres).await;
+    Box::pin(no_change_without_its_row(Store::Postgres)).await;
 }
 
 async fn no_change_of_people_without_its_row(store: Store) {

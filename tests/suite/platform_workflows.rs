@@ -168,10 +168,10 @@ async fn a_resource_is_listed_exactly_for_those_who_may_read_it() {
         let text: Value = serde_json::from_str(content["text"].as_str().expect("text")).expect("JSON");
         match uri.strip_prefix("keyrack://workflows/") {
             Some(_) => {
-                assert_eq!((&text["steps"], &content["mimeType"]), (&workflow["steps"], &json!("application/json")))
+                assert_eq!((&text["steps"], &content["mimeType"]), (&workflow["steps"], &json!("application/json")));
             }
             None => {
-                assert_eq!((&text["type"], &content["mimeType"]), (&json!("object"), &json!("application/schema+json")))
+                assert_eq!((&text["type"], &content["mimeType"]), (&json!("object"), &json!("application/schema+json")));
             }
         }
     }

@@ -44,6 +44,7 @@ pub struct Verifier {
 
 impl Verifier {
     /// Trusts the Keyrack that clients know as `issuer`, for assertions addressed to `audience`, by the keys at `jwks`.
+    #[must_use]
     pub fn new(issuer: &Url, audience: &str, jwks: Url) -> Self {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[audience]);

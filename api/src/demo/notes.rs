@@ -96,6 +96,9 @@ impl NotesServer {
 }
 
 /// Starts the sample server, which Keyrack knows by `url`.
+///
+/// # Errors
+/// When the listener cannot be used.
 pub fn start(listener: TcpListener, url: String, verifier: Verifier) -> std::io::Result<NotesServer> {
     let verifier = Data::new(verifier);
     let store = Store::default();

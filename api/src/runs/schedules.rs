@@ -42,7 +42,15 @@ pub async fn run(services: Arc<Services>, stopping: CancellationToken) {
 
 async fn begin(services: &Services) -> Result<(), StoreFault> {
     for due in services.schedules.due(SystemClock.now(), AT_ONCE).await? {
-        ask_for(services, &due).await?;
+        match ask_for(services, &due).await {
+            // One that cannot be read must not stop everybody else's clock. Its own time waits until somebody mends it.
+            Err(fault @ StoreFault::Corrupt(_)) => {
+                let (workflow, error) = (due.workflow, &fault as &dyn std::error::Error);
+                tracing::error!(%workflow, error, "a schedule is left out");
+                continue;
+            }
+            asked => asked?,
+        }
         services.schedules.take(&due, due.schedule.next_after(SystemClock.now())).await?;
         services.run_bell.ring();
     }

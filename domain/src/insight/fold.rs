@@ -259,8 +259,8 @@ mod tests {
     use super::*;
     use crate::tenant::TenantText;
 
-    fn text(text: &str) -> Option<TenantText> {
-        Some(TenantText::new(text).expect("an id"))
+    fn text(text: &str) -> TenantText {
+        TenantText::new(text).expect("an id")
     }
 
     fn call(server: ServerId, tool: &str, tenant: Option<TenantName>) -> IntakeCall {
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_call_is_counted_once_in_each_scope_that_it_belongs_to() {
         let (server, topic) = (ServerId::new(), TopicId::new());
-        let marina = TenantName { org: text("globex"), user: text("marina") };
+        let marina = TenantName { org: Some(text("globex")), user: Some(text("marina")) };
         let calls = [call(server, "add", Some(marina.clone())), call(server, "list", None)];
         let folded = fold(&calls, &[Some(topic), None], Timestamp::from_micros(0));
         let slices = folded.onto(HashMap::new());
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn the_tenants_with_the_most_calls_have_exact_lines_however_many_others_there_are() {
         let server = ServerId::new();
-        let tenant = |number: usize| TenantName { org: None, user: text(&format!("user-{number:04}")) };
+        let tenant = |number: usize| TenantName { org: None, user: Some(text(&format!("user-{number:04}"))) };
         let mut slices = HashMap::new();
         for round in 0..4 {
             let mut calls: Vec<IntakeCall> = (0..1000).map(|n| call(server, "add", Some(tenant(n)))).collect();
@@ -350,8 +350,10 @@ mod tests {
         let servers = [ServerId::new(), ServerId::new()];
         let calls: Vec<IntakeCall> = (0..90)
             .map(|n| {
-                let tenant =
-                    TenantName { org: text(&format!("org-{}", n % 4)), user: text(&format!("user-{}", n % 7)) };
+                let tenant = TenantName {
+                    org: Some(text(&format!("org-{}", n % 4))),
+                    user: Some(text(&format!("user-{}", n % 7))),
+                };
                 call(servers[n % 2], ["a", "b", "c"][n % 3], (n % 5 > 0).then_some(tenant))
             })
             .collect();

@@ -122,8 +122,8 @@ pub(super) fn tool_bytes(server: ServerId, tool: &str) -> Box<[u8]> {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Option<TenantText> {
-        Some(TenantText::new(text).expect("an id"))
+    fn text(text: &str) -> TenantText {
+        TenantText::new(text).expect("an id")
     }
 
     #[test]
@@ -135,9 +135,9 @@ mod tests {
         assert_eq!(Subject::key(&Subject::Key(key).to_bytes()), Some(key));
         assert_eq!(Subject::topic(&Subject::Topic(topic).to_bytes()), Some(topic));
         for tenant in [
-            TenantName { org: text("globex"), user: text("marina") },
-            TenantName { org: None, user: text("marina") },
-            TenantName { org: text("globex"), user: None },
+            TenantName { org: Some(text("globex")), user: Some(text("marina")) },
+            TenantName { org: None, user: Some(text("marina")) },
+            TenantName { org: Some(text("globex")), user: None },
         ] {
             assert_eq!(Subject::tenant(&Subject::Tenant(tenant.clone()).to_bytes()), Some(tenant));
         }
@@ -145,7 +145,10 @@ mod tests {
 
     #[test]
     fn tenants_that_read_alike_side_by_side_are_two() {
-        let (a, b) = (TenantName { org: text("ab"), user: text("c") }, TenantName { org: text("a"), user: text("bc") });
+        let (a, b) = (
+            TenantName { org: Some(text("ab")), user: Some(text("c")) },
+            TenantName { org: Some(text("a")), user: Some(text("bc")) },
+        );
         assert_ne!(tenant_scope(&a), tenant_scope(&b));
         assert_ne!(tenant_scope(&a), tenant_scope(&a.whole_org().expect("below an org")));
     }

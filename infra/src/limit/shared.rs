@@ -81,10 +81,8 @@ impl SharedLimiter {
             let (within, remaining, reset, retry): (bool, u32, u64, u64) =
                 WINDOW.key(name).arg(limit.requests()).arg(window).arg(RUNS).invoke_async(&mut redis).await?;
             let quota = Quota { limit, remaining, reset: Duration::from_micros(reset) };
-            Ok(match within {
-                true => Verdict::Within(quota),
-                false => Verdict::Over { quota, retry_after: Duration::from_micros(retry) },
-            })
+            let over = Verdict::Over { quota, retry_after: Duration::from_micros(retry) };
+            Ok(if within { Verdict::Within(quota) } else { over })
         };
         // All of it: connecting, and loading the script where Redis does not have it.
         let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));

@@ -25,6 +25,9 @@ use crate::problem::Problem;
 /// What resources are, unless a kind says otherwise.
 pub const JSON: &str = "application/json";
 
+/// What comes of asking a kind.
+type Answered<T> = BoxFuture<'static, Result<T, Problem>>;
+
 /// A kind of resource.
 pub struct ResourceKind {
     /// What its URIs begin with.
@@ -34,11 +37,11 @@ pub struct ResourceKind {
     /// Its media type.
     pub media_type: &'static str,
     /// A page of those that are there, from a position that an earlier page gave.
-    pub list: fn(Arc<Caller>, Option<String>) -> BoxFuture<'static, Result<Listed, Problem>>,
+    pub list: fn(Arc<Caller>, Option<String>) -> Answered<Listed>,
     /// How its URIs are made, where there are more of them than lists show.
     pub templates: fn() -> Vec<ResourceTemplate>,
     /// What stands behind the rest of a URI; [`Code::NotFound`] when there is nothing.
-    pub read: fn(Arc<Caller>, String) -> BoxFuture<'static, Result<Value, Problem>>,
+    pub read: fn(Arc<Caller>, String) -> Answered<Value>,
 }
 
 /// A page of resources.

@@ -169,6 +169,7 @@ impl RunShape {
 }
 
 /// A time as JSON has it.
+#[must_use]
 pub fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
