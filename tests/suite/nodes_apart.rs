@@ -205,7 +205,8 @@ async fn a_process_that_stood_still_accepts_nothing_that_was_revoked_meanwhile()
     let a = App::node("a", &url).await;
     let process = Process::start(&url);
     let acme = a.organization("acme").await;
-    let http = reqwest::Client::new();
+    // Connections of its own each time: one that is kept is closed when the process goes on, after five seconds of rest.
+    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
     let me = async |token: &str| {
         let asked = http.get(format!("{}/api/v1/me", process.base)).header("x-api-key", token);
         asked.send().await.expect("an answer").status().as_u16()

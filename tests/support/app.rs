@@ -237,7 +237,12 @@ pub async fn try_start(options: AppOptions) -> Result<App, String> {
     let bootstrap_token = running.bootstrap_token.as_ref().map(|token| token.expose_secret().to_owned());
     Ok(App {
         base: format!("http://{}", running.address),
-        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client"),
+        // Shorter than the server keeps a connection: one that it closes just now takes the next request with it.
+        http: Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(std::time::Duration::from_secs(2))
+            .build()
+            .expect("a client"),
         data,
         bootstrap_token: bootstrap_token.unwrap_or_default(),
         database_url,
