@@ -171,7 +171,10 @@ async fn a_resource_is_listed_exactly_for_those_who_may_read_it() {
                 assert_eq!((&text["steps"], &content["mimeType"]), (&workflow["steps"], &json!("application/json")));
             }
             None => {
-                assert_eq!((&text["type"], &content["mimeType"]), (&json!("object"), &json!("application/schema+json")));
+                assert_eq!(
+                    (&text["type"], &content["mimeType"]),
+                    (&json!("object"), &json!("application/schema+json"))
+                );
             }
         }
     }
