@@ -38,7 +38,9 @@ async fn tampering_is_found(store: Store) {
     let report = check(&app, organization).await;
     assert!(report.is_sound(), "{report:?}");
     let (_, last) = report.rows.expect("rows");
-    assert_eq!((report.checkpoints, report.vouched.map(|(seq, _)| seq)), (1, Some(last)));
+    // The node signs by itself, too, every other second.
+    assert!(report.checkpoints >= 1, "{report:?}");
+    assert_eq!(report.vouched.map(|(seq, _)| seq), Some(last));
     let db = app.sql().await;
     for table in TABLES {
         run(&db, &format!("CREATE TABLE copy_of_{table} AS SELECT * FROM {table}")).await;
