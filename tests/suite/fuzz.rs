@@ -13,7 +13,7 @@ use support::App;
 use tokio::process::Command;
 
 /// Seconds for each of the two callers, when the environment does not say. They are fuzzed side by side.
-const SECONDS: u64 = 90;
+const SECONDS: u64 = 150;
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
                       response_schema_conformance,response_headers_conformance";
 
