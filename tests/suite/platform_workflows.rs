@@ -185,7 +185,8 @@ async fn a_resource_is_listed_exactly_for_those_who_may_read_it() {
     let templates = ask(&scene.viewer, "/mcp", "resources/templates/list", json!({})).await.expect(200);
     let templates = templates["result"]["resourceTemplates"].as_array().expect("templates").clone();
     let templates: Vec<_> = templates.iter().map(|template| template["uriTemplate"].as_str().expect("text")).collect();
-    assert_eq!(templates, ["keyrack://workflows/{id}", "keyrack://workflows/{id}/versions/{version}"]);
+    let expected = ["keyrack://workflows/{id}", "keyrack://workflows/{id}/versions/{version}", "keyrack://runs/{id}"];
+    assert_eq!(templates, expected);
 
     let without = scene.app.key(&scene.acme.key(json!({"permissions": ["mcp:connect"]})).await.token);
     assert_eq!(uris(&without, "/mcp").await, [""; 0]);
