@@ -5,18 +5,17 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
-import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/bench"))
 
+from rig import databases  # noqa: E402
+from rig.databases import HOST  # noqa: E402
 from rig.processes import Failure, find_program, free_port, listens  # noqa: E402
 
-HOST = "127.0.0.1"
 OWNER = {"email": "ann@example.com", "password": "correct horse battery"}
 # As the compose file has them, but for what a container has by itself: an address and a directory of its own.
 SETTINGS = {"KEYRACK_EGRESS_ALLOW": "127.0.0.0/8", "KEYRACK_TRUSTED_PROXIES": "127.0.0.0/8", "KEYRACK_LOG_FORMAT": "json"}
@@ -68,8 +67,8 @@ class Cluster:
         return f"http://{HOST}:{self.port}"
 
     def start(self):
-        self.start_postgres()
-        self.start_redis()
+        self.database_url = f"{databases.start_postgres(self.processes, self.scratch)}/keyrack"
+        self.redis_url = databases.start_redis(self.processes, compose_command("redis")[1:])
         # All at once: one of them migrates, and the others wait for it.
         for name in self.ports:
             self.start_node(name)
@@ -77,45 +76,6 @@ class Cluster:
             self.wait_for_node(name)
         self.start_nginx()
         self.start_sample()
-
-    def start_postgres(self):
-        directory, port = self.scratch / "postgres", free_port()
-        directory.mkdir()
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        binaries = programs[-1].parent if programs else Path(find_program("initdb")).parent
-        prefix = []
-        if os.getuid() == 0:
-            # It refuses to run as root.
-            shutil.chown(directory, "nobody")
-            for above in [self.scratch, *self.scratch.parents][:2]:
-                above.chmod(above.stat().st_mode | 0o011)
-            prefix = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-        made = [*prefix, binaries / "initdb", "--username=keyrack", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
-        self.processes.run("initdb", [*made, "--no-sync", "-D", directory / "data"], None, 120, directory=directory)
-        options = ["-c", f"listen_addresses={HOST}", "-c", "max_connections=200", "-p", port, "-k", directory]
-        started = [*prefix, binaries / "postgres", "-D", directory / "data", *options]
-        self.processes.start("postgres", started, None, directory=directory)
-        self.processes.wait_for("postgres", lambda: listens(port))
-        base = f"postgres://keyrack@{HOST}:{port}"
-        created = [binaries / "psql", f"{base}/postgres", "-qc", "CREATE DATABASE keyrack"]
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.processes.run("psql", created, None, 30)
-                break
-            except Failure:
-                # It listens before it lets anybody in.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        self.database_url = f"{base}/keyrack"
-
-    def start_redis(self):
-        port = free_port()
-        command = [find_program("redis-server"), *compose_command("redis")[1:], "--bind", HOST, "--port", port]
-        self.processes.start("redis", command, None)
-        self.processes.wait_for("redis", lambda: listens(port))
-        self.redis_url = f"redis://{HOST}:{port}"
 
     def environment(self, name):
         data = self.scratch / name

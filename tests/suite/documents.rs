@@ -1,7 +1,7 @@
 //! The committed documents are what the code makes, and the API document says what clients need.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use api::command::openapi::documents;
 use serde_json::Value;
@@ -28,6 +28,37 @@ fn committed_documents_are_what_the_code_makes() {
         let committed = std::fs::read_to_string(root.join(path)).unwrap_or_default();
         assert!(committed == text, "{path} is stale: run `cargo run -- openapi` and commit it");
     }
+}
+
+/// Schemas have the names of their types, and of two with one name the document would show one, for both.
+#[test]
+fn no_two_types_of_the_document_have_one_name() {
+    let mut found: HashMap<String, PathBuf> = HashMap::new();
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../api/src"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            let mut lines = text.lines();
+            while let Some(line) = lines.next() {
+                if !(line.starts_with("#[derive(") && line.contains("ToSchema")) {
+                    continue;
+                }
+                let declared = lines.find(|line| line.contains("struct ") || line.contains("enum "));
+                let mut words = declared.expect("a type").split([' ', '<', '(']);
+                words.find(|word| matches!(*word, "struct" | "enum"));
+                let name = words.next().expect("a name").to_owned();
+                if let Some(other) = found.insert(name.clone(), path.clone()) {
+                    panic!("{name} is in {} and in {}", other.display(), path.display());
+                }
+            }
+        }
+    }
+    assert!(found.len() > 100, "{} types", found.len());
 }
 
 #[test]

@@ -7,12 +7,14 @@ use domain::id::ServerId;
 use domain::key::RateLimit;
 use domain::limit::window::SlidingWindow;
 use domain::limit::{Limited, RateLimiter, Verdict};
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use infra::limit::{SharedLimiter, shared};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
-use support::{App, AppOptions, Redis};
+use support::{App, AppOptions, Redis, Store, Upstream, postgres};
 
 fn limit(requests: u32, per_seconds: u32) -> RateLimit {
     RateLimit::new(requests, per_seconds).expect("a limit")
@@ -41,6 +43,42 @@ async fn nodes_together_take_what_the_limit_allows_and_no_more() {
         let taken = verdicts.iter().filter(|verdict| within(verdict)).count();
         assert_eq!(taken, requests as usize, "of 1,000 callers at three nodes");
     }
+}
+
+/// The same over HTTP, from key to server: what reaches the server is what the limit allows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_callers_at_three_nodes_get_as_many_calls_through_as_the_key_may() {
+    const ALLOWED: usize = 137;
+    let (redis, upstream, url) = (Redis::start().await, Upstream::start(), postgres::database().await);
+    let mut nodes = Vec::new();
+    for name in ["a", "b", "c"] {
+        let settings = vec![
+            ("signup", "open".to_owned()),
+            ("node-name", name.to_owned()),
+            ("database-url", url.clone()),
+            ("redis-url", redis.url.clone()),
+        ];
+        nodes.push(App::with(AppOptions { store: Store::Postgres, settings }).await);
+    }
+    let acme = nodes[0].organization("acme").await;
+    acme.server("up", &upstream.url("/echo")).await;
+    let key = acme.key(json!({"rateLimit": {"requests": ALLOWED, "perSeconds": 3600}})).await;
+    let callers = (0..1_000).map(|caller| {
+        let caller = nodes[caller % nodes.len()].key(&key.token);
+        async move { caller.mcp("up", "", "ping", json!({})).await }
+    });
+    // Not all at one instant: a server's queue of connections is shorter.
+    let answers: Vec<_> = stream::iter(callers).buffer_unordered(250).collect().await;
+    let mut accepted = 0;
+    for answer in answers {
+        if answer.status == 200 {
+            accepted += 1;
+        } else {
+            answer.refused(429, "rate_limited");
+        }
+    }
+    assert_eq!(accepted, ALLOWED);
+    assert_eq!(upstream.seen().len(), ALLOWED, "calls that reached the server");
 }
 
 /// The rules in Redis are those that one node has in its memory, at any time and also when a limit changes.

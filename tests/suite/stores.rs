@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{App, AppOptions, Store, Upstream};
+use support::{App, Store, Upstream};
 
 on_both! {
     a_key_round_trips_with_its_servers_and_tenants
@@ -239,15 +239,4 @@ async fn one_tenant_named_twice_is_one_tenant() {
         assert_eq!(key.view["tenantCount"], 4, "{}", key.view);
         app.key(&key.token).get("/api/v1/me?org_id=a&user_id=anybody").await.expect(200);
     }
-}
-
-#[tokio::test]
-async fn one_node_serves_from_a_postgres_database() {
-    let app = App::on(Store::Postgres).await;
-    let settings = vec![
-        ("database-url", app.database_url.clone().expect("its url")),
-        ("root-secret", "a root secret of the tests, long enough".to_owned()),
-    ];
-    let second = support::app::try_start(AppOptions { store: Store::Sqlite, settings }).await;
-    assert!(second.is_err_and(|fault| fault.contains("another keyrack node")));
 }

@@ -11,9 +11,9 @@ use super::actor::RunActor;
 use super::evidence::Evidence;
 use super::model::Run;
 use super::status::{RunStatus, StepStatus, Trigger};
-use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsRead, WorkflowsWrite};
+use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use crate::access::rehearse::KeyStanding;
-use crate::access::{Grant, MemberFacts, SystemScope};
+use crate::access::{Grant, MemberFacts, SystemScope, TenantScope};
 use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ProjectId, RunId, UserId, WorkflowId};
 use crate::idempotency::Claim as Once;
@@ -166,13 +166,14 @@ pub trait RunStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<bool, StoreFault>;
 
-    /// When workflows ran by their schedules for the last time; those that never did are not there.
+    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
+    /// workflows.
     ///
     /// # Errors
     /// [`StoreFault`]
     async fn last_scheduled(
         &self,
-        grant: &Grant<WorkflowsRead>,
+        scope: &TenantScope,
         workflows: &[WorkflowId],
     ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault>;
 

@@ -9,7 +9,7 @@ use super::model::Run;
 use super::port::{Changed, Dispatched, NewRun, RunFilter, RunStore};
 use super::status::Trigger;
 use crate::access::decide::sees;
-use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsRead, WorkflowsWrite};
+use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use crate::access::{Grant, TenantScope};
 use crate::audit::AuditEvent;
 use crate::id::{RunId, WorkflowId};
@@ -175,16 +175,17 @@ impl<C: Clock> RunService<C> {
         Ok((other, compare(&before, &after)))
     }
 
-    /// When workflows ran by their schedules for the last time; those that never did are not there.
+    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
+    /// workflows.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub async fn last_scheduled(
         &self,
-        grant: &Grant<WorkflowsRead>,
+        scope: &TenantScope,
         workflows: &[WorkflowId],
     ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        self.store.last_scheduled(grant, workflows).await
+        self.store.last_scheduled(scope, workflows).await
     }
 
     /// Takes a run that passed as what others of its workflow are compared with.

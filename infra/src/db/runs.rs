@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::access::permission::{RunsDispatch, RunsRead, WorkflowsRead, WorkflowsWrite};
+use domain::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use domain::access::rehearse::KeyStanding;
-use domain::access::{Grant, MemberFacts, SystemScope, WithinOrganization};
+use domain::access::{Grant, MemberFacts, SystemScope, TenantScope, WithinOrganization};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{OrganizationId, RunId, UserId, WorkflowId};
 use domain::idempotency::Claim as Once;
@@ -335,10 +335,10 @@ impl RunStore for SqlRuns {
 
     async fn last_scheduled(
         &self,
-        grant: &Grant<WorkflowsRead>,
+        scope: &TenantScope,
         workflows: &[WorkflowId],
     ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        let rows: Vec<(uuid::Uuid, i64)> = scoped::find::<Entity>(grant)
+        let rows: Vec<(uuid::Uuid, i64)> = scoped::find::<Entity>(scope)
             .filter(Column::WorkflowId.is_in(workflows.iter().map(WorkflowId::as_uuid)))
             .filter(Column::BegunBy.eq(trigger_number(Trigger::Schedule)))
             .select_only()

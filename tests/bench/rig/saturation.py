@@ -17,6 +17,8 @@ from .targets import ENVOY_VERSION
 SATURATED = 0.9
 # Cores' worth of CPU that other processes may take before the report says so.
 QUIET = 0.1
+# What the rig calls those that are processes of their own.
+DATABASES = ("postgres", "redis")
 WRK_SLACK = 15  # seconds that wrk may take beyond its duration
 
 
@@ -28,6 +30,7 @@ class Sample:
     p50: float  # milliseconds
     p99: float  # milliseconds
     cpu: float  # microseconds of the proxy per call
+    database: float  # microseconds of databases that are processes, per call
     busy: float  # share of the core that the proxy's worker has
     foreign: float  # cores' worth of CPU that went to anything but proxy, stub and wrk
 
@@ -49,46 +52,61 @@ def measure(stage, options):
 
 
 def run_wrk(stage, target, seconds, connections):
-    command = [find_program("wrk"), "--threads", 1, "--connections", connections]
     script = stage.scratch / f"{target.name}.lua"
     script.write_text(wrk_script({**HEADERS, "X-API-Key": target.key}))
-    command += ["--duration", f"{seconds}s", "--latency", "--script", script]
-    command += [f"http://127.0.0.1:{target.port}{target.path}"]
     calls, before = stage.answered(), clocks(stage, target)
-    report = stage.processes.run("wrk", command, stage.other_core, seconds + WRK_SLACK)
-    elapsed, cpu, worker, ours, machine = (now - then for now, then in zip(clocks(stage, target), before))
+    names = []
+    for number, port in enumerate(target.ports):
+        command = [find_program("wrk"), "--threads", 1, "--connections", connections // len(target.ports)]
+        command += ["--duration", f"{seconds}s", "--latency", "--script", script]
+        command += [f"http://127.0.0.1:{port}{target.path}"]
+        names.append(f"wrk-{number}")
+        stage.processes.start(names[-1], command, stage.other_core)
+    reports = [stage.processes.finish(name, seconds + WRK_SLACK) for name in names]
+    elapsed, cpu, worker, ours, machine, database = (
+        now - then for now, then in zip(clocks(stage, target), before)
+    )
     calls = stage.answered() - calls
     stage.processes.alive()
 
+    seen = [read_report(stage, target, report) for report in reports]
+    requests = sum(one["requests"] for one in seen)
+    if calls < requests:
+        raise Failure(f"{target.name}: {requests} answers, but only {calls} calls reached the stub")
+    stage.expect(target, "a good call after the run", 200)
+    return Sample(
+        rate=sum(one["requests"] / (one["duration"] / 1e6) for one in seen),
+        p50=statistics.mean(one["p50"] for one in seen) / 1e3,
+        p99=max(one["p99"] for one in seen) / 1e3,
+        cpu=cpu / calls * 1e6,
+        database=database / calls * 1e6,
+        busy=worker / elapsed,
+        foreign=max(0, machine - cpu - ours - database) / elapsed,
+    )
+
+
+def read_report(stage, target, report):
+    """What wrk saw, every answer of which has to be a success."""
     line = re.search(r"^bench (\{.*\})$", report, re.MULTILINE)
     if not line:
         raise Failure(f"wrk did not report:\n{report}")
     seen = json.loads(line[1])
     faults = {name: count for name, count in seen["errors"].items() if count}
     if faults or seen["requests"] == 0 or "Non-2xx" in report or "Socket errors" in report:
-        log = stage.processes.tail(target.name)
-        raise Failure(f"{target.name}: not every call succeeded: {faults}\n{report}\n{log}")
-    if calls < seen["requests"]:
-        raise Failure(f"{target.name}: {seen['requests']} answers, but only {calls} calls reached the stub")
-    stage.expect(target, "a good call after the run", 200)
-    return Sample(
-        rate=seen["requests"] / (seen["duration"] / 1e6),
-        p50=seen["p50"] / 1e3,
-        p99=seen["p99"] / 1e3,
-        cpu=cpu / calls * 1e6,
-        busy=worker / elapsed,
-        foreign=max(0, machine - cpu - ours) / elapsed,
-    )
+        raise Failure(f"{target.name}: not every call succeeded: {faults}\n{report}\n{stage.tail(target)}")
+    return seen
 
 
 def clocks(stage, target):
-    """Seconds so far: of the wall, of the proxy, of its worker alone, of stub and ended wrk, of the machine."""
+    """Seconds so far: of the wall, of the proxy, of its worker alone, of stub and ended wrk, of the machine, and of databases
+    that are processes."""
     stub = stage.processes.running["stub"].pid
     ours = cpu_seconds(stub) + ended_children_seconds()
-    proxy = cpu_seconds(target.process.pid)
+    proxy = sum(cpu_seconds(process.pid) for process in target.processes)
     # nginx's worker is a process, and all that it has.
-    worker = threads_seconds(target.process.pid, WORKER_THREADS) or proxy
-    return time.monotonic(), proxy, worker, ours, machine_seconds()
+    worker = sum(threads_seconds(process.pid, WORKER_THREADS) for process in target.processes) or proxy
+    database = sum(cpu_seconds(stage.processes.running[name].pid) for name in DATABASES if name in stage.processes.running)
+    return time.monotonic(), proxy, worker, ours, machine_seconds(), database
 
 
 def wrk_script(headers):
@@ -118,19 +136,28 @@ def ratio(target, bare):
     return statistics.median(own.rate / base.rate for own, base in pairs)
 
 
+def base_of(targets):
+    """What the others are compared with."""
+    named = {target.name: target for target in targets}
+    return next(named[name] for name in ("bare", "unaudited", "keyrack") if name in named)
+
+
 def table(targets):
-    base = next(target for target in targets if target.name in ("bare", "unaudited"))
+    base = base_of(targets)
+    database = any(median(target, "database") > 0 for target in targets)
     lines = [
         f"| target | requests/s, median (min–max) | ratio to {base.name} | p50, ms | p99, ms"
-        " | CPU of the proxy per call, µs | proxy's core busy |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        " | CPU of the proxy per call, µs |" + (" CPU of PostgreSQL and Redis per call, µs |" if database else "")
+        + " proxy's core busy |",
+        "|---|---:|---:|---:|---:|---:|---:|" + ("---:|" if database else ""),
     ]
     for target in targets:
         rates = [sample.rate for sample in target.samples]
         lines.append(
             f"| {TITLES[target.name]} | {statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f})"
             f" | {ratio(target, base):.2f} | {median(target, 'p50'):.2f} | {median(target, 'p99'):.2f}"
-            f" | {median(target, 'cpu'):.1f} | {median(target, 'busy'):.0%} |"
+            f" | {median(target, 'cpu'):.1f} |" + (f" {median(target, 'database'):.1f} |" if database else "")
+            + f" {median(target, 'busy'):.0%} |"
         )
     return "\n".join(lines)
 
@@ -149,20 +176,23 @@ def caveats(stage):
 
 
 def report(stage, options):
-    form = " --audit-cost" if options.audit_cost else ""
+    form = " --audit-cost" if options.audit_cost else " --stores" if options.stores else ""
     command = f"tests/bench/load{form} --profile {options.bin_dir.name} --seconds {options.seconds}"
     command += f" --rounds {options.rounds} --connections {options.connections}"
     pinning = (
         "Each proxy has one worker, pinned to one core; wrk (1 thread), the stub, and what a proxy runs beside its worker "
-        "(Keyrack's audit writer and SQLite) share another. The CPU per call counts all threads of the proxy."
+        "(Keyrack's audit writer, SQLite, PostgreSQL) share another. The CPU per call counts all threads of the proxy."
         if stage.pinned
         else "Only one core: proxy, wrk and stub share it, and no number here is that of the proxy alone."
     )
-    others = (
-        "The other one differs in one thing: its log forgets every decision. Calls are recorded and counted by both."
-        if options.audit_cost
-        else "The other proxies also run one worker each."
-    )
+    others = "The other proxies also run one worker each."
+    if options.audit_cost:
+        others = "The other one differs in one thing: its log forgets every decision. Calls are recorded and counted by both."
+    if options.stores:
+        others = (
+            "The others differ in the store, PostgreSQL as it comes, and in the number of nodes, which share the core and each "
+            "get a third of the connections."
+        )
     caveat = "".join(f"\n**Note:** {text}.\n" for text in caveats(stage))
     return f"""\
 Through the proxy under test, wrk keeps {options.connections} connections busy with one JSON-RPC `tools/call` of

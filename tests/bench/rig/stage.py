@@ -20,19 +20,31 @@ TITLES = {
     "keymap": "nginx, static map of keys",
     "envoy": "Envoy 1.40, only api_key_auth",
     "unaudited": "Keyrack, decisions not recorded",
+    "one": "the same on PostgreSQL",
+    "three": "three nodes on PostgreSQL",
 }
 
 
 @dataclass
 class Target:
-    """A proxy that is ready, and what was measured of it."""
+    """A proxy that is ready, or several that are one service, and what was measured of it."""
 
     name: str
-    process: Popen
-    port: int
+    processes: list[Popen]
+    ports: list[int]
     path: str
     key: str
     samples: list = field(default_factory=list)
+
+    @property
+    def process(self):
+        (process,) = self.processes
+        return process
+
+    @property
+    def port(self):
+        (port,) = self.ports
+        return port
 
 
 class Stage:
@@ -53,7 +65,11 @@ class Stage:
         self.stub_port = self.processes.wait_for_port("stub")
 
     def add(self, name, process, port, path):
-        target = Target(name, process, port, f"{path}?{TENANT}", self.key)
+        return self.add_all(name, [process], [port], path)
+
+    def add_all(self, name, processes, ports, path):
+        """A service of several processes, each of which carries its part of the calls."""
+        target = Target(name, processes, ports, f"{path}?{TENANT}", self.key)
         self.targets.append(target)
         return target
 
@@ -76,15 +92,21 @@ class Stage:
                 os.sched_setaffinity(int(task.name), {self.proxy_core if worker else self.other_core})
 
     def expect(self, target, what, status, key=None, query=None):
-        """One call outside the measurement, with the answer's body compared."""
+        """One call of each process outside the measurement, with the answer's body compared."""
         path = target.path if query is None else target.path.partition("?")[0] + (query and f"?{query}")
         headers = {**HEADERS, "X-API-Key": key or target.key}
-        seen, body = request(target.port, "POST", path, CALL, headers)
-        if seen != status or (body == RESULT) != (status == 200):
-            raise Failure(
-                f"{target.name}: {what} answered {seen}, expected {status}: {body.decode(errors='replace')[:500]}\n"
-                + self.processes.tail(target.name)
-            )
+        for port in target.ports:
+            seen, body = request(port, "POST", path, CALL, headers)
+            if seen != status or (body == RESULT) != (status == 200):
+                raise Failure(
+                    f"{target.name}: {what} answered {seen}, expected {status}: {body.decode(errors='replace')[:500]}\n"
+                    + self.tail(target)
+                )
+
+    def tail(self, target):
+        """What its processes said last."""
+        names = {process: name for name, process in self.processes.running.items()}
+        return "\n".join(self.processes.tail(names[process]) for process in target.processes)
 
     def answered(self):
         """How many calls have reached the stub."""

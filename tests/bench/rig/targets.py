@@ -7,6 +7,7 @@ from pathlib import Path
 
 from . import HERE, ROOT
 from .calls import SLUG, api, request
+from .databases import start_postgres, start_redis
 from .processes import START_TIMEOUT, Failure, find_program, free_port, listens
 
 ENVOY_VERSION = "1.40.0"
@@ -71,7 +72,7 @@ def start_envoy(stage, path):
     stage.expect(target, "a wrong key", 401, key=stage.key + "x")
 
 
-def start_keyrack(stage, name="keyrack", program="keyrack"):
+def start_keyrack(stage, name="keyrack", program="keyrack", settings=None, nodes=1):
     """A fresh installation, one server, one key of each type. Returns the gateway's path."""
     binary = stage.bin_dir / program
     password = secrets.token_urlsafe(24)
@@ -80,7 +81,7 @@ def start_keyrack(stage, name="keyrack", program="keyrack"):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYRACK_")}
     data = stage.scratch / f"data-{name}"
     data.mkdir()
-    environment |= {"KEYRACK_DATA_DIR": str(data), "KEYRACK_LOG": "info"}
+    environment |= {"KEYRACK_DATA_DIR": str(data), "KEYRACK_LOG": "info", **(settings or {})}
     create = [binary, "admin", "create-owner", "--email", owner]
     create += ["--organization-name", "Bench", "--organization-slug", "bench"]
     secret = {"KEYRACK_OWNER_PASSWORD": password}
@@ -91,10 +92,10 @@ def start_keyrack(stage, name="keyrack", program="keyrack"):
         "KEYRACK_WORKERS": "1",
         "KEYRACK_EGRESS_ALLOW": "127.0.0.0/8",
     }
-    process = stage.processes.start(name, [binary, "serve"], stage.proxy_core, environment)
-    port = stage.processes.wait_for_port(name)
-    stage.processes.wait_for(name, lambda: request(port, "GET", "/ready")[0] == 200)
-    stage.spread(process)
+    names = [name] if nodes == 1 else [f"{name}-{number}" for number in range(1, nodes + 1)]
+    started = [start_node(stage, node, binary, environment | {"KEYRACK_NODE_NAME": node}) for node in names]
+    processes, ports = ([node[part] for node in started] for part in (0, 1))
+    port = ports[0]
 
     session = api(port, "/auth/login", {"email": owner, "password": password})["accessToken"]
     server = {
@@ -112,7 +113,7 @@ def start_keyrack(stage, name="keyrack", program="keyrack"):
 
     solo, client = key("solo"), key("client")
     stage.key = key("platform", tenants={"orgs": "*"})
-    target = stage.add(name, process, port, path)
+    target = stage.add_all(name, processes, ports, path)
     # Everything is on: each type of key passes with its own parameters, and nothing else passes.
     stage.expect(target, "the solo key", 200, key=solo, query="")
     stage.expect(target, "the client key", 200, key=client, query="user_id=marina")
@@ -120,3 +121,22 @@ def start_keyrack(stage, name="keyrack", program="keyrack"):
     stage.expect(target, "the platform key without a tenant", 400, query="")
     stage.expect(target, "a wrong key", 401, key=stage.key[:-1] + ("0" if stage.key[-1] != "0" else "1"))
     return path
+
+
+def start_node(stage, name, binary, environment):
+    process = stage.processes.start(name, [binary, "serve"], stage.proxy_core, environment)
+    port = stage.processes.wait_for_port(name)
+    stage.processes.wait_for(name, lambda: request(port, "GET", "/ready")[0] == 200)
+    stage.spread(process)
+    return process, port
+
+
+def start_stores(stage):
+    """Keyrack on each store, and three nodes of it that count a limit together."""
+    start_keyrack(stage)
+    root = {"KEYRACK_ROOT_SECRET": secrets.token_hex(32)}
+    url = start_postgres(stage.processes, stage.scratch, stage.other_core, databases=("one", "three"))
+    start_keyrack(stage, "one", settings=root | {"KEYRACK_DATABASE_URL": f"{url}/one"})
+    redis = {"KEYRACK_REDIS_URL": start_redis(stage.processes, core=stage.other_core)}
+    three = root | redis | {"KEYRACK_DATABASE_URL": f"{url}/three"}
+    start_keyrack(stage, "three", settings=three, nodes=3)

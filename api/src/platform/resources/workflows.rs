@@ -65,7 +65,7 @@ async fn read(caller: &Arc<Caller>, rest: &str) -> Result<Value, Problem> {
             let id = named(rest)?;
             let seen = caller.services.workflows.get(&grant, id).await?;
             let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
-            written(serde_json::to_value(WorkflowShape::new(&seen, SystemClock.now()).ran(last)))
+            written(serde_json::to_value(WorkflowShape::new(&seen, SystemClock.now(), last)))
         }
         Some((id, number)) => {
             let number = number.parse().map_err(|_| Problem::new(Code::NotFound))?;

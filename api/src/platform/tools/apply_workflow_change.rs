@@ -47,12 +47,14 @@ struct Which {
 
 async fn run(caller: Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let (id, proposal) = (named(&which.workflow)?, proposals::named(&which.proposal)?);
-    let (proposal, seen) = to_the_end(async move {
+    let (proposal, seen, last) = to_the_end(async move {
         let grant = caller.granted::<WorkflowsWrite>()?;
+        let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
         let event = caller.event("workflow.apply", AuditTarget::Workflow(id));
-        Ok::<_, Problem>(caller.services.proposals.apply(&grant, id, proposal, event).await?)
+        let (proposal, seen) = caller.services.proposals.apply(&grant, id, proposal, event).await?;
+        Ok::<_, Problem>((proposal, seen, last))
     })
     .await?;
-    let applied = AppliedShape::new(&proposal, &seen, SystemClock.now());
+    let applied = AppliedShape::new(&proposal, &seen, SystemClock.now(), last);
     serde_json::to_value(applied).map_err(Problem::internal)
 }

@@ -61,5 +61,5 @@ async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let open = caller.services.proposals.list(&grant, id, Some(ProposalState::Open), first).await?;
     let proposals: Vec<_> = open.items.iter().map(ProposalShape::from).collect();
     let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
-    Ok(json!({"workflow": WorkflowShape::new(&seen, SystemClock.now()).ran(last), "proposals": proposals}))
+    Ok(json!({"workflow": WorkflowShape::new(&seen, SystemClock.now(), last), "proposals": proposals}))
 }

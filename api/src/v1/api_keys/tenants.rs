@@ -18,14 +18,14 @@ pub struct TenantsShape {
     pub users: Option<AnyOr<String>>,
     /// For a platform key: the tenant orgs, `"*"` for all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = AnyOr::<OrgShape>::field_schema, required = false)]
-    pub orgs: Option<AnyOr<OrgShape>>,
+    #[schema(schema_with = AnyOr::<AllowedOrgShape>::field_schema, required = false)]
+    pub orgs: Option<AnyOr<AllowedOrgShape>>,
 }
 
 /// A tenant org, and which of its users.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OrgShape {
+pub struct AllowedOrgShape {
     /// The customer's id, as `?org_id=` has it.
     #[schema(example = "customer-1", max_length = 128)]
     pub id: String,
@@ -93,7 +93,7 @@ impl From<&AllowedTenants> for TenantsShape {
             AllowedTenants::Users(users) => Self { users: Some(texts(users)), orgs: None },
             AllowedTenants::Orgs(Allowing::Any) => Self { users: None, orgs: Some(AnyOr::Any) },
             AllowedTenants::Orgs(Allowing::Listed(orgs)) => {
-                let shape = |org: &AllowedOrg| OrgShape { id: org.id.to_string(), users: texts(&org.users) };
+                let shape = |org: &AllowedOrg| AllowedOrgShape { id: org.id.to_string(), users: texts(&org.users) };
                 Self { users: None, orgs: Some(AnyOr::List(orgs.iter().map(shape).collect())) }
             }
         }

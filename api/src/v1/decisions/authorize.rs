@@ -60,12 +60,12 @@ pub struct RulingShape {
     /// The code that it would be refused with.
     code: Option<Code>,
     /// The checks that were made, in order; the last is the one that decided.
-    trail: Vec<StepShape>,
+    trail: Vec<CheckShape>,
 }
 
 /// A check that was made.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StepShape {
+pub struct CheckShape {
     /// `key`, `tenant_syntax`, `tenant`, `feature`, `role`, `permission`, `resource`, `server` or `arguments`.
     #[schema(example = "tenant")]
     check: &'static str,
@@ -76,7 +76,7 @@ pub struct StepShape {
     detail: Option<String>,
 }
 
-impl From<Step> for StepShape {
+impl From<Step> for CheckShape {
     fn from(step: Step) -> Self {
         Self {
             check: step.check.as_str(),
@@ -129,6 +129,6 @@ pub async fn authorize_request(
     Ok(HttpResponse::Ok().json(RulingShape {
         allowed: ruling == Ruling::Allowed,
         code: code_of(&ruling),
-        trail: trail.0.into_iter().map(StepShape::from).collect(),
+        trail: trail.0.into_iter().map(CheckShape::from).collect(),
     }))
 }

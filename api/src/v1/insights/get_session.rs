@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::asked::narrowed;
-use super::list_sessions::SessionShape;
+use super::list_sessions::CallSessionShape;
 use crate::code::Code;
 use crate::compose::Services;
 use crate::extract::{Allowed, Asked, Paging, ProjectFilter, encode_cursor};
@@ -23,7 +23,7 @@ use crate::v1::{Refusals, time};
 #[serde(rename_all = "camelCase")]
 pub struct SessionCallsShape {
     /// The session.
-    session: SessionShape,
+    session: CallSessionShape,
     /// Its calls, the oldest first.
     items: Vec<SessionCallShape>,
     /// Give it as `cursor` for the next page; null on the last.
@@ -136,7 +136,7 @@ pub async fn get_session(
     let found = services.insights.session(&allowed, id, &narrowed, page).await;
     let (session, page) = allowed.noted(&services, domain::audit::AuditTarget::Organization, found).await?;
     Ok(HttpResponse::Ok().json(SessionCallsShape {
-        session: SessionShape::from(&session),
+        session: CallSessionShape::from(&session),
         items: page.items.iter().map(SessionCallShape::from).collect(),
         next_cursor: page.next.map(cursor),
     }))

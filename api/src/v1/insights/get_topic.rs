@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asked::{PeriodFilter, narrowed};
-use super::shapes::{RankingShape, ServerLineShape, StepShape, ToolLineShape};
+use super::shapes::{IntervalShape, RankingShape, ServerLineShape, ToolLineShape};
 use super::topic_shapes::{TopicItemShape, named, target};
 use crate::compose::Services;
 use crate::extract::{Allowed, Asked, ProjectFilter};
@@ -24,7 +24,7 @@ pub struct TopicDetailShape {
     /// The end of its last one, which is under way.
     to: String,
     /// By hour, of `24h`; else by day. Null where a tenant is asked about.
-    series: Option<Vec<StepShape>>,
+    series: Option<Vec<IntervalShape>>,
     /// The servers that its calls were of. Null where a tenant is asked about.
     servers: Option<RankingShape<ServerLineShape>>,
     /// The tools that its calls were of. Null where a tenant is asked about.
@@ -61,7 +61,7 @@ pub async fn get_topic(
         item: TopicItemShape::new(&seen.summary, narrowed.tenant_scope()),
         from: time(seen.span.from()),
         to: time(seen.span.to()),
-        series: seen.series.map(|series| series.iter().map(StepShape::from).collect()),
+        series: seen.series.map(|series| series.iter().map(IntervalShape::from).collect()),
         servers: seen.servers.map(|servers| RankingShape::of(&servers)),
         tools: seen.tools.map(|tools| RankingShape::of(&tools)),
     }))

@@ -17,7 +17,7 @@ use crate::v1::{Items, Refusals, time};
 /// Calls of one caller that belong together.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SessionShape {
+pub struct CallSessionShape {
     /// `ses_…`
     #[schema(example = "ses_01kafx5tgyf1na07m4q6nf1sgb")]
     id: String,
@@ -40,7 +40,7 @@ pub struct SessionShape {
     tools: Vec<String>,
 }
 
-impl From<&CallSession> for SessionShape {
+impl From<&CallSession> for CallSessionShape {
     fn from(session: &CallSession) -> Self {
         let lines = |dimension| session.calls.of(dimension).largest().into_iter();
         let server = |bytes: &[u8]| Subject::server(bytes).map(|server| server.to_string());
@@ -74,7 +74,7 @@ impl From<&CallSession> for SessionShape {
 #[utoipa::path(
     operation_id = "list_sessions", tag = "insights",
     params(PeriodFilter, Paging, ProjectFilter, crate::openapi::TenantQuery),
-    responses((status = 200, description = "A page of sessions.", body = Items<SessionShape>), Refusals),
+    responses((status = 200, description = "A page of sessions.", body = Items<CallSessionShape>), Refusals),
     security(("api_key" = []), ("api_key_bearer" = []), ("access_token" = []))
 )]
 #[get("/insights/sessions")]
@@ -90,7 +90,7 @@ pub async fn list_sessions(
     let narrowed = narrowed(&allowed, &services, &project).await?;
     let page = services.insights.sessions(&allowed, period, &narrowed, page).await?;
     Ok(HttpResponse::Ok().json(Items {
-        items: page.items.iter().map(SessionShape::from).collect(),
+        items: page.items.iter().map(CallSessionShape::from).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))
 }

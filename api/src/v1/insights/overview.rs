@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::asked::{PeriodFilter, narrowed};
 use super::shapes::{
-    CountsShape, KeyLineShape, LatencyShape, RankingShape, ServerLineShape, StepShape, TenantLineShape, ToolLineShape,
+    CountsShape, IntervalShape, KeyLineShape, LatencyShape, RankingShape, ServerLineShape, TenantLineShape,
+    ToolLineShape,
 };
 use crate::code::Code;
 use crate::compose::Services;
@@ -57,7 +58,7 @@ pub struct OverviewShape {
     /// The period before, which is as long.
     previous: CountsShape,
     /// By hour, of `24h`; else by day.
-    series: Vec<StepShape>,
+    series: Vec<IntervalShape>,
     /// By server.
     servers: RankingShape<ServerLineShape>,
     /// By tool, of the calls of tools.
@@ -78,7 +79,7 @@ impl From<&Overview> for OverviewShape {
             counts: (&seen.all).into(),
             latency: (&seen.all).into(),
             previous: (&seen.before).into(),
-            series: seen.series.iter().map(StepShape::from).collect(),
+            series: seen.series.iter().map(IntervalShape::from).collect(),
             servers: RankingShape::of(&seen.servers),
             tools: RankingShape::of(&seen.tools),
             tenants: seen.tenants.as_ref().map(RankingShape::of),

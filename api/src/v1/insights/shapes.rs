@@ -96,7 +96,7 @@ impl From<&Line> for LatencyShape {
 
 /// An hour or a day.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct StepShape {
+pub struct IntervalShape {
     /// When it begins, RFC 3339 UTC.
     #[schema(example = "2026-11-20T12:00:00.000Z")]
     at: String,
@@ -106,7 +106,7 @@ pub struct StepShape {
     latency: LatencyShape,
 }
 
-impl From<&(Timestamp, Line)> for StepShape {
+impl From<&(Timestamp, Line)> for IntervalShape {
     fn from((at, line): &(Timestamp, Line)) -> Self {
         Self { at: time(*at), counts: line.into(), latency: line.into() }
     }

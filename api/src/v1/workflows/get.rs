@@ -32,5 +32,5 @@ pub async fn get_workflow(
     let found = services.workflows.get(&allowed, id).await;
     let seen = allowed.noted(&services, AuditTarget::Workflow(id), found).await?;
     let last = services.runs.last_scheduled(&allowed, &[id]).await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now()).ran(last.get(&id).copied())))
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now(), last.get(&id).copied())))
 }

@@ -53,7 +53,7 @@ pub async fn list_workflows(
         items: page
             .items
             .iter()
-            .map(|seen| WorkflowShape::new(seen, now).ran(last.get(&seen.workflow.id).copied()))
+            .map(|seen| WorkflowShape::new(seen, now, last.get(&seen.workflow.id).copied()))
             .collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))

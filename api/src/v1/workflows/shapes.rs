@@ -29,17 +29,15 @@ pub struct WorkflowShape {
     #[schema(example = 3)]
     version: u32,
     /// The steps, in order.
-    steps: Vec<StepShape>,
+    steps: Vec<WorkflowStepShape>,
     /// How long a run may take; null for the installation's own limit.
     timeout_seconds: Option<u64>,
     /// When it runs by itself; null for never.
     schedule: Option<ScheduleShape>,
     /// When it runs by itself next, RFC 3339 UTC; null for never.
     next_run_at: Option<String>,
-    /// When it ran by itself for the last time, RFC 3339 UTC; null for never. What changes a workflow answers without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, required = false)]
-    last_run_at: Option<Option<String>>,
+    /// When it ran by itself for the last time, RFC 3339 UTC; null for never.
+    last_run_at: Option<String>,
     /// `prj_…` of the project that it belongs to.
     project_id: Option<String>,
     /// Servers of its steps that you cannot connect to now: archived, out of your reach, or outside your key.
@@ -66,7 +64,7 @@ pub struct WorkflowServerShape {
 /// A step: one call of a server's tool.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StepShape {
+pub struct WorkflowStepShape {
     /// The step's name.
     #[schema(example = "find")]
     name: String,
@@ -131,7 +129,7 @@ pub struct VersionShape {
     #[schema(example = 3)]
     version: u32,
     /// The steps, in order.
-    steps: Vec<StepShape>,
+    steps: Vec<WorkflowStepShape>,
     /// How long a run may take; null for the installation's own limit.
     timeout_seconds: Option<u64>,
     /// When it was made, RFC 3339 UTC.
@@ -141,9 +139,9 @@ pub struct VersionShape {
 }
 
 impl WorkflowShape {
-    /// A workflow as somebody sees it at this time.
+    /// A workflow as somebody sees it at this time, which ran by itself at `last`.
     #[must_use]
-    pub fn new(seen: &Seen, now: Timestamp) -> Self {
+    pub fn new(seen: &Seen, now: Timestamp, last: Option<Timestamp>) -> Self {
         let workflow = &seen.workflow;
         let runs = workflow.schedule.as_ref().filter(|_| workflow.archived_at.is_none());
         Self {
@@ -154,7 +152,7 @@ impl WorkflowShape {
             steps: steps(&workflow.definition),
             timeout_seconds: workflow.definition.timeout.map(|timeout| timeout.as_secs()),
             schedule: workflow.schedule.as_ref().map(ScheduleShape::from),
-            last_run_at: None,
+            last_run_at: last.map(time),
             next_run_at: runs.and_then(|schedule| schedule.next_after(now)).map(time),
             project_id: workflow.project.map(|project| project.to_string()),
             unreachable_servers: seen.unreachable.iter().map(WorkflowServerShape::from).collect(),
@@ -163,20 +161,14 @@ impl WorkflowShape {
             created_at: time(workflow.created_at),
         }
     }
-
-    /// The same, with the time at which it ran by itself for the last time.
-    #[must_use]
-    pub fn ran(self, last: Option<Timestamp>) -> Self {
-        Self { last_run_at: Some(last.map(time)), ..self }
-    }
 }
 
 /// A definition's steps.
-fn steps(definition: &Definition) -> Vec<StepShape> {
-    definition.steps.iter().map(StepShape::from).collect()
+fn steps(definition: &Definition) -> Vec<WorkflowStepShape> {
+    definition.steps.iter().map(WorkflowStepShape::from).collect()
 }
 
-impl From<&Step> for StepShape {
+impl From<&Step> for WorkflowStepShape {
     fn from(step: &Step) -> Self {
         Self {
             name: step.name.to_string(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::v1::workflows::shapes::{ScheduleShape, StepShape};
+use crate::v1::workflows::shapes::{ScheduleShape, WorkflowStepShape};
 
 /// One part of a workflow that a proposal changes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,7 +72,7 @@ fn steps(found: &mut Vec<DifferenceShape>, before: &[Step], after: &[Step]) {
 
 /// A step as answers have it.
 fn shown(step: &Step) -> Value {
-    serde_json::to_value(StepShape::from(step)).unwrap_or_default()
+    serde_json::to_value(WorkflowStepShape::from(step)).unwrap_or_default()
 }
 
 fn note(found: &mut Vec<DifferenceShape>, field: &str, before: &Value, after: &Value) {

@@ -76,10 +76,10 @@ pub struct AppliedShape {
 }
 
 impl AppliedShape {
-    /// What came of it.
+    /// What came of it; the workflow ran by itself at `last`.
     #[must_use]
-    pub fn new(proposal: &Proposal, seen: &Seen, now: Timestamp) -> Self {
-        Self { proposal: proposal.into(), workflow: WorkflowShape::new(seen, now) }
+    pub fn new(proposal: &Proposal, seen: &Seen, now: Timestamp, last: Option<Timestamp>) -> Self {
+        Self { proposal: proposal.into(), workflow: WorkflowShape::new(seen, now, last) }
     }
 }
 
