@@ -19,9 +19,12 @@ use super::super::scoped::{self, unscoped};
 use super::super::{CHUNK, Database};
 use super::{sessions, slices, topics};
 
-/// Calls of one transaction: what the writer stores at once at most. SQLite has one writer, and who changes something waits for
-/// it; calls of as many tenants and sessions take a hundred times as long as those of one.
+/// Calls of one transaction where there is one writer: what the writer of calls stores at once at most. Who changes something
+/// waits for it; calls of as many tenants and sessions take a hundred times as long as those of one.
 const CALLS: i32 = 4_096;
+/// Calls of one transaction where hardly anybody waits for it. The more there are, the more of them are of one tenant, session
+/// or topic, each of which is read and written once.
+const CALLS_BESIDE_OTHERS: i32 = 16_384;
 /// Rows that are looked at for so many.
 const ROWS: u64 = 512;
 
@@ -61,7 +64,7 @@ impl SqlInsightFold {
                     Ok(Batch::Folded(calls)) => {
                         folded += calls;
                         // Less than fits is all that was left; more may have come, and others have their turn.
-                        if calls < usize::try_from(CALLS).unwrap_or(0) {
+                        if calls < usize::try_from(self.calls_at_once()).unwrap_or(0) {
                             break;
                         }
                     }
@@ -103,6 +106,13 @@ impl SqlInsightFold {
         Ok(Batch::Folded(calls.len()))
     }
 
+    fn calls_at_once(&self) -> i32 {
+        match self.db.reader().get_database_backend() {
+            DbBackend::Sqlite => CALLS,
+            _ => CALLS_BESIDE_OTHERS,
+        }
+    }
+
     /// How many batches wait, of all organizations.
     ///
     /// # Errors
@@ -124,9 +134,9 @@ impl SqlInsightFold {
             .all(self.db.reader())
             .await
             .map_err(store_fault)?;
-        let mut sum = 0;
+        let (mut sum, most) = (0, self.calls_at_once());
         let fitting = sizes.iter().take_while(|(_, calls)| {
-            let fits = sum < CALLS;
+            let fits = sum < most;
             sum += calls;
             fits
         });
