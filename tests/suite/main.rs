@@ -93,6 +93,7 @@ mod tenancy;
 mod tenancy_model;
 mod tenants;
 mod timeouts;
+mod tool_lists;
 mod usage;
 mod verifiers;
 mod workflow_proposals;
