@@ -82,6 +82,7 @@ mod run_events;
 mod run_queue;
 mod runs;
 mod runs_everything;
+mod schedules;
 mod secrets;
 mod sessions;
 mod shared_limits;

@@ -1,11 +1,16 @@
 //! What callers are told of faults around workflows, proposals and runs.
 
+use std::time::Duration;
+
 use domain::run::service::RunFault;
 use domain::workflow::proposal::service::ProposalFault;
 use domain::workflow::service::WorkflowFault;
 
 use super::Problem;
 use crate::code::Code;
+
+/// When somebody whose runs all wait may ask again: a node looks for runs twice in this time.
+const ROOM: Duration = Duration::from_secs(1);
 
 impl From<WorkflowFault> for Problem {
     fn from(fault: WorkflowFault) -> Self {
@@ -42,6 +47,7 @@ impl From<RunFault> for Problem {
         match fault {
             RunFault::NotFound => Self::new(Code::NotFound),
             RunFault::Reused => Self::because(Code::IdempotencyConflict, fault),
+            RunFault::Full => Self::because(Code::RateLimited, fault).after(ROOM),
             RunFault::Archived | RunFault::Over | RunFault::NotPassed | RunFault::NoBaseline | RunFault::Different => {
                 Self::because(Code::Conflict, fault)
             }
