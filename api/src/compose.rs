@@ -349,7 +349,8 @@ impl Services {
             Arc::clone(&capabilities),
             token_keys.clone(),
         );
-        let runs = Arc::new(SqlRuns::new(database.clone(), Arc::clone(&sealer), Arc::clone(&accounts)));
+        let runs = SqlRuns::new(database.clone(), Arc::clone(&sealer), Arc::clone(&accounts), settings.runs_waiting);
+        let runs = Arc::new(runs);
         let services = Arc::new(Self {
             verifier: Verifier::new(token_keys.clone(), key_directory.clone(), SystemClock),
             gate: Gate::new(tenants.clone(), Arc::clone(&servers), access),

@@ -23,7 +23,7 @@ use crate::gateway::Line;
 use crate::logging::RequestSpan;
 use crate::openapi::{self, DocumentText};
 use crate::root_secret::{self, RootSecretFault};
-use crate::runs;
+use crate::runs::Runner;
 use crate::settings::Settings;
 use crate::{layer, routes};
 
@@ -70,7 +70,7 @@ pub struct Running {
     /// What requests need; tests look in.
     pub services: Arc<Services>,
     background: Background,
-    runs: runs::Node,
+    runs: Runner,
     claim: Held,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
@@ -113,7 +113,7 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     }
     let bootstrap_token = services.accounts.arm_bootstrap().await.map_err(StartFault::Bootstrap)?;
     services.assertion_keys.refresh(SystemClock.now()).await?;
-    let runs = runs::Node::start(&services);
+    let runs = Runner::start(&services);
     let server = http(listener, Arc::clone(&services), openapi::text()?).map_err(fault)?;
     let handle = server.handle();
     let task = tokio::spawn(server);

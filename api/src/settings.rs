@@ -163,6 +163,8 @@ settings! {
     run_retention_days: Duration = "run-retention-days", Some("90"), "", false, days;
     /// Runs of workflows that a node does at once; 0 for a node that leaves them to others.
     runs_at_once: usize = "runs-at-once", Some("8"), "", false, |text| within(text, 0, 1000);
+    /// Runs of workflows that may wait for a node, of each organization.
+    runs_waiting: u64 = "runs-waiting", Some("1000"), "", false, |text| within(text, 1, 1_000_000);
     /// Seconds that a run may take, and the most that a workflow can ask for.
     run_timeout: Duration = "run-timeout", Some("3600"), "", false, seconds;
     /// Days that what insights are made of is kept, by the hour for three days and then by the day; and topics without calls. Sessions go with their calls.
@@ -344,6 +346,7 @@ mod tests {
             ("usage-retention-days", "a year"),
             ("run-retention-days", "0"),
             ("runs-at-once", "all"),
+            ("runs-waiting", "0"),
             ("run-timeout", "0"),
             ("log-format", "xml"),
             ("smtp-url", "mx.example.com"),
@@ -353,7 +356,7 @@ mod tests {
         ])
         .err()
         .expect("faults");
-        assert_eq!(faults.len(), 21, "{faults:#?}");
+        assert_eq!(faults.len(), 22, "{faults:#?}");
         assert!(faults.iter().all(|fault| fault.variable.starts_with("KEYRACK_") && !fault.message.contains("short")));
     }
 

@@ -18,6 +18,7 @@ on_both! {
     each_run_is_taken_by_one_node
     a_node_that_lost_its_run_writes_nothing_any_more
     organizations_take_turns
+    as_many_runs_of_an_organization_wait_as_may_and_no_more
     runs_that_ended_long_ago_are_cleared_out_but_for_baselines
 }
 
@@ -49,6 +50,35 @@ fn passed(position: usize, answers: Map<String, Value>) -> StepEnd {
 
 fn over() -> RunEnd {
     RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped }
+}
+
+async fn as_many_runs_of_an_organization_wait_as_may_and_no_more(store: Store) {
+    let scene = scene(store, &[("runs-at-once", "0"), ("runs-waiting", "3")]).await;
+    let (owner, globex) = (scene.acme.owner(), scene.app.organization("globex").await);
+    globex.server("bench", &scene.bench.url).await;
+    let id = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
+    let path = format!("/api/v1/workflows/{id}/runs");
+    let named = json!({"idempotencyKey": "the-first"});
+    let first = owner.post(&path, &named).await.expect(202);
+    let wish = json!({});
+    let wishes = futures_util::future::join_all((0..8).map(|_| owner.post(&path, &wish))).await;
+    let (made, refused): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|answer| answer.status == 202);
+    assert_eq!((made.len(), refused.len()), (2, 6), "of all at once");
+    for answer in refused {
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert!(answer.body.contains("KEYRACK_RUNS_WAITING"), "{}", answer.body);
+        answer.refused(429, "rate_limited");
+    }
+    assert_eq!(owner.get("/api/v1/runs").await.expect(200)["items"].as_array().map(Vec::len), Some(3));
+    // Neither a wish that was heard before nor another organization needs room.
+    assert_eq!(owner.post(&path, &named).await.expect(202)["id"], first["id"]);
+    let theirs = workflow(&globex, json!([step("a", "echo", json!({}))])).await;
+    dispatched(&globex.owner(), &theirs).await;
+    // A run that a node has waits no longer, and neither does one that was cancelled.
+    assert!(taken(&scene, Uuid::from_u128(1), LEASE).await.is_some());
+    let other = made[0].json()["id"].as_str().expect("an id").to_owned();
+    scene.acme.owner().post(&format!("/api/v1/runs/{other}/cancel"), &json!({})).await;
+    assert_eq!(owner.post(&path, &json!({})).await.status, 202);
 }
 
 async fn each_run_is_taken_by_one_node(store: Store) {

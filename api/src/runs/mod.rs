@@ -4,9 +4,9 @@
 //! a run that another could not read there.
 
 mod behalf;
-mod node;
 mod run;
+mod runner;
 mod schedules;
 mod step;
 
-pub use node::{Node, RunBell};
+pub use runner::{RunBell, Runner};

@@ -68,6 +68,8 @@ pub enum Dispatched {
     Again(Run),
     /// The caller used the name for something else.
     Other,
+    /// As many runs of the organization wait as may.
+    Full,
 }
 
 /// Which runs: those that fit everything that is given.
@@ -261,7 +263,8 @@ pub trait RunQueue: Send + Sync {
     /// [`StoreFault`]
     async fn begin(&self) -> Result<(), StoreFault>;
 
-    /// Keeps a run that nobody's request asks for: a schedule's. Of several wishes under one name, one makes it.
+    /// Keeps a run that nobody's request asks for: a schedule's. Of several wishes under one name, one makes it. False when
+    /// as many runs of the organization wait as may.
     ///
     /// # Errors
     /// [`StoreFault`]
@@ -271,7 +274,7 @@ pub trait RunQueue: Send + Sync {
         run: &NewRun,
         once: &Once,
         event: AuditEvent,
-    ) -> Result<(), StoreFault>;
+    ) -> Result<bool, StoreFault>;
 
     /// Takes a run for a node until `lease` has passed: one whose node is gone, else one that waits, of the organization
     /// with the fewest under way.

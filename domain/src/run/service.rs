@@ -33,6 +33,11 @@ pub enum RunFault {
     /// The name of the wish was used for another one.
     #[error("this idempotency key was used for another run; use a new one")]
     Reused,
+    /// Too many wait.
+    #[error(
+        "as many runs of the organization wait as may (KEYRACK_RUNS_WAITING); cancel some, or come back when some have begun"
+    )]
+    Full,
     /// It is over.
     #[error("the run is over")]
     Over,
@@ -107,6 +112,7 @@ impl<C: Clock> RunService<C> {
             Dispatched::Made(run) => (run, false),
             Dispatched::Again(run) => (run, true),
             Dispatched::Other => return Err(RunFault::Reused),
+            Dispatched::Full => return Err(RunFault::Full),
         };
         Ok((run.seen_by(&self.sees(grant).await?), again))
     }

@@ -153,7 +153,7 @@ pub trait Definitions: Send + Sync {
     ) -> Result<Option<WorkflowVersion>, StoreFault>;
 }
 
-/// A workflow whose time has come.
+/// What to run, since its time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The organization.
@@ -170,14 +170,31 @@ pub struct Due {
     pub set_by: UserId,
 }
 
+/// A workflow whose time has come.
+#[derive(Debug)]
+pub struct Come {
+    /// When it came.
+    pub at: Timestamp,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// What to run; a fault when what is stored of it cannot be read.
+    pub due: Result<Due, StoreFault>,
+}
+
 /// Tells which workflows are to run by themselves. Archived ones are not among them.
 #[async_trait]
 pub trait Schedules: Send + Sync {
-    /// The workflows of all organizations whose time came until `now`, the one that waits longest first; at most `limit`.
+    /// The workflows of all organizations whose time came until `now`, the one that waits longest first; at most `limit`,
+    /// and those after `last` alone, so that none of them hides the others.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn due(&self, now: Timestamp, limit: u16) -> Result<Vec<Due>, StoreFault>;
+    async fn due(
+        &self,
+        now: Timestamp,
+        last: Option<(Timestamp, WorkflowId)>,
+        limit: u16,
+    ) -> Result<Vec<Come>, StoreFault>;
 
     /// Sets the time at which a workflow is due again, unless somebody else did since, or its schedule changed; whether
     /// this was the one. Of many nodes that ask for one [`Due`], one is told yes.

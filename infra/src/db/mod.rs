@@ -43,6 +43,7 @@ mod last_used;
 mod members;
 mod nodes;
 mod organizations;
+mod organizations_with;
 mod people_rows;
 mod policies;
 mod projects;

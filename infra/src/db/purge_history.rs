@@ -2,7 +2,6 @@
 //! that they have, and runs.
 
 use domain::access::SystemScope;
-use domain::id::OrganizationId;
 use domain::insight::{CallSession, Grain, Kind};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
@@ -17,6 +16,7 @@ use super::entity::{
 };
 use super::fault::store_fault;
 use super::insights::untouched;
+use super::organizations_with::next_with;
 use super::purge::{CHUNK, SqlPurge};
 use super::scoped::{self, TenantOwned, unscoped};
 use crate::insights::HOURS_KEPT;
@@ -102,7 +102,7 @@ impl SqlPurge {
         }
         let ended = CallSession::lowest_id(now.before(retention.calls.min(retention.insights))).as_uuid();
         let mut last = None;
-        while let Some(organization) = self.next_organization::<insight_session::Entity>(last).await? {
+        while let Some(organization) = next_with::<insight_session::Entity>(self.db.reader(), last).await? {
             let scope = SystemScope::new(organization, "what is older than it is kept goes");
             loop {
                 let over = scoped::find::<insight_session::Entity>(&scope)
@@ -139,7 +139,7 @@ impl SqlPurge {
     /// rows looks at others.
     async fn older<E: TenantOwned>(&self, fit: Condition, time: E::Column, before: i64) -> Result<u64, StoreFault> {
         let (mut deleted, mut last) = (0, None);
-        while let Some(organization) = self.next_organization::<E>(last).await? {
+        while let Some(organization) = next_with::<E>(self.db.reader(), last).await? {
             let scope = SystemScope::new(organization, "what is older than it is kept goes");
             loop {
                 // The time up to which a chunk of them goes; the rest when there are fewer.
@@ -169,26 +169,5 @@ impl SqlPurge {
             last = Some(organization);
         }
         Ok(deleted)
-    }
-
-    /// The organization after this one that has rows.
-    async fn next_organization<E: TenantOwned>(
-        &self,
-        last: Option<OrganizationId>,
-    ) -> Result<Option<OrganizationId>, StoreFault> {
-        let mut rows = unscoped("every organization's old rows go").find::<E>();
-        if let Some(last) = last {
-            rows = rows.filter(E::ORGANIZATION.gt(last.as_uuid()));
-        }
-        let found: Option<Uuid> = rows
-            .select_only()
-            .column(E::ORGANIZATION)
-            .order_by_asc(E::ORGANIZATION)
-            .limit(1)
-            .into_tuple()
-            .one(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(found.map(OrganizationId::from_uuid))
     }
 }

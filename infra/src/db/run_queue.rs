@@ -14,7 +14,7 @@ use domain::id::{OrganizationId, RunId};
 use domain::idempotency::Claim as Once;
 use domain::run::evidence::Evidence;
 use domain::run::fair::{self, Load};
-use domain::run::port::{Carried, Claim, Claimed, Held, NewRun, RunEnd, RunQueue, StepEnd};
+use domain::run::port::{Carried, Claim, Claimed, Dispatched, Held, NewRun, RunEnd, RunQueue, StepEnd};
 use domain::run::{RunStatus, StepStatus};
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
@@ -245,8 +245,8 @@ impl RunQueue for SqlRuns {
         run: &NewRun,
         once: &Once,
         event: AuditEvent,
-    ) -> Result<(), StoreFault> {
-        self.keep(scope, run, Some(once), event).await.map(drop)
+    ) -> Result<bool, StoreFault> {
+        Ok(!matches!(self.keep(scope, run, Some(once), event).await?, Dispatched::Full))
     }
 
     async fn claim(&self, node: Uuid, lease: Duration) -> Result<Option<Claimed>, StoreFault> {

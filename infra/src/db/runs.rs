@@ -22,8 +22,8 @@ use domain::time::{Clock, SystemClock, Timestamp};
 use domain::workflow::Step;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
-    ActiveValue, ColumnTrait, DatabaseTransaction, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    TransactionTrait,
+    ActiveValue, ColumnTrait, DatabaseTransaction, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select, TransactionTrait,
 };
 
 use super::audit::record;
@@ -41,13 +41,15 @@ pub struct SqlRuns {
     pub(super) db: Database,
     pub(super) sealer: Arc<Sealer>,
     people: Arc<SqlAccounts>,
+    waiting_max: u64,
 }
 
 impl SqlRuns {
-    /// Keeps them in this database; what they carry from step to step is sealed by `sealer`.
+    /// Keeps them in this database; what they carry from step to step is sealed by `sealer`. Of one organization at most
+    /// `waiting_max` wait for a node.
     #[must_use]
-    pub const fn new(db: Database, sealer: Arc<Sealer>, people: Arc<SqlAccounts>) -> Self {
-        Self { db, sealer, people }
+    pub const fn new(db: Database, sealer: Arc<Sealer>, people: Arc<SqlAccounts>, waiting_max: u64) -> Self {
+        Self { db, sealer, people, waiting_max }
     }
 }
 
@@ -149,8 +151,18 @@ impl SqlRuns {
         let row = found(scope, new.id).one(&transaction).await.map_err(store_fault)?.ok_or_else(|| corrupt("row"))?;
         let run = whole(&transaction, scope, row).await?;
         record(&transaction, [event.about(AuditTarget::Run(new.id))]).await?;
+        // With the head of the organization's chain locked, so that of two wishes at once one sees the other's run.
+        if self.waiting_of(&transaction, scope).await? > self.waiting_max {
+            return Ok(Dispatched::Full);
+        }
         transaction.commit().await.map_err(store_fault)?;
         Ok(Dispatched::Made(run))
+    }
+
+    /// How many runs of the organization no node has had.
+    async fn waiting_of(&self, db: &DatabaseTransaction, scope: &impl WithinOrganization) -> Result<u64, StoreFault> {
+        let waiting = scoped::find::<Entity>(scope).filter(Column::Status.eq(status_number(RunStatus::Pending)));
+        waiting.count(db).await.map_err(store_fault)
     }
 
     async fn again(

@@ -10,12 +10,12 @@ use domain::store::StoreFault;
 use domain::time::Timestamp;
 use domain::workflow::change::WorkflowChange;
 use domain::workflow::port::{
-    ChangeFault, Definitions, Due, MadeVersion, NewWorkflow, Schedules, WorkflowFilter, WorkflowStore,
+    ChangeFault, Come, Definitions, Due, MadeVersion, NewWorkflow, Schedules, WorkflowFilter, WorkflowStore,
 };
 use domain::workflow::{Workflow, WorkflowVersion};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
 };
 
 use super::audit::record;
@@ -221,34 +221,29 @@ impl Definitions for SqlWorkflows {
 
 #[async_trait]
 impl Schedules for SqlWorkflows {
-    async fn due(&self, now: Timestamp, limit: u16) -> Result<Vec<Due>, StoreFault> {
+    async fn due(
+        &self,
+        now: Timestamp,
+        last: Option<(Timestamp, WorkflowId)>,
+        limit: u16,
+    ) -> Result<Vec<Come>, StoreFault> {
         use workflow::Column;
-        let rows = unscoped("the clock is every organization's")
+        let mut rows = unscoped("the clock is every organization's")
             .find::<workflow::Entity>()
             .filter(Column::DueAt.lte(now.as_micros()))
-            .filter(Column::ArchivedAt.is_null())
+            .filter(Column::ArchivedAt.is_null());
+        if let Some((at, workflow)) = last {
+            let as_late = Condition::all().add(Column::DueAt.eq(at.as_micros())).add(Column::Id.gt(workflow.as_uuid()));
+            rows = rows.filter(Condition::any().add(Column::DueAt.gt(at.as_micros())).add(as_late));
+        }
+        let rows = rows
             .order_by(Column::DueAt, Order::Asc)
+            .order_by(Column::Id, Order::Asc)
             .limit(u64::from(limit))
             .all(self.db.reader())
             .await
             .map_err(store_fault)?;
-        let due = |row: workflow::Model| {
-            let corrupt = || StoreFault::Corrupt(format!("schedule of the workflow {}", WorkflowId::from_uuid(row.id)));
-            Ok(Due {
-                organization: OrganizationId::from_uuid(row.organization_id),
-                workflow: WorkflowId::from_uuid(row.id),
-                version: workflow_rows::number(row.id, row.version)?,
-                at: row.due_at.map(Timestamp::from_micros).ok_or_else(corrupt)?,
-                schedule: workflow_rows::schedule(&row).ok_or_else(corrupt)?,
-                set_by: row.scheduled_by.map(UserId::from_uuid).ok_or_else(corrupt)?,
-            })
-        };
-        // One that cannot be read must not stop everybody else's clock.
-        let readable = |due: Result<Due, StoreFault>| {
-            due.inspect_err(|fault| tracing::error!(error = fault as &dyn std::error::Error, "a schedule is left out"))
-                .ok()
-        };
-        Ok(rows.into_iter().map(due).filter_map(readable).collect())
+        Ok(rows.into_iter().map(come).collect())
     }
 
     async fn take(&self, due: &Due, next: Option<Timestamp>) -> Result<bool, StoreFault> {
@@ -265,4 +260,21 @@ impl Schedules for SqlWorkflows {
             .map_err(store_fault)?;
         Ok(taken.rows_affected > 0)
     }
+}
+
+fn come(row: workflow::Model) -> Come {
+    let workflow = WorkflowId::from_uuid(row.id);
+    let at = Timestamp::from_micros(row.due_at.unwrap_or_default());
+    let corrupt = || StoreFault::Corrupt(format!("schedule of the workflow {workflow}"));
+    let due = || {
+        Ok(Due {
+            organization: OrganizationId::from_uuid(row.organization_id),
+            workflow,
+            version: workflow_rows::number(row.id, row.version)?,
+            at,
+            schedule: workflow_rows::schedule(&row).ok_or_else(corrupt)?,
+            set_by: row.scheduled_by.map(UserId::from_uuid).ok_or_else(corrupt)?,
+        })
+    };
+    Come { at, workflow, due: due() }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::super::entity::{insight_head, insight_intake};
 use super::super::fault::store_fault;
+use super::super::organizations_with::next_with;
 use super::super::scoped::{self, unscoped};
 use super::super::{CHUNK, Database};
 use super::{sessions, slices, topics};
@@ -58,7 +59,7 @@ impl SqlInsightFold {
     /// The first [`StoreFault`] there was; the calls of other organizations are folded all the same.
     pub async fn fold(&self, oldest_hour: Timestamp) -> Result<usize, StoreFault> {
         let (mut last, mut folded, mut fault) = (None, 0, None);
-        while let Some(organization) = self.next_organization(last).await? {
+        while let Some(organization) = next_with::<insight_intake::Entity>(self.db.reader(), last).await? {
             loop {
                 match self.fold_batch(organization, oldest_hour).await {
                     Ok(Batch::Folded(calls)) => {
@@ -157,25 +158,6 @@ impl SqlInsightFold {
         }
         calls.sort_by_key(|call| (call.at, call.request_id));
         Ok((ids, calls))
-    }
-
-    /// The organization after this one with calls to fold.
-    async fn next_organization(&self, last: Option<OrganizationId>) -> Result<Option<OrganizationId>, StoreFault> {
-        use insight_intake::Column;
-        let mut rows = unscoped("every organization's calls are folded").find::<insight_intake::Entity>();
-        if let Some(last) = last {
-            rows = rows.filter(Column::OrganizationId.gt(last.as_uuid()));
-        }
-        let found: Option<Uuid> = rows
-            .select_only()
-            .column(Column::OrganizationId)
-            .order_by_asc(Column::OrganizationId)
-            .limit(1)
-            .into_tuple()
-            .one(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(found.map(OrganizationId::from_uuid))
     }
 }
 

@@ -44,13 +44,13 @@ impl RunBell {
 }
 
 /// This node's runs.
-pub struct Node {
+pub struct Runner {
     stopping: CancellationToken,
     task: JoinHandle<()>,
     schedules: JoinHandle<()>,
 }
 
-impl Node {
+impl Runner {
     /// Begins to take runs.
     #[must_use]
     pub fn start(services: &Arc<Services>) -> Self {
