@@ -75,6 +75,7 @@ mod revocation;
 mod revocation_model;
 mod revocation_under_load;
 mod roles;
+mod root_rolling;
 mod root_secret;
 mod rotation;
 mod row_locks;

@@ -62,7 +62,7 @@ fn check_root_secret(settings: &Settings, known: Option<&str>, report: &mut Repo
         report.good("root secret", "none yet; the first start makes one in the data directory");
         return;
     }
-    match root_secret::obtain(settings, known) {
+    match root_secret::obtain(settings, known, None) {
         Ok(obtained) if obtained.moves => {
             report.good("root secret", "the next start moves the database from the previous one to it");
         }
