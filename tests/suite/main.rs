@@ -36,6 +36,7 @@ mod crashes;
 mod decisions;
 mod dependencies;
 mod deployment;
+mod doctor;
 mod documents;
 mod faults;
 mod fuzz;

@@ -30,6 +30,42 @@ pub async fn reseal(db: &DatabaseTransaction, own: &Sealer, both: &Sealer) -> Re
         + runs(db, own, both).await?)
 }
 
+/// What is sealed for good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// So many credentials.
+    pub things: usize,
+    /// So many of them do not open.
+    pub closed: usize,
+}
+
+impl Sealed {
+    fn count<T>(&mut self, opened: Result<T, DoesNotOpen>) {
+        self.things += 1;
+        self.closed += usize::from(opened.is_err());
+    }
+}
+
+/// Opens everything that is sealed for good.
+pub async fn sealed(db: &impl ConnectionTrait, sealer: &Sealer) -> Result<Sealed, StoreFault> {
+    let mut seen = Sealed::default();
+    let servers = unscoped(REASON).find::<server::Entity>().filter(server::Column::AuthSealed.is_not_null());
+    for row in servers.all(db).await.map_err(store_fault)? {
+        seen.count(sealer.open_server(place_of_server(&row), row.auth_sealed.as_deref().unwrap_or_default()));
+    }
+    for row in unscoped(REASON).find::<oauth_client::Entity>().all(db).await.map_err(store_fault)? {
+        seen.count(sealer.open_consent(place_of_client(&row), &row.sealed));
+    }
+    let mut last = None;
+    while let Some(page) = page_of_connections(db, last).await? {
+        last = page.last().map(|row| row.id);
+        for row in &page {
+            seen.count(sealer.open_connection(connection_rows::place_of(row)?, &row.sealed));
+        }
+    }
+    Ok(seen)
+}
+
 fn place_of_server(row: &server::Model) -> ServerPlace {
     ServerPlace { organization: OrganizationId::from_uuid(row.organization_id), server: ServerId::from_uuid(row.id) }
 }
