@@ -178,7 +178,9 @@ async fn nodes_that_are_gone_and_clocks_that_are_wrong_are_told() {
     // Killed, and nobody is left who would take its row away.
     serving.kill();
     let outside = sea_orm::Database::connect(&url).await.expect("a connection");
-    let sql = async |sql: &str| drop(outside.execute_unprepared(sql).await.expect("done"));
+    let sql = async |sql: &str| {
+        outside.execute_unprepared(sql).await.expect("done");
+    };
     sql("UPDATE nodes SET renewed_at = renewed_at - 42000000, clock_ahead = -7300000").await;
     let (well, report) = doctor(data.path(), &set).await;
     assert!(!well, "{report}");

@@ -166,7 +166,7 @@ async fn nobody_with_a_key_is_refused_while_nodes_get_another_root_secret_one_af
     a.key(&unused).get("/api/v1/me").await.expect(200);
     calls.replace("a", &mut a, &url, MOVING).await;
 
-    mixed(&a, &b, &acme, &upstream).await;
+    Box::pin(mixed(&a, &b, &acme, &upstream)).await;
     let fault = refused(&url, BEFORE).await;
     assert!(fault.contains("root secret"), "{fault}");
     let fault = refused(&url, AFTER).await;
