@@ -32,12 +32,11 @@ use domain::organization::service::AccountService;
 use domain::policy::port::AccessDirectory;
 use domain::policy::service::PolicyService;
 use domain::project::service::ProjectService;
-use domain::root::Roots;
+use domain::root::{Beside, Overlap, Roots};
 use domain::run::port::{RunQueue, Standings};
 use domain::run::service::RunService;
 use domain::server::port::ServerStore;
 use domain::server::service::ServerService;
-use domain::store::StoreFault;
 use domain::tenant::registry::TenantService;
 use domain::time::{Clock, SystemClock, Timestamp};
 use domain::workflow::check::Checker;
@@ -49,7 +48,7 @@ use infra::audit::{AuditQueue, AuditWriter};
 use infra::cache::Caches;
 use infra::cache::suspended::SuspendedTenants;
 use infra::calls::{self, CallQueue};
-use infra::cluster::{Cluster, Lease};
+use infra::cluster::{Cluster, JoinFault, Known, Lease};
 use infra::db::{
     Changes, Database, DatabaseKind, Gathered, SqlAccess, SqlAccounts, SqlAssertionKeys, SqlAuditBlocks,
     SqlAuditReader, SqlAuditRows, SqlCalls, SqlCapabilities, SqlCheckpoints, SqlConnections, SqlConsents, SqlGroups,
@@ -73,6 +72,7 @@ use crate::connect;
 use crate::gateway::passport::Passports;
 use crate::layer::Names;
 use crate::platform::ToolLists;
+use crate::root_secret::Obtained;
 use crate::runs::RunBell;
 use crate::settings::Settings;
 use crate::stopping::Stopping;
@@ -230,6 +230,7 @@ pub struct Background {
     forgetter: tokio::task::JoinHandle<()>,
     assertion_keys: tokio::task::JoinHandle<()>,
     folding: tokio::task::JoinHandle<()>,
+    settling: Option<tokio::task::JoinHandle<()>>,
     usage_writer: tokio::task::JoinHandle<()>,
     usage: UsageMeter,
     usage_store: SqlUsage,
@@ -248,19 +249,25 @@ pub struct Node {
 }
 
 impl Node {
-    /// Joins the others, if there can be any.
+    /// Joins the others, if there can be any, as one that knows these root secrets.
     ///
     /// # Errors
-    /// [`StoreFault`]
-    pub async fn join(settings: &Settings) -> Result<Self, StoreFault> {
+    /// [`JoinFault`]
+    pub async fn join(settings: &Settings, known: &Obtained, overlap: &Overlap) -> Result<Self, JoinFault> {
         let alone = settings.database().kind() == DatabaseKind::Sqlite;
         let lease = Arc::new(if alone { Lease::always() } else { Lease::none() });
         let caches = Caches::new(settings.cache_entries, &lease);
-        let name = settings.node_name.as_str();
-        let cluster = Cluster::join(&settings.database(), name, caches.clone(), Arc::clone(&lease)).await?;
+        let moves = matches!(known.beside, Some(Beside::Previous(_)));
+        let tells = Known {
+            name: settings.node_name.clone(),
+            prints: known.prints(),
+            leaving: matches!(known.beside, Some(Beside::Next(_))),
+            overlap: moves.then(|| overlap.clone()),
+        };
+        let cluster = Cluster::join(&settings.database(), tells, caches.clone(), Arc::clone(&lease)).await?;
         let changes = match &cluster {
             Some(cluster) => Changes::among(caches, cluster.clone()),
-            None => Changes::alone(caches, name),
+            None => Changes::alone(caches, &settings.node_name),
         };
         Ok(Self { changes, lease, cluster })
     }
@@ -284,16 +291,12 @@ impl Services {
             runs: settings.run_retention_days,
         };
         let database = database.with_lease(Arc::clone(&lease));
-        let (root, previous) = (&roots.current, roots.previous.as_ref());
+        let (root, other) = (&roots.current, roots.other());
         let fingerprint = root.fingerprint();
         let token_keys = TokenKeys::of(roots);
         let caches = changes.caches().clone();
         let tenants = SqlTenants::new(database.clone(), changes.clone());
-        let sealer = Sealer::derive(root);
-        let sealer = Arc::new(match previous {
-            Some(previous) => sealer.with_previous(previous),
-            None => sealer,
-        });
+        let sealer = Arc::new(Sealer::derive(root).with_other(other));
         let servers = Arc::new(SqlServers::new(database.clone(), changes.clone(), Arc::clone(&sealer)));
         let last_used = LastUsed::default();
         let connections =
@@ -304,7 +307,8 @@ impl Services {
         let passwords =
             Arc::new(Passwords::new(Arc::<SqlAccounts>::clone(&accounts), Arc::new(Argon2Hasher::new()), SystemClock));
         let page = public_url.join(ACCEPT_PAGE).map_or_else(|_| ACCEPT_PAGE.to_owned(), String::from);
-        let access_tokens: Arc<dyn AccessTokens> = Arc::new(AccessTokenSigner::derive(root));
+        let access_tokens: Arc<dyn AccessTokens> =
+            Arc::new(AccessTokenSigner::derive(root).with_other(other, &roots.overlap));
         let members: Arc<dyn Members> = Arc::<SqlAccounts>::clone(&accounts);
         let gathered = Arc::<Gathered>::default();
         let audit_rows = SqlAuditRows::new(database.clone(), Arc::clone(&gathered));
@@ -315,7 +319,8 @@ impl Services {
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));
         // Whoever serves takes over the database's keys first (`server`).
-        let assertions = Arc::new(AssertionSigner::new(root, KeySchedule::new(vec![]), SystemClock.now()));
+        let assertions = AssertionSigner::new(root, KeySchedule::new(vec![]), SystemClock.now());
+        let assertions = Arc::new(assertions.with_other(other, &roots.overlap));
         let assertion_keys = AssertionKeys::new(
             Arc::new(SqlAssertionKeys::new(database.clone())),
             Arc::clone(&assertions),
@@ -338,7 +343,7 @@ impl Services {
         let usage_store = SqlUsage::new(database.clone());
         let insight_fold = SqlInsightFold::new(database.clone());
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), changes.clone(), &fingerprint));
-        let key_directory = SqlKeyDirectory::new(database.clone(), Arc::clone(&caches.keys), &fingerprint);
+        let key_directory = SqlKeyDirectory::new(database.clone(), changes.clone(), roots);
         let projects = Arc::new(SqlProjects::new(database.clone()));
         let capabilities: Arc<dyn CapabilityStore> = Arc::new(SqlCapabilities::new(database.clone()));
         let workflows = Arc::new(SqlWorkflows::new(database.clone()));
@@ -365,7 +370,7 @@ impl Services {
                 settings.signup,
                 SystemClock,
             )
-            .with_previous(previous),
+            .with_other(other),
             instance_keys: InstanceKeyService::new(
                 Arc::<SqlKeyStore>::clone(&key_store) as Arc<dyn InstanceKeyStore>,
                 SystemClock,
@@ -383,7 +388,7 @@ impl Services {
                 page,
                 SystemClock,
             )
-            .with_previous(previous),
+            .with_other(other),
             organizations: OrganizationService::new(
                 Arc::new(SqlOrganizations::new(database.clone(), changes.clone())),
                 members,
@@ -407,7 +412,7 @@ impl Services {
             ),
             consents: Consents::new(oauth, consent_store.clone()),
             consent_store,
-            browsers: Browsers::derive(root),
+            browsers: Browsers::derive(root).with_other(other),
             projects: ProjectService::new(projects, Arc::clone(&access_directory), SystemClock),
             workflows: WorkflowService::new(Arc::<SqlWorkflows>::clone(&workflows), checker.clone(), SystemClock),
             proposals: ProposalService::new(
@@ -444,7 +449,7 @@ impl Services {
             suspended: Arc::clone(&caches.suspended),
             caches,
             tenants: TenantService::new(Arc::new(tenants.clone()), tenants.clone(), SystemClock),
-            claims: Claims::derive(root),
+            claims: Claims::derive(root).with_other(other),
             idempotency: Arc::<SqlIdempotency>::clone(&idempotency),
             usage: usage.clone(),
             usage_store: usage_store.clone(),
@@ -487,6 +492,7 @@ impl Services {
             forgetter: tokio::spawn(forget_claims(idempotency)),
             assertion_keys: tokio::spawn(assertion_keys.run()),
             folding: tokio::spawn(infra::insights::run(insight_fold)),
+            settling: settling(&database, roots),
             usage_writer: tokio::spawn(usage.clone().run(usage_store.clone())),
             usage,
             usage_store,
@@ -495,6 +501,12 @@ impl Services {
         };
         (services, background)
     }
+}
+
+fn settling(database: &Database, roots: &Roots) -> Option<tokio::task::JoinHandle<()>> {
+    let Some(Beside::Previous(previous)) = &roots.beside else { return None };
+    let (previous, current) = (previous.clone(), roots.current.clone());
+    Some(tokio::spawn(infra::root_settling::run(database.clone(), previous, current, roots.overlap.clone())))
 }
 
 fn mailer(settings: &Settings) -> Option<Arc<dyn Mailer>> {
@@ -519,6 +531,9 @@ impl Background {
         self.forgetter.abort();
         self.assertion_keys.abort();
         self.folding.abort();
+        if let Some(settling) = &self.settling {
+            settling.abort();
+        }
         self.usage_writer.abort();
         for _ in 0..3 {
             match self.usage.flush(&self.usage_store).await {

@@ -11,6 +11,7 @@ use actix_web::{App, HttpServer};
 use domain::audit::AuditLog;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
+use infra::cluster::JoinFault;
 use infra::db::{ConnectFault, Held};
 use infra::limit::{RedisFault, SharedLimiter};
 use secrecy::SecretString;
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 use tracing_actix_web::TracingLogger;
 use url::Url;
 
-use crate::compose::{Background, Node, Services};
+use crate::compose::{Background, Services};
 use crate::gateway::Line;
 use crate::logging::RequestSpan;
 use crate::openapi::{self, DocumentText};
@@ -39,6 +40,9 @@ pub enum StartFault {
     /// The database cannot be migrated or read.
     #[error("the database cannot be prepared")]
     Store(#[from] StoreFault),
+    /// The nodes that serve do not take this one.
+    #[error("this node cannot serve beside the others")]
+    Join(#[from] JoinFault),
     /// Redis cannot be set up; that it is away is no reason not to start.
     #[error(transparent)]
     Redis(#[from] RedisFault),
@@ -96,7 +100,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartFault> {
 /// # Panics
 /// Never: the services are new.
 pub async fn start_recording(settings: Settings, recording: Recording) -> Result<Running, StartFault> {
-    let (root, database) = root_secret::open(&settings).await?;
+    let (root, database, node) = root_secret::open(&settings).await?;
     let claim = database.claim().await?;
     let listen = settings.listen;
     let fault = |cause| StartFault::Listen { address: listen, cause };
@@ -104,7 +108,6 @@ pub async fn start_recording(settings: Settings, recording: Recording) -> Result
     let address = listener.local_addr().map_err(fault)?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
     let shared = settings.redis_url.as_ref().map(|url| SharedLimiter::new(url, settings.cache_entries)).transpose()?;
-    let node = Node::join(&settings).await?;
     let (mut services, background) = Services::compose(settings, &root, database, &public_url, node);
     let new = Arc::get_mut(&mut services).expect("nobody else has them yet");
     new.audit = recording(Arc::clone(&new.audit));

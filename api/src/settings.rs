@@ -116,6 +116,8 @@ settings! {
     root_secret: Option<RootSecret> = "root-secret", None, "made in the data directory for SQLite; required for PostgreSQL", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// The root secret before the present one, while it is being replaced; see root-secret.md.
     previous_root_secret: Option<RootSecret> = "previous-root-secret", None, "none", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
+    /// The root secret that will replace the present one: nodes that have it can read what others make under it; see root-secret.md.
+    next_root_secret: Option<RootSecret> = "next-root-secret", None, "none", true, |text| optional(text, |text| RootSecret::new(text).map_err(|error| error.to_string()));
     /// Days after which assertions are signed with another key; 0 leaves that to `keyrack admin rotate-assertion-key`.
     assertion_key_lifetime: Option<Duration> = "assertion-key-days", Some("90"), "", false, |text| within(text, 0, 3650).map(|days: u64| (days > 0).then(|| Duration::from_hours(24 * days)));
     /// What new keys begin with. Keys issued under an earlier prefix keep working.
@@ -194,10 +196,20 @@ impl Settings {
             });
         }
         let print = |secret: &Option<RootSecret>| secret.as_ref().map(RootSecret::fingerprint);
-        if self.root_secret.is_some() && print(&self.root_secret) == print(&self.previous_root_secret) {
+        for (variable, secret) in [
+            ("KEYRACK_PREVIOUS_ROOT_SECRET", &self.previous_root_secret),
+            ("KEYRACK_NEXT_ROOT_SECRET", &self.next_root_secret),
+        ] {
+            if self.root_secret.is_some() && print(&self.root_secret) == print(secret) {
+                let message = "is the same as KEYRACK_ROOT_SECRET; leave it out".to_owned();
+                faults.push(Fault { variable: variable.to_owned(), message });
+            }
+        }
+        if self.previous_root_secret.is_some() && self.next_root_secret.is_some() {
             faults.push(Fault {
-                variable: "KEYRACK_PREVIOUS_ROOT_SECRET".to_owned(),
-                message: "is the same as KEYRACK_ROOT_SECRET; leave it out".to_owned(),
+                variable: "KEYRACK_NEXT_ROOT_SECRET".to_owned(),
+                message: "cannot be given together with KEYRACK_PREVIOUS_ROOT_SECRET: finish that replacement first"
+                    .to_owned(),
             });
         }
         if self.smtp_url.is_some() && self.smtp_from.is_none() {

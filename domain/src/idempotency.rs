@@ -77,16 +77,36 @@ pub struct Claim {
     pub digest: [u8; 32],
     /// Keyed digest of what was asked.
     pub fingerprint: [u8; 32],
+    /// The two under another root secret, while it is being replaced: another node may have taken the claim under them.
+    pub other: Option<ClaimName>,
+}
+
+/// A claim's digests under one root secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimName {
+    /// Keyed digest of the caller's name for the write.
+    pub digest: [u8; 32],
+    /// Keyed digest of what was asked.
+    pub fingerprint: [u8; 32],
 }
 
 /// Makes claims. The digests are keyed, since bodies hold credentials that could be guessed from a plain one.
-pub struct Claims(Zeroizing<[u8; 32]>);
+pub struct Claims {
+    key: Zeroizing<[u8; 32]>,
+    other: Option<Zeroizing<[u8; 32]>>,
+}
 
 impl Claims {
     /// With the key that is derived from the root secret.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self(root.derive(Purpose::Idempotency))
+        Self { key: root.derive(Purpose::Idempotency), other: None }
+    }
+
+    /// The same, and knows what was claimed under another root secret.
+    #[must_use]
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { other: root.map(|root| root.derive(Purpose::Idempotency)), ..self }
     }
 
     /// The claim of this caller to what it asks.
@@ -97,23 +117,24 @@ impl Claims {
             Actor::Member(facts) => facts.user.id.to_string(),
         };
         let parts = [asked.method.as_bytes(), asked.path.as_bytes(), asked.query.as_bytes(), asked.body];
-        Claim {
-            organization: scope.organization().id,
-            actor,
-            digest: self.digest(&[b"key", key.0.as_bytes()]),
-            fingerprint: self.digest(&parts),
-        }
+        let name = |under: &[u8; 32]| ClaimName {
+            digest: digest(under, &[b"key", key.0.as_bytes()]),
+            fingerprint: digest(under, &parts),
+        };
+        let ClaimName { digest, fingerprint } = name(&self.key);
+        let other = self.other.as_ref().map(|other| name(other));
+        Claim { organization: scope.organization().id, actor, digest, fingerprint, other }
     }
+}
 
-    /// Each part with its length before it, so that no two lists of parts look alike.
-    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        *hasher.finalize().as_bytes()
+/// Each part with its length before it, so that no two lists of parts look alike.
+fn digest(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
+    *hasher.finalize().as_bytes()
 }
 
 /// An answer as it is kept.
@@ -189,9 +210,7 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let claims = Claims::derive(&RootSecret::new([7_u8; 32]).expect("long enough"));
-        assert_ne!(claims.digest(&[b"ab", b"c"]), claims.digest(&[b"a", b"bc"]));
-        let other = Claims::derive(&RootSecret::new([8_u8; 32]).expect("long enough"));
-        assert_ne!(claims.digest(&[b"a"]), other.digest(&[b"a"]));
+        assert_ne!(digest(&[7; 32], &[b"ab", b"c"]), digest(&[7; 32], &[b"a", b"bc"]));
+        assert_ne!(digest(&[7; 32], &[b"a"]), digest(&[8; 32], &[b"a"]));
     }
 }

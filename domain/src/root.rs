@@ -1,5 +1,8 @@
 //! The root secret and what is derived from it. One secret to keep, one key per purpose.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
@@ -21,17 +24,100 @@ pub struct WeakRootSecret;
 /// The checksum key of a root secret. Tokens carry their checksum for ever.
 pub type RetiredChecksum = Zeroizing<[u8; 32]>;
 
-/// The root secret, and what is left of those before it.
+/// Another root secret that is given while one takes the place of the other.
+#[derive(Clone)]
+pub enum Beside {
+    /// The one before: what was made under it is moved.
+    Previous(RootSecret),
+    /// The one that comes: what other nodes make under it can be read, and nothing is moved.
+    Next(RootSecret),
+}
+
+impl Beside {
+    /// The root secret.
+    #[must_use]
+    pub const fn secret(&self) -> &RootSecret {
+        match self {
+            Self::Previous(secret) | Self::Next(secret) => secret,
+        }
+    }
+}
+
+/// Whether somebody makes things under the root secret that is given beside: only then do signatures under it count. Whoever
+/// still has it could make them, too.
+#[derive(Debug, Clone, Default)]
+pub struct Overlap(Arc<AtomicBool>);
+
+impl Overlap {
+    /// Whether it is so now.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// It is so, or not any more.
+    pub fn set(&self, holds: bool) {
+        self.0.store(holds, Ordering::Relaxed);
+    }
+}
+
+/// The root secrets that a node knows, by their fingerprints. Whoever sees them learns nothing of the secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootPrints {
+    /// What it makes new things under.
+    pub root: String,
+    /// All that it can read what is made under; the one above is among them.
+    pub reads: Vec<String>,
+}
+
+impl RootPrints {
+    /// Of a node that makes things under `root`, and also reads what is made under `other`.
+    #[must_use]
+    pub fn of(root: &RootSecret, other: Option<&RootSecret>) -> Self {
+        let reads = std::iter::once(root).chain(other).map(RootSecret::fingerprint).collect();
+        Self { root: root.fingerprint(), reads }
+    }
+
+    /// Whether each of two nodes can read what the other makes.
+    #[must_use]
+    pub fn fit(&self, other: &Self) -> bool {
+        self.reads.contains(&other.root) && other.reads.contains(&self.root)
+    }
+}
+
+/// The root secret, what is given beside it, and what is left of those before it.
 #[derive(Clone)]
 pub struct Roots {
     /// Everything new is made under it.
     pub current: RootSecret,
-    /// The one before it, while it is being replaced.
-    pub previous: Option<RootSecret>,
+    /// Another one, while one takes the place of the other.
+    pub beside: Option<Beside>,
+    /// Whether signatures under that one count.
+    pub overlap: Overlap,
     /// The checksum keys of all before it.
     pub retired_checksums: Vec<RetiredChecksum>,
     /// The Ed25519 public keys with which checkpoints of all before it are verified.
     pub retired_signers: Vec<[u8; 32]>,
+}
+
+impl Roots {
+    /// The root secret that is given beside the present one.
+    #[must_use]
+    pub fn other(&self) -> Option<&RootSecret> {
+        self.beside.as_ref().map(Beside::secret)
+    }
+
+    /// What tells which ones they are.
+    #[must_use]
+    pub fn prints(&self) -> RootPrints {
+        RootPrints::of(&self.current, self.other())
+    }
+
+    /// Whether what is stored under the other root secret is moved to the present one.
+    #[must_use]
+    pub const fn moves(&self) -> bool {
+        matches!(self.beside, Some(Beside::Previous(_)))
+    }
 }
 
 /// What a derived key is for. The context strings are part of the format: changing one voids what was made with it.
@@ -183,6 +269,27 @@ mod tests {
         let seeds: std::collections::HashSet<[u8; 32]> = (0..100).map(|number| *root.assertion_seed(number)).collect();
         assert_eq!(seeds.len(), 100);
         assert!(!seeds.contains(&*root.derive(Purpose::AssertionSeries)));
+    }
+
+    #[test]
+    fn two_nodes_fit_when_each_reads_what_the_other_makes() {
+        let prints = |root: &str, reads: &[&str]| RootPrints {
+            root: root.to_owned(),
+            reads: reads.iter().map(|print| (*print).to_owned()).collect(),
+        };
+        let (old, coming) = (prints("old", &["old"]), prints("old", &["old", "new"]));
+        let (moving, new) = (prints("new", &["new", "old"]), prints("new", &["new"]));
+        for (one, other, fit) in [
+            (&old, &coming, true),
+            (&coming, &moving, true),
+            (&moving, &new, true),
+            (&old, &moving, false),
+            (&old, &new, false),
+            (&coming, &new, false),
+        ] {
+            assert_eq!((one.fit(other), other.fit(one)), (fit, fit), "{one:?} {other:?}");
+            assert!(one.fit(one) && other.fit(other));
+        }
     }
 
     #[test]

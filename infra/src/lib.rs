@@ -17,6 +17,7 @@ pub mod mail;
 pub mod mcp_client;
 pub mod oauth;
 pub mod purge;
+pub mod root_settling;
 pub mod seal;
 pub mod sessions;
 pub mod token;

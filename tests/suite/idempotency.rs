@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a repeated write makes nothing and is answered as the first was; nothing is made twice in silence,
 //! and what was shown once is not kept.
 
-use domain::idempotency::{Claim, Claimed, Ended, KEPT, KeptAnswer, LONGEST};
+use domain::idempotency::{Claim, ClaimName, Claimed, Ended, KEPT, KeptAnswer, LONGEST};
 use domain::time::{Clock, SystemClock};
 use serde_json::{Value, json};
 use support::client::Answer;
@@ -121,6 +121,7 @@ async fn a_claim_whose_end_is_unknown_is_never_made_again_until_it_is_forgotten(
             actor: "usr_x".to_owned(),
             digest: [digest; 32],
             fingerprint: [fingerprint; 32],
+            other: None,
         };
         let now = SystemClock.now();
         let ask = async |of: &Claim, at| claims.claim(of, at).await.expect("an answer");
@@ -146,5 +147,19 @@ async fn a_claim_whose_end_is_unknown_is_never_made_again_until_it_is_forgotten(
         assert_eq!(ask(&three, now).await, Claimed::Again(answer));
         assert_eq!(claims.forget(now).await.expect("a number"), 2, "the first was claimed a day later");
         assert_eq!(ask(&three, now).await, Claimed::First);
+
+        // Under another root secret the same writes have other names, by which they are found as well.
+        let known = |digest, other, fingerprint| {
+            let name = ClaimName { digest: [other; 32], fingerprint: [fingerprint; 32] };
+            Claim { other: Some(name), ..claim(digest, fingerprint) }
+        };
+        claims.end(&three, Ended::Made(KeptAnswer { status: 201, body: "{}".to_owned() })).await.expect("noted");
+        assert!(matches!(ask(&known(13, 3, 1), now).await, Claimed::Again(_)));
+        assert_eq!(ask(&known(13, 3, 2), now).await, Claimed::Other);
+        assert_eq!(ask(&known(14, 4, 1), now).await, Claimed::First);
+        assert_eq!(ask(&known(4, 14, 1), now).await, Claimed::UnderWay, "of two at once at most one is made");
+        assert_eq!(ask(&known(14, 4, 1), now).await, Claimed::UnderWay);
+        claims.end(&known(14, 4, 1), Ended::Refused).await.expect("noted");
+        assert_eq!(ask(&known(4, 14, 1), now).await, Claimed::First, "nothing is left of the claim that gave way");
     }
 }

@@ -1,8 +1,12 @@
 //! Replacing the root secret: nobody has to notice who comes by while both are given.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
-use support::{Actor, App, AppOptions, Browser, OAuthServer, OAuthSettings, PASSWORD, Store, Upstream};
+use support::{Actor, App, AppOptions, Browser, OAuthServer, OAuthSettings, PASSWORD, Store, Upstream, Workbench};
+
+use super::runs::{dispatched, over, step, workflow};
 
 const OLD: &str = "the old root secret of the tests, long enough";
 const NEW: &str = "the new root secret of the tests, long enough";
@@ -13,12 +17,18 @@ struct Installation {
     store: Store,
     first: App,
     running: Option<App>,
+    more: Vec<(&'static str, String)>,
 }
 
 impl Installation {
     async fn new(store: Store) -> Self {
-        let settings = vec![("signup", "open".to_owned()), ("root-secret", OLD.to_owned())];
-        Self { store, first: App::with(AppOptions { store, settings }).await, running: None }
+        Self::with(store, vec![]).await
+    }
+
+    async fn with(store: Store, more: Vec<(&'static str, String)>) -> Self {
+        let mut settings = vec![("signup", "open".to_owned()), ("root-secret", OLD.to_owned())];
+        settings.extend(more.clone());
+        Self { store, first: App::with(AppOptions { store, settings }).await, running: None, more }
     }
 
     async fn stop(&mut self) {
@@ -32,6 +42,7 @@ impl Installation {
         self.stop().await;
         let mut settings = vec![("signup", "open".to_owned()), ("root-secret", root.to_owned())];
         settings.extend(previous.map(|previous| ("previous-root-secret", previous.to_owned())));
+        settings.extend(self.more.clone());
         match self.store {
             Store::Sqlite => settings.push(("data-dir", self.first.data.path().display().to_string())),
             Store::Postgres => settings.push(("database-url", self.first.database_url.clone().expect("its url"))),
@@ -192,9 +203,50 @@ async fn a_token_that_is_moved_while_its_key_is_revoked_is_revoked() {
     }
 }
 
+/// Between two steps of a run its node stops, and the next one moves the database without doing runs.
+#[tokio::test]
+async fn a_run_under_way_keeps_what_it_carries_from_step_to_step() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let bench = Workbench::start();
+        let mut installation = Installation::with(store, vec![("shutdown-timeout", "8".to_owned())]).await;
+        let acme = installation.first.organization("acme").await;
+        acme.server("bench", &bench.url).await;
+        bench.delay(Duration::from_millis(600));
+        let steps = json!([
+            step("add", "sum", json!({"arguments": {"numbers": [1, 2, 4]}})),
+            step("say", "echo", json!({"arguments": {"number": "{{steps.add.result/structuredContent/total}}"}})),
+        ]);
+        let id = dispatched(&acme.owner(), &workflow(&acme, steps).await).await;
+        bench.until_called("sum", 1).await;
+        installation.stop().await;
+        assert_eq!(bench.called("echo"), 0);
+        bench.delay(Duration::ZERO);
+        installation.more.push(("runs-at-once", "0".to_owned()));
+        installation.again(NEW, Some(OLD)).await;
+        installation.more.pop();
+        let app = installation.again(NEW, None).await;
+        let login = json!({"email": "owner@acme.example.com", "password": "correct horse battery"});
+        let session = app.anonymous().post("/api/v1/auth/login", &login).await.expect(200);
+        let bearer = format!("Bearer {}", session["accessToken"].as_str().expect("a token"));
+        let run = over(&app.headers(&[("authorization", &bearer)]), &id).await;
+        assert_eq!(run["status"], "pass", "{run:#}");
+        assert_eq!(bench.calls().last(), Some(&("echo".to_owned(), json!({"number": 7}))));
+    }
+}
+
 #[test]
-fn the_same_secret_twice_is_no_replacement() {
-    let read = |row: &api::settings::Row| row.flag.ends_with("root-secret").then(|| OLD.to_owned());
-    let faults = api::settings::Settings::read(read).err().expect("a fault");
-    assert_eq!(faults[0].variable, "KEYRACK_PREVIOUS_ROOT_SECRET");
+fn the_same_secret_twice_is_no_replacement_and_nobody_is_in_the_middle_of_two() {
+    let faults = |set: &[(&str, &str)]| {
+        let read = |row: &api::settings::Row| {
+            set.iter().find(|(flag, _)| *flag == row.flag).map(|(_, secret)| (*secret).to_owned())
+        };
+        let faults = api::settings::Settings::read(read).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.variable).collect::<Vec<_>>()
+    };
+    let with = |other| faults(&[("root-secret", OLD), (other, OLD)]);
+    assert_eq!(with("previous-root-secret"), ["KEYRACK_PREVIOUS_ROOT_SECRET"]);
+    assert_eq!(with("next-root-secret"), ["KEYRACK_NEXT_ROOT_SECRET"]);
+    let three = [("root-secret", NEW), ("previous-root-secret", OLD), ("next-root-secret", NEWEST)];
+    assert_eq!(faults(&three), ["KEYRACK_NEXT_ROOT_SECRET"]);
+    assert!(faults(&three[..2]).is_empty());
 }

@@ -385,6 +385,14 @@ async fn only_a_step_that_is_marked_safe_is_tried_again() {
     let run = ran(&scene, json!([step("a", "flaky", json!({}))])).await;
     assert_eq!((run["status"].as_str(), &run["steps"][0]["tries"]), (Some("error"), &json!(1)), "{run:#}");
     assert_eq!(scene.bench.called("flaky"), 3);
+    // What is stored decides, also when it says what nobody could have written: retries of a step that is not safe.
+    let id = workflow(&scene.acme, json!([step("a", "flaky", json!({"safe": true, "retries": 2}))])).await;
+    let unsafe_now = "UPDATE workflow_versions SET definition = REPLACE(definition, '\"safe\":true', '\"safe\":false')";
+    scene.app.run_sql(unsafe_now).await;
+    scene.bench.breaks(1);
+    let owner = scene.acme.owner();
+    let run = over(&owner, &dispatched(&owner, &id).await).await;
+    assert_eq!((run["status"].as_str(), &run["steps"][0]["tries"]), (Some("error"), &json!(1)), "{run:#}");
     // An answer that is not what was expected is an answer.
     let fails = step("a", "fail", json!({"safe": true, "retries": 3}));
     assert_eq!(ran(&scene, json!([fails])).await["steps"][0]["tries"], 1);

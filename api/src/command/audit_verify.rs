@@ -12,7 +12,7 @@ use infra::db::{AuditCheck, Database, DatabaseUrl};
 use infra::token::{Ed25519CheckpointSigner, JwkSet, PublicKeys};
 
 use super::chain;
-use crate::root_secret::{self, Obtained};
+use crate::root_secret;
 use crate::settings::Settings;
 use crate::v1::audit_events::lines;
 
@@ -81,11 +81,10 @@ async fn database(settings: &Settings, given: Option<PublicKeys>) -> Result<(), 
     }
     let known = database.root_fingerprint().await.map_err(|fault| chain(&fault))?;
     let known = known.ok_or("the database was never used")?;
-    let Obtained { current, previous, moves } =
-        root_secret::obtain(settings, Some(&known)).map_err(|fault| chain(&fault))?;
-    // The one that the database belongs to: nothing is moved here.
-    let root = previous.as_ref().filter(|_| moves).unwrap_or(&current);
-    let retired = database.retired_signers(root).await.map_err(|fault| chain(&fault))?;
+    // What is sealed under one that is not given is not looked at here.
+    let obtained = root_secret::obtain(settings, Some(&known), None).map_err(|fault| chain(&fault))?;
+    let (root, other) = (&obtained.current, obtained.other());
+    let retired = database.retired_signers(root, other).await.map_err(|fault| chain(&fault))?;
     let mut keys = Ed25519CheckpointSigner::derive(root).keys().and(retired);
     if let (PublicKeys::Known(keys), Some(PublicKeys::Known(given))) = (&mut keys, given) {
         keys.extend(given);

@@ -10,7 +10,7 @@ use domain::organization::service::SignUp;
 use secrecy::SecretString;
 
 use super::chain;
-use crate::compose::{Node, Services};
+use crate::compose::Services;
 use crate::root_secret;
 use crate::settings::Settings;
 
@@ -20,9 +20,8 @@ use crate::settings::Settings;
 /// What kept it from doing so.
 pub async fn run(settings: Settings, matches: &ArgMatches) -> Result<(), String> {
     let request = request(matches, password()?).map_err(|errors| chain(&errors))?;
-    let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
+    let (root, database, node) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
-    let node = Node::join(&settings).await.map_err(|fault| chain(&fault))?;
     let (services, background) = Services::compose(settings, &root, database, &nowhere, node);
     let created = services.accounts.create_owner(request, SignUpProof::None).await;
     background.finish(services).await;

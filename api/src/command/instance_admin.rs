@@ -4,7 +4,7 @@ use clap::ArgMatches;
 use domain::text::Email;
 
 use super::chain;
-use crate::compose::{Node, Services};
+use crate::compose::Services;
 use crate::root_secret;
 use crate::settings::Settings;
 
@@ -16,9 +16,8 @@ use crate::settings::Settings;
 pub async fn run(settings: Settings, matches: &ArgMatches, on: bool) -> Result<(), String> {
     let email = matches.get_one::<String>("email").map(String::as_str).unwrap_or_default();
     let email: Email = email.parse().map_err(|fault| format!("--email: {fault}"))?;
-    let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
+    let (root, database, node) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
-    let node = Node::join(&settings).await.map_err(|fault| chain(&fault))?;
     let (services, background) = Services::compose(settings, &root, database, &nowhere, node);
     let done = set(&services, &email, on).await;
     background.finish(services).await;

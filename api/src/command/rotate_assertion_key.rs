@@ -3,7 +3,7 @@
 use domain::time::{Clock, SystemClock};
 
 use super::chain;
-use crate::compose::{Node, Services};
+use crate::compose::Services;
 use crate::root_secret;
 use crate::settings::Settings;
 
@@ -13,9 +13,8 @@ use crate::settings::Settings;
 /// # Errors
 /// What kept it from doing so.
 pub async fn run(settings: Settings) -> Result<(), String> {
-    let (root, database) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
+    let (root, database, node) = root_secret::open(&settings).await.map_err(|fault| chain(&fault))?;
     let nowhere = url::Url::parse("http://localhost").map_err(|error| chain(&error))?;
-    let node = Node::join(&settings).await.map_err(|fault| chain(&fault))?;
     let (services, background) = Services::compose(settings, &root, database, &nowhere, node);
     let rotated = services.assertion_keys.rotate(SystemClock.now()).await;
     background.finish(services).await;

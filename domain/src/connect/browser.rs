@@ -41,27 +41,43 @@ impl Browser {
 }
 
 /// Binds things to browsers.
-pub struct Browsers(Zeroizing<[u8; 32]>);
+pub struct Browsers {
+    key: Zeroizing<[u8; 32]>,
+    // While the root secret is being replaced, another node may have handed out what comes back here.
+    other: Option<Zeroizing<[u8; 32]>>,
+}
 
 impl Browsers {
     /// With the key that is derived from the root secret.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self(root.derive(Purpose::ConnectBrowser))
+        Self { key: root.derive(Purpose::ConnectBrowser), other: None }
+    }
+
+    /// The same, and good for what was handed out under another root secret.
+    #[must_use]
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { other: root.map(|root| root.derive(Purpose::ConnectBrowser)), ..self }
     }
 
     /// What proves that a thing was handed to this browser.
     #[must_use]
     pub fn binding(&self, browser: &Browser, thing: &str) -> blake3::Hash {
-        // The name's length is fixed, so that no two pairs look alike.
-        blake3::Hasher::new_keyed(&self.0).update(browser.0.as_bytes()).update(thing.as_bytes()).finalize()
+        binding(&self.key, browser, thing)
     }
 
     /// Whether the proof is of this browser and thing; compared in constant time.
     #[must_use]
     pub fn holds(&self, browser: &Browser, thing: &str, proof: &str) -> bool {
-        blake3::Hash::from_hex(proof).is_ok_and(|proof| proof == self.binding(browser, thing))
+        let Ok(proof) = blake3::Hash::from_hex(proof) else { return false };
+        let keys = std::iter::once(&self.key).chain(&self.other);
+        keys.fold(false, |holds, key| holds | (proof == binding(key, browser, thing)))
     }
+}
+
+fn binding(key: &[u8; 32], browser: &Browser, thing: &str) -> blake3::Hash {
+    // The name's length is fixed, so that no two pairs look alike.
+    blake3::Hasher::new_keyed(key).update(browser.0.as_bytes()).update(thing.as_bytes()).finalize()
 }
 
 #[cfg(test)]
@@ -79,6 +95,7 @@ mod tests {
         assert!(!browsers.holds(&other, "link", &proof));
         assert!(!browsers.holds(&one, "another link", &proof));
         assert!(!Browsers::derive(&root(2)).holds(&one, "link", &proof));
+        assert!(Browsers::derive(&root(2)).with_other(Some(&root(1))).holds(&one, "link", &proof));
         for bad in ["", "0", &proof[1..], &"0".repeat(64), &"x".repeat(64)] {
             assert!(!browsers.holds(&one, "link", bad), "{bad}");
         }

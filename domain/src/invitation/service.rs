@@ -138,10 +138,10 @@ impl<C: Clock> InvitationService<C> {
         Self { store, passwords, mailer, digests: TokenDigests::derive(root), page, clock }
     }
 
-    /// The same, and good for links that were made under an earlier root secret.
+    /// The same, and good for links that were made under another root secret.
     #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { digests: self.digests.with_previous(root), ..self }
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { digests: self.digests.with_other(root), ..self }
     }
 
     /// Invites somebody. An earlier invitation of the same address ends. That the letter could not be sent is told, and

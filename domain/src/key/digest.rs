@@ -39,7 +39,7 @@ pub struct TokenKeys {
     checksum: Zeroizing<[u8; 32]>,
     pepper: Zeroizing<[u8; 32]>,
     retired_checksums: Vec<RetiredChecksum>,
-    previous_pepper: Option<Zeroizing<[u8; 32]>>,
+    other_pepper: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl TokenKeys {
@@ -50,16 +50,21 @@ impl TokenKeys {
             checksum: root.derive(Purpose::TokenChecksum),
             pepper: root.derive(Purpose::TokenDigest),
             retired_checksums: Vec::new(),
-            previous_pepper: None,
+            other_pepper: None,
         }
     }
 
-    /// The same, and good for tokens that were issued or stored under earlier root secrets.
+    /// The same, and good for tokens that were issued or stored under earlier root secrets, or the next one.
     #[must_use]
     pub fn of(roots: &Roots) -> Self {
+        let other = roots.other();
+        let mut retired_checksums = roots.retired_checksums.clone();
+        if let Some(key) = other.map(RootSecret::checksum_key).filter(|key| !roots.retired_checksums.contains(key)) {
+            retired_checksums.push(key);
+        }
         Self {
-            retired_checksums: roots.retired_checksums.clone(),
-            previous_pepper: roots.previous.as_ref().map(|previous| previous.derive(Purpose::TokenDigest)),
+            retired_checksums,
+            other_pepper: other.map(|other| other.derive(Purpose::TokenDigest)),
             ..Self::derive(&roots.current)
         }
     }
@@ -68,9 +73,9 @@ impl TokenKeys {
         Digest(*blake3::keyed_hash(&self.pepper, token).as_bytes())
     }
 
-    /// The digest that a token may have been stored under before the root secret was replaced.
-    pub(super) fn previous_digest(&self, token: &[u8]) -> Option<Digest> {
-        self.previous_pepper.as_ref().map(|pepper| Digest(*blake3::keyed_hash(pepper, token).as_bytes()))
+    /// The digest that a token may be stored under while the root secret is being replaced.
+    pub(super) fn other_digest(&self, token: &[u8]) -> Option<Digest> {
+        self.other_pepper.as_ref().map(|pepper| Digest(*blake3::keyed_hash(pepper, token).as_bytes()))
     }
 
     /// The checksum of a new token.

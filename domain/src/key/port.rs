@@ -43,12 +43,12 @@ pub trait KeyDirectory: Send + Sync {
     /// What memory holds, without waiting.
     fn cached(&self, digest: &Digest) -> Option<Self::Live>;
 
-    /// What the store holds: one indexed look-up. None when no key has this digest. A token that is stored under its
-    /// `previous` digest is stored under `digest` from then on.
+    /// What the store holds: one indexed look-up. None when no key has this digest, nor its `other` one, under
+    /// which a token may be stored while the root secret is being replaced.
     ///
     /// # Errors
     /// [`StoreFault`] when the store cannot answer; never read as "no such key".
-    async fn load(&self, digest: &Digest, previous: Option<&Digest>) -> Result<Option<Self::Live>, StoreFault>;
+    async fn load(&self, digest: &Digest, other: Option<&Digest>) -> Result<Option<Self::Live>, StoreFault>;
 
     /// The organization of a key that no longer verifies, for the audit log alone.
     ///

@@ -267,10 +267,10 @@ impl<'a> PresentedToken<'a> {
         keys.digest(self.text.as_bytes())
     }
 
-    /// What the store may hold of it yet, while the root secret is being replaced.
+    /// What the store may hold of it as well, while the root secret is being replaced.
     #[must_use]
-    pub fn previous_digest(&self, keys: &TokenKeys) -> Option<Digest> {
-        keys.previous_digest(self.text.as_bytes())
+    pub fn other_digest(&self, keys: &TokenKeys) -> Option<Digest> {
+        keys.other_digest(self.text.as_bytes())
     }
 }
 

@@ -84,8 +84,8 @@ pub enum Recalled<L> {
         claimed: KeyId,
         /// The token's digest.
         digest: Digest,
-        /// The digest that it may be stored under yet, while the root secret is being replaced.
-        previous: Option<Digest>,
+        /// The digest that it may be stored under as well, while the root secret is being replaced.
+        other: Option<Digest>,
     },
 }
 
@@ -114,8 +114,13 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
         {
             return Ok(Recalled::Verified(verified));
         }
-        let previous = presented.previous_digest(&self.token_keys);
-        Ok(Recalled::AskStore { claimed: presented.key(), digest, previous })
+        let other = presented.other_digest(&self.token_keys);
+        if let Some(live) = other.as_ref().and_then(|other| self.keys.cached(other))
+            && let Some(verified) = self.still_valid(live)?
+        {
+            return Ok(Recalled::Verified(verified));
+        }
+        Ok(Recalled::AskStore { claimed: presented.key(), digest, other })
     }
 
     /// Verifies a token.
@@ -125,9 +130,9 @@ impl<K: KeyDirectory, C: Clock> Verifier<K, C> {
     pub async fn verify(&self, token: &str) -> Result<VerifiedKey<K::Live>, VerifyFault> {
         match self.verify_cached(token)? {
             Recalled::Verified(verified) => Ok(verified),
-            Recalled::AskStore { claimed, digest, previous } => {
+            Recalled::AskStore { claimed, digest, other } => {
                 let live =
-                    self.keys.load(&digest, previous.as_ref()).await?.ok_or(Unauthenticated::Unknown { claimed })?;
+                    self.keys.load(&digest, other.as_ref()).await?.ok_or(Unauthenticated::Unknown { claimed })?;
                 let doubted = || StoreFault::Unavailable("nobody knows whether the key has ended".into());
                 Ok(self.still_valid(live)?.ok_or_else(doubted)?)
             }

@@ -136,10 +136,10 @@ impl<C: Clock> AccountService<C> {
         Self { store, members, passwords, tokens, digests: TokenDigests::derive(root), mode, clock }
     }
 
-    /// The same, and good for refresh tokens that were issued under an earlier root secret.
+    /// The same, and good for refresh tokens that were issued under another root secret.
     #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { digests: self.digests.with_previous(root), ..self }
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { digests: self.digests.with_other(root), ..self }
     }
 
     /// Creates an organization and signs its owner in. `from` is the address of whoever asks.

@@ -12,20 +12,20 @@ use crate::root::{Purpose, RootSecret, random_text};
 #[derive(Clone)]
 pub struct TokenDigests {
     key: Zeroizing<[u8; 32]>,
-    previous: Option<Zeroizing<[u8; 32]>>,
+    other: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl TokenDigests {
     /// Derives the key from the root secret.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self { key: root.derive(Purpose::RefreshDigest), previous: None }
+        Self { key: root.derive(Purpose::RefreshDigest), other: None }
     }
 
-    /// The same, and good for tokens that were issued under an earlier root secret.
+    /// The same, and good for tokens that were issued under another root secret.
     #[must_use]
-    pub fn with_previous(self, root: Option<&RootSecret>) -> Self {
-        Self { previous: root.map(|root| root.derive(Purpose::RefreshDigest)), ..self }
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { other: root.map(|root| root.derive(Purpose::RefreshDigest)), ..self }
     }
 
     /// The keyed digest under which a token is stored now.
@@ -34,10 +34,10 @@ impl TokenDigests {
         under(&self.key, token)
     }
 
-    /// Every digest under which a token that is presented may be stored, the newest first.
+    /// Every digest under which a token that is presented may be stored, the present one first.
     pub fn all(&self, token: &SecretString) -> impl Iterator<Item = Digest> + Send {
-        let previous = self.previous.as_ref().map(|key| under(key, token));
-        std::iter::once(self.of(token)).chain(previous)
+        let other = self.other.as_ref().map(|key| under(key, token));
+        std::iter::once(self.of(token)).chain(other)
     }
 }
 

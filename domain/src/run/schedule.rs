@@ -9,7 +9,7 @@ pub fn wish(due: &Due) -> Claim {
     let mut hasher = blake3::Hasher::new_derive_key("keyrack 2026-11-22 scheduled run v1");
     hasher.update(due.workflow.as_uuid().as_bytes()).update(&due.at.as_micros().to_le_bytes());
     let digest = *hasher.finalize().as_bytes();
-    Claim { organization: due.organization, actor: due.set_by.to_string(), digest, fingerprint: digest }
+    Claim { organization: due.organization, actor: due.set_by.to_string(), digest, fingerprint: digest, other: None }
 }
 
 #[cfg(test)]

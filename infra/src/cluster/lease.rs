@@ -3,7 +3,7 @@
 //! A lease is held until a moment of a clock that no clock step moves and that goes on while the machine sleeps. Asking
 //! is a load and a look at that clock; a node that has its database to itself asks no clock at all.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// For ever: nobody else changes what is remembered.
@@ -14,6 +14,8 @@ const ALWAYS: u64 = u64::MAX;
 pub struct Lease {
     // Nanoseconds of `now`; 0 when there is none.
     until: AtomicU64,
+    // Others serve that this node does not fit to: it must not even ask the database.
+    refused: AtomicBool,
 }
 
 /// A moment of the clock that leases are measured by.
@@ -52,13 +54,13 @@ impl Lease {
     /// Of a node that has its database to itself.
     #[must_use]
     pub const fn always() -> Self {
-        Self { until: AtomicU64::new(ALWAYS) }
+        Self { until: AtomicU64::new(ALWAYS), refused: AtomicBool::new(false) }
     }
 
     /// Not held yet.
     #[must_use]
     pub const fn none() -> Self {
-        Self { until: AtomicU64::new(0) }
+        Self { until: AtomicU64::new(0), refused: AtomicBool::new(false) }
     }
 
     /// Whether it is held now. Whoever asks this first and then reads what is remembered sees every change that was
@@ -80,6 +82,22 @@ impl Lease {
     /// It is held until then, and no longer.
     pub fn hold_until(&self, end: Moment) {
         self.until.store(end.0, Ordering::SeqCst);
+    }
+
+    /// Whether the node may not serve at all, since nodes do that know other root secrets.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// It may not serve at all.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::SeqCst);
+    }
+
+    /// It may serve.
+    pub fn accept(&self) {
+        self.refused.store(false, Ordering::SeqCst);
     }
 
     /// It is over.

@@ -5,6 +5,7 @@
 //! Nobody waits for ever for one that does not answer: a node trusts what it remembers for [`HELD`] from before it asked to
 //! renew its lease, and others take its lease away when they saw it stand still for [`AWAITED`].
 
+mod known;
 mod lease;
 mod listener;
 mod node;
@@ -19,6 +20,7 @@ use domain::receipt::Receipt;
 use domain::store::StoreFault;
 use tokio::sync::{mpsc, oneshot};
 
+pub use known::{JoinFault, Known, Unfit};
 pub use lease::{Lease, Moment};
 
 use crate::cache::Caches;
@@ -33,6 +35,9 @@ pub const AWAITED: Duration = Duration::from_secs(5);
 const RENEWAL: Duration = Duration::from_millis(500);
 /// How long a statement may take, and a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node that does not fit to another one waits for that to be gone: it may have lost its lease already, and
+/// nobody noticed.
+const FIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a change waits for other nodes. They have all confirmed or lost their lease before, unless the database
 /// cannot be asked.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -53,34 +58,33 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Joins the nodes of this database under a name for people, and keeps `caches` true to what all of them change, on a
-    /// thread of its own: neither requests nor what else runs beside them delay a lease. None for a database that belongs
-    /// to this process alone.
+    /// Joins the nodes of this database, and keeps `caches` true to what all of them change, on a thread of its own: neither
+    /// requests nor what else runs beside them delay a lease. None for a database that belongs to this process alone.
     ///
     /// # Errors
-    /// [`StoreFault`] when no lease is to be had.
+    /// [`JoinFault`] when no lease is to be had.
     pub async fn join(
         url: &DatabaseUrl,
-        name: &str,
+        known: Known,
         caches: Caches,
         lease: Arc<Lease>,
-    ) -> Result<Option<Self>, StoreFault> {
+    ) -> Result<Option<Self>, JoinFault> {
         if !matches!(url, DatabaseUrl::Postgres(_)) {
             return Ok(None);
         }
         let (asks, asked) = mpsc::unbounded_channel();
         let (joined, ready) = oneshot::channel();
-        let (url, name) = (url.clone(), name.to_owned());
+        let url = url.clone();
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
-                Ok(runtime) => runtime.block_on(node::run(url, name, caches, lease, asked, joined)),
-                Err(error) => drop(joined.send(Err(StoreFault::Unavailable(Box::new(error))))),
+                Ok(runtime) => runtime.block_on(node::run(url, known, caches, lease, asked, joined)),
+                Err(error) => drop(joined.send(Err(StoreFault::Unavailable(Box::new(error)).into()))),
             }
         };
         let thread = std::thread::Builder::new().name("keyrack-lease".to_owned()).spawn(run);
         thread.map_err(|error| StoreFault::Unavailable(Box::new(error)))?;
-        ready.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error))))?;
+        ready.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error)).into()))?;
         Ok(Some(Self { asks }))
     }
 

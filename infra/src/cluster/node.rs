@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::listener::{self, Heard};
 use super::roll::Roll;
 use super::waiting::WaitingRoom;
-use super::{AWAITED, Ask, HELD, Lease, Moment, PATIENCE, RENEWAL, watchdog};
+use super::{AWAITED, Ask, FIT_PATIENCE, HELD, JoinFault, Known, Lease, Moment, PATIENCE, RENEWAL, watchdog};
 use crate::cache::{Caches, change_text};
 use crate::db::{DatabaseUrl, SqlNodes};
 
@@ -32,7 +32,7 @@ struct Place {
 
 struct Node {
     nodes: SqlNodes,
-    name: String,
+    known: Known,
     caches: Caches,
     lease: Arc<Lease>,
     // None while there is no lease to renew. Another one each time: nobody mistakes what an earlier one confirmed.
@@ -54,21 +54,21 @@ struct Due {
 /// why it has none.
 pub async fn run(
     url: DatabaseUrl,
-    name: String,
+    known: Known,
     caches: Caches,
     lease: Arc<Lease>,
     mut asked: mpsc::UnboundedReceiver<Ask>,
-    joined: oneshot::Sender<Result<(), StoreFault>>,
+    joined: oneshot::Sender<Result<(), JoinFault>>,
 ) {
     let nodes = match SqlNodes::at(&url, PATIENCE) {
         Ok(Some(nodes)) => nodes,
         Ok(None) => return,
-        Err(fault) => return drop(joined.send(Err(fault))),
+        Err(fault) => return drop(joined.send(Err(fault.into()))),
     };
     let place = Place { number: 0, mark: Uuid::nil() };
     let (roll, room) = (Roll::default(), WaitingRoom::default());
-    let mut node = Node { nodes, name, caches, lease, id: None, place, roll, room };
-    if let Err(fault) = node.join().await {
+    let mut node = Node { nodes, known, caches, lease, id: None, place, roll, room };
+    if let Err(fault) = node.join_first().await {
         return drop(joined.send(Err(fault)));
     }
     let _ = joined.send(Ok(()));
@@ -134,7 +134,18 @@ impl Node {
     async fn act(&mut self, due: &Due) -> Result<(), StoreFault> {
         let Some(id) = self.id else {
             if due.renewal {
-                self.join().await?;
+                match self.join().await {
+                    Ok(()) => {}
+                    Err(JoinFault::Store(fault)) => return Err(fault),
+                    Err(fault @ JoinFault::Unfit(_)) => {
+                        if !self.lease.is_refused() {
+                            let error = &fault as &dyn std::error::Error;
+                            tracing::error!(error, "this node serves nobody any more; restart it as the others are");
+                        }
+                        self.lease.refuse();
+                        self.caches.forget_everything();
+                    }
+                }
             }
             return self.look().await;
         };
@@ -155,13 +166,30 @@ impl Node {
 
     /// Gets a lease. The order is what makes it true: once the row is there, later changes wait for this node; what was
     /// committed before is found below the newest number; and what was read before that is forgotten.
-    async fn join(&mut self) -> Result<(), StoreFault> {
+    async fn join(&mut self) -> Result<(), JoinFault> {
         let id = Uuid::new_v4();
-        self.nodes.join(id, &self.name).await?;
+        self.nodes.join(id, &self.known).await??;
         self.place = self.newest().await?;
         self.caches.forget_everything();
         self.id = Some(id);
-        self.renew(id, true).await
+        self.lease.accept();
+        self.renew(id, true).await?;
+        // Before the first request: it asks whether signatures of other nodes count.
+        Ok(self.look().await?)
+    }
+
+    /// The same at the start, when a node that does not fit may have been killed a moment ago.
+    async fn join_first(&mut self) -> Result<(), JoinFault> {
+        let until = Instant::now() + FIT_PATIENCE;
+        loop {
+            match self.join().await {
+                Err(JoinFault::Unfit(_)) if Instant::now() < until => {
+                    self.look().await?;
+                    sleep(RENEWAL).await;
+                }
+                joined => return joined,
+            }
+        }
     }
 
     async fn newest(&mut self) -> Result<Place, StoreFault> {
@@ -177,11 +205,11 @@ impl Node {
         let asked = Moment::now();
         if self.nodes.renew(id, self.place.number, tell).await? {
             if !self.lease.holds() {
-                tracing::info!(node = self.name, "this node has a lease and trusts what it remembers");
+                tracing::info!(node = self.known.name, "this node has a lease and trusts what it remembers");
             }
             self.lease.hold_until(asked.after(HELD));
         } else {
-            tracing::warn!(node = self.name, "others took this node's lease away; it asks for another");
+            tracing::warn!(node = self.known.name, "others took this node's lease away; it asks for another");
             self.lease.end();
             self.id = None;
         }
@@ -233,6 +261,9 @@ impl Node {
                 tracing::warn!(node = name, "a node did not renew its lease; nobody waits for it any more");
                 rows.retain(|row| row.id != id);
             }
+        }
+        if let Some(overlap) = &self.known.overlap {
+            overlap.set(rows.iter().any(|row| row.root.as_ref() != Some(&self.known.prints.root)));
         }
         self.room.nodes(&rows);
         Ok(())

@@ -20,6 +20,8 @@ pub struct NodeRow {
     pub confirmed: i64,
     /// How often it has renewed its lease.
     pub renewals: i64,
+    /// The fingerprint of the root secret that it makes things under; none of the version before.
+    pub root: Option<String>,
 }
 
 /// Since when each node's renewals stand as they do.
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     fn row(id: u128, renewals: i64) -> NodeRow {
-        NodeRow { id: Uuid::from_u128(id), name: String::new(), confirmed: 0, renewals }
+        NodeRow { id: Uuid::from_u128(id), name: String::new(), confirmed: 0, renewals, root: None }
     }
 
     #[test]

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn row(id: u128, confirmed: i64) -> NodeRow {
-        NodeRow { id: Uuid::from_u128(id), name: format!("node {id}"), confirmed, renewals: 0 }
+        NodeRow { id: Uuid::from_u128(id), name: format!("node {id}"), confirmed, renewals: 0, root: None }
     }
 
     fn room(number: i64) -> (WaitingRoom, oneshot::Receiver<Receipt>) {

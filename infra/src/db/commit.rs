@@ -53,6 +53,28 @@ impl Changes {
     /// # Errors
     /// [`StoreFault`]. Nobody knows then whether the change took place; if it did, every node will have it.
     pub async fn commit(&self, transaction: DatabaseTransaction, changes: Vec<Change>) -> Result<Receipt, StoreFault> {
+        self.commit_and(transaction, changes, true).await
+    }
+
+    /// The same, and waits for nobody: for what changes nothing that a request may act by, and must only be known before the
+    /// next change is. Nodes apply changes in their order.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn commit_in_passing(
+        &self,
+        transaction: DatabaseTransaction,
+        changes: Vec<Change>,
+    ) -> Result<(), StoreFault> {
+        self.commit_and(transaction, changes, false).await.map(drop)
+    }
+
+    async fn commit_and(
+        &self,
+        transaction: DatabaseTransaction,
+        changes: Vec<Change>,
+        wait: bool,
+    ) -> Result<Receipt, StoreFault> {
         let task = match &self.reach {
             Reach::Alone(node) => {
                 let (caches, node) = (self.caches.clone(), Arc::clone(node));
@@ -60,7 +82,7 @@ impl Changes {
             }
             Reach::Cluster(cluster) => {
                 let cluster = cluster.clone();
-                tokio::spawn(async move { among(&cluster, transaction, &changes).await })
+                tokio::spawn(async move { among(&cluster, transaction, &changes, wait).await })
             }
         };
         task.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error))))
@@ -83,12 +105,17 @@ async fn alone(
     Ok(Receipt(vec![LetGo { node: node.to_owned(), after: began.elapsed(), why: Why::Confirmed }]))
 }
 
-async fn among(cluster: &Cluster, transaction: DatabaseTransaction, changes: &[Change]) -> Result<Receipt, StoreFault> {
+async fn among(
+    cluster: &Cluster,
+    transaction: DatabaseTransaction,
+    changes: &[Change],
+    wait: bool,
+) -> Result<Receipt, StoreFault> {
     let began = Instant::now();
     // Also when there is none: whoever repeats what was not answered waits for every change before.
     let number = announce(&transaction, changes).await?;
     // This node hears of it like all others, in the order of numbers: what is committed reaches its caches whatever
     // becomes of this task, and of two changes of one thing the later one stays.
     transaction.commit().await.map_err(store_fault)?;
-    cluster.confirmed(number, began).await
+    if wait { cluster.confirmed(number, began).await } else { Ok(Receipt(vec![])) }
 }

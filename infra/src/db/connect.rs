@@ -196,11 +196,19 @@ impl Database {
         Self { lease, ..self }
     }
 
+    /// Whether this node is one of those that serve from the database, as far as it knows.
+    pub(super) fn is_among_its_nodes(&self) -> bool {
+        self.lease.holds()
+    }
+
     /// What a decision waits for: a connection to a database on another machine can hang, and whoever waits for its
     /// answer gets 503 instead. Sooner when the node has no lease, since it asks each time then.
     pub(super) async fn in_time<T>(&self, read: impl Future<Output = Result<T, StoreFault>>) -> Result<T, StoreFault> {
         if self.kind == DatabaseKind::Sqlite {
             return read.await;
+        }
+        if self.lease.is_refused() {
+            return Err(StoreFault::Unavailable("other nodes serve that know other root secrets than this one".into()));
         }
         let patience = if self.lease.holds() { ACQUIRE_TIMEOUT } else { WITHOUT_LEASE };
         tokio::time::timeout(patience, read).await.unwrap_or_else(|late| Err(StoreFault::Unavailable(Box::new(late))))

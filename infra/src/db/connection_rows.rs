@@ -157,6 +157,19 @@ fn place(connection: &Connection) -> ConnectionPlace<'_> {
     }
 }
 
+/// Where a row's credential belongs.
+///
+/// # Errors
+/// [`StoreFault::Corrupt`]
+pub fn place_of(row: &connection::Model) -> Result<ConnectionPlace<'_>, StoreFault> {
+    Ok(ConnectionPlace {
+        organization: OrganizationId::from_uuid(row.organization_id),
+        holder: holder(row.holder_kind, row.holder_id)?,
+        server: ServerId::from_uuid(row.server_id),
+        origin: &row.origin,
+    })
+}
+
 /// The row of a connection.
 ///
 /// # Errors
@@ -188,9 +201,8 @@ pub fn row(sealer: &Sealer, connection: &Connection) -> Result<connection::Activ
 pub fn opened(sealer: &Sealer, row: connection::Model) -> Result<SharedConnection, StoreFault> {
     let id = ConnectionId::from_uuid(row.id);
     let corrupt = || StoreFault::Corrupt(format!("connection {id}: credential"));
-    let (organization, server) = (OrganizationId::from_uuid(row.organization_id), ServerId::from_uuid(row.server_id));
-    let holder = holder(row.holder_kind, row.holder_id)?;
-    let place = ConnectionPlace { organization, holder, server, origin: &row.origin };
+    let place = place_of(&row)?;
+    let ConnectionPlace { organization, holder, server, .. } = place;
     let plain = sealer.open_connection(place, &row.sealed).map_err(|_| corrupt())?;
     let plain: Plain<'_> = serde_json::from_slice(&plain).map_err(|_| corrupt())?;
     Ok(Arc::new(Connection {

@@ -14,9 +14,7 @@ use domain::organization::port::Members;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, QueryOrder, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, TransactionTrait};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -202,33 +200,6 @@ pub async fn use_up(
         .await
         .map_err(store_fault)?;
     Ok(added == 1)
-}
-
-/// Seals the clients under the current root secret; how many.
-pub async fn reseal_clients(transaction: &DatabaseTransaction, sealer: &Sealer) -> Result<usize, StoreFault> {
-    const REASON: &str = "the root secret is the installation's";
-    let rows = unscoped(REASON)
-        .find::<oauth_client::Entity>()
-        .order_by_asc(oauth_client::Column::ServerId)
-        .all(transaction)
-        .await
-        .map_err(store_fault)?;
-    for row in &rows {
-        let server = ServerId::from_uuid(row.server_id);
-        let place = ConsentPlace::Client(OrganizationId::from_uuid(row.organization_id), server);
-        let plain = sealer
-            .open_consent(place, &row.sealed)
-            .map_err(|_| StoreFault::Corrupt(format!("server {server}: its client of OAuth")))?;
-        let sealed = sealer.seal_consent(place, &plain).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
-        unscoped(REASON)
-            .update::<oauth_client::Entity>()
-            .filter(oauth_client::Column::ServerId.eq(row.server_id))
-            .col_expr(oauth_client::Column::Sealed, sealed.into())
-            .exec(transaction)
-            .await
-            .map_err(store_fault)?;
-    }
-    Ok(rows.len())
 }
 
 #[async_trait]

@@ -53,6 +53,21 @@ impl SqlIdempotency {
             .map_err(store_fault)?;
         Ok(inserted == 1)
     }
+
+    /// What a claim that was just made is, if the same one was made under the other root secret. It is looked for after this
+    /// one was made: of two nodes that claim at once one sees the other's, or each does and neither makes the write.
+    async fn first(&self, scope: &SystemScope, claim: &Claim, at: Timestamp) -> Result<Claimed, StoreFault> {
+        let Some(other) = claim.other else { return Ok(Claimed::First) };
+        let row = scoped::find::<idempotency_key::Entity>(scope)
+            .filter(called(claim, &other.digest))
+            .filter(Column::CreatedAt.gt(before(at, KEPT)))
+            .one(self.db.writer())
+            .await
+            .map_err(store_fault)?;
+        let Some(row) = row else { return Ok(Claimed::First) };
+        self.end(claim, Ended::Refused).await?;
+        met(row, &other.fingerprint, at)
+    }
 }
 
 fn scope(claim: &Claim) -> SystemScope {
@@ -60,7 +75,11 @@ fn scope(claim: &Claim) -> SystemScope {
 }
 
 fn named(claim: &Claim) -> Condition {
-    Condition::all().add(Column::Actor.eq(claim.actor.as_str())).add(Column::Digest.eq(claim.digest.to_vec()))
+    called(claim, &claim.digest)
+}
+
+fn called(claim: &Claim, digest: &[u8; 32]) -> Condition {
+    Condition::all().add(Column::Actor.eq(claim.actor.as_str())).add(Column::Digest.eq(digest.to_vec()))
 }
 
 /// The last moment of what is too old at `at`.
@@ -68,8 +87,8 @@ fn before(at: Timestamp, age: std::time::Duration) -> i64 {
     at.as_micros().saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn met(row: idempotency_key::Model, claim: &Claim, at: Timestamp) -> Result<Claimed, StoreFault> {
-    if row.fingerprint != claim.fingerprint {
+fn met(row: idempotency_key::Model, fingerprint: &[u8; 32], at: Timestamp) -> Result<Claimed, StoreFault> {
+    if row.fingerprint != fingerprint {
         return Ok(Claimed::Other);
     }
     match row.state {
@@ -92,7 +111,7 @@ impl IdempotencyStore for SqlIdempotency {
         let scope = scope(claim);
         for _ in 0..ATTEMPTS {
             if self.insert(&scope, claim, at).await? {
-                return Ok(Claimed::First);
+                return self.first(&scope, claim, at).await;
             }
             // From the writer, which has seen what the insertion met.
             let row = scoped::find::<idempotency_key::Entity>(&scope)
@@ -101,7 +120,7 @@ impl IdempotencyStore for SqlIdempotency {
                 .await
                 .map_err(store_fault)?;
             match row {
-                Some(row) if row.created_at > before(at, KEPT) => return met(row, claim, at),
+                Some(row) if row.created_at > before(at, KEPT) => return met(row, &claim.fingerprint, at),
                 Some(row) => {
                     scoped::delete::<idempotency_key::Entity>(&scope)
                         .filter(named(claim))

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use domain::id::OrganizationId;
 use domain::key::port::KeyDirectory;
 use domain::key::{Digest, KeyFacts, KeyId, KeyRecord};
+use domain::root::{RootPrints, Roots};
 use domain::store::StoreFault;
+use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
@@ -15,12 +17,13 @@ use sea_orm::{
 };
 
 use super::Database;
+use super::commit::Changes;
 use super::entity::{api_key, api_key_digest, membership, user};
 use super::fault::store_fault;
 use super::key_rows::{KeyRow, records, with_names};
-use super::key_tokens::token_place;
+use super::key_tokens::{place_of, token_place};
 use super::scoped::unscoped;
-use crate::cache::{KeyCache, LiveKeyHandle, TokenPlace};
+use crate::cache::{Change, KeyCache, LiveKeyHandle, TokenPlace};
 
 /// How often a look-up starts again because the key changed meanwhile, before the store counts as unavailable.
 const ATTEMPTS: usize = 8;
@@ -29,16 +32,19 @@ const ATTEMPTS: usize = 8;
 #[derive(Clone)]
 pub struct SqlKeyDirectory {
     db: Database,
+    changes: Changes,
     cache: Arc<KeyCache>,
     lookups: Arc<AtomicU64>,
-    root: Arc<str>,
+    known: Arc<RootPrints>,
+    moves: bool,
 }
 
 impl SqlKeyDirectory {
-    /// Puts the cache before the database, whose root secret has the fingerprint `root`.
+    /// Puts the cache before the database, for a node that knows these root secrets.
     #[must_use]
-    pub fn new(db: Database, cache: Arc<KeyCache>, root: &str) -> Self {
-        Self { db, cache, lookups: Arc::default(), root: root.into() }
+    pub fn new(db: Database, changes: Changes, roots: &Roots) -> Self {
+        let cache = Arc::clone(&changes.caches().keys);
+        Self { db, changes, cache, lookups: Arc::default(), known: Arc::new(roots.prints()), moves: roots.moves() }
     }
 
     /// How many keys memory holds.
@@ -66,38 +72,71 @@ impl SqlKeyDirectory {
 }
 
 impl SqlKeyDirectory {
-    /// Stores a token under its new digest. False when none is stored under the previous one.
-    async fn rewrite(&self, previous: &Digest, digest: &Digest) -> Result<bool, StoreFault> {
+    /// Moves a token to the digest of the present root secret, if it is still stored under the other one.
+    ///
+    /// Other nodes may remember it under that, and hear of it in passing: what changes later of the key names the new digest
+    /// alone, and comes to them later.
+    async fn rewrite(&self, other: &Digest, digest: &Digest) -> Result<(), StoreFault> {
         const REASON: &str = "the digest finds out which organization";
         let stored_as = |digest: &Digest| api_key_digest::Column::Digest.eq(digest.as_bytes().as_slice());
-        let row = unscoped(REASON)
-            .find::<api_key_digest::Entity>()
-            .filter(stored_as(previous))
-            .one(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        let Some(row) = row else { return Ok(false) };
+        let found = unscoped(REASON).find::<api_key_digest::Entity>().filter(stored_as(other));
+        let Some(row) = found.one(self.db.reader()).await.map_err(store_fault)? else { return Ok(()) };
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        // Changes nothing and takes the key's lock, like every change of the key: a revocation that has read the previous
+        // Changes nothing and takes the key's lock, like every change of the key: a revocation that has read the other
         // digest has deleted it before this goes on, and a later one reads the new digest.
         unscoped(REASON)
             .update::<api_key::Entity>()
-            .filter(api_key::Column::Id.eq(row.key_id))
+            .filter(api_key::Column::Id.eq(row.key_id.as_str()))
             .col_expr(api_key::Column::TenantsVersion, Expr::col(api_key::Column::TenantsVersion))
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
+        let found = unscoped(REASON).find::<api_key_digest::Entity>().filter(stored_as(other));
+        let Some(row) = found.one(&transaction).await.map_err(store_fault)? else { return Ok(()) };
+        let key_end: Option<Option<i64>> = unscoped(REASON)
+            .find::<api_key::Entity>()
+            .filter(api_key::Column::Id.eq(row.key_id.as_str()))
+            .select_only()
+            .column(api_key::Column::ExpiresAt)
+            .into_tuple()
+            .one(&transaction)
+            .await
+            .map_err(store_fault)?;
+        let corrupt = || StoreFault::Corrupt(format!("digest of {}", row.key_id));
+        let key = KeyId::from_token_part(&row.key_id).map_err(|_| corrupt())?;
+        let before = place_of(&row, key_end.flatten().map(Timestamp::from_micros))?;
         unscoped(REASON)
             .update::<api_key_digest::Entity>()
-            .filter(stored_as(previous))
+            .filter(stored_as(other))
             .col_expr(api_key_digest::Column::Digest, digest.as_bytes().to_vec().into())
-            .col_expr(api_key_digest::Column::Root, self.root.as_ref().into())
+            .col_expr(api_key_digest::Column::Root, self.known.root.as_str().into())
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        transaction.commit().await.map_err(store_fault)?;
-        Ok(true)
+        let changed = vec![Change::KeyChanged { key, tokens: vec![before] }];
+        self.changes.commit_in_passing(transaction, changed).await
     }
+
+    /// Whether a token that is not found is none. Nodes that this one is not among may have moved it to a root secret that
+    /// this one does not know; it will be told so when it asks for its next lease.
+    async fn may_say_no(&self) -> Result<bool, StoreFault> {
+        if self.db.is_among_its_nodes() {
+            return Ok(true);
+        }
+        let root = self.db.in_time(self.db.root_fingerprint()).await?;
+        Ok(root.is_none_or(|root| self.known.reads.contains(&root)))
+    }
+
+    /// What is stored under this digest, and remembered from now on. None, within none when it changed meanwhile.
+    async fn found(&self, digest: &Digest) -> Result<Option<Option<LiveKeyHandle>>, StoreFault> {
+        let ticket = self.cache.ticket(digest);
+        let found = self.db.in_time(self.read(digest)).await?;
+        Ok(found.map(|(facts, token)| self.cache.fill(ticket, token, facts)))
+    }
+}
+
+fn outsider() -> StoreFault {
+    StoreFault::Unavailable("the database belongs to a root secret that this node does not know".into())
 }
 
 /// The key that has this digest, and which of its tokens it is: what a [`FoundRow`] needs.
@@ -136,17 +175,23 @@ impl KeyDirectory for SqlKeyDirectory {
         self.cache.get(digest)
     }
 
-    async fn load(&self, digest: &Digest, previous: Option<&Digest>) -> Result<Option<LiveKeyHandle>, StoreFault> {
+    async fn load(&self, digest: &Digest, other: Option<&Digest>) -> Result<Option<LiveKeyHandle>, StoreFault> {
         for _ in 0..ATTEMPTS {
-            let ticket = self.cache.ticket(digest);
-            let Some((facts, token)) = self.db.in_time(self.read(digest)).await? else {
-                match previous {
-                    Some(previous) if self.db.in_time(self.rewrite(previous, digest)).await? => continue,
-                    _ => return Ok(None),
+            let mut found = self.found(digest).await?;
+            if let (None, Some(other)) = (&found, other) {
+                if self.moves {
+                    self.db.in_time(self.rewrite(other, digest)).await?;
+                    // Also when it was not there any more: another request may have moved it meanwhile.
+                    found = self.found(digest).await?;
+                } else {
+                    // Tokens are moved in this direction alone, so that none is missed between the two looks.
+                    found = self.found(other).await?;
                 }
-            };
-            if let Some(live) = self.cache.fill(ticket, token, facts) {
-                return Ok(Some(live));
+            }
+            match found {
+                Some(Some(live)) => return Ok(Some(live)),
+                Some(None) => {}
+                None => return if self.may_say_no().await? { Ok(None) } else { Err(outsider()) },
             }
         }
         Err(StoreFault::Unavailable("the key changed at every attempt to read it".into()))

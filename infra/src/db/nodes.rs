@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use domain::root::RootPrints;
 use domain::store::StoreFault;
+use domain::time::{Clock, SystemClock, Timestamp};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Postgres, Row};
@@ -15,7 +17,9 @@ use uuid::Uuid;
 use super::changes::CHANGED;
 use super::connect::DatabaseUrl;
 use super::fault::store_fault;
+use super::installation::{ROOT_FINGERPRINT, ROOT_UNSETTLED, unsettled_value};
 use crate::cluster::roll::NodeRow;
+use crate::cluster::{Known, Unfit};
 
 /// Where nodes tell how far they are. The payload is `ID NUMBER`, or `ID gone`.
 pub const CONFIRMED: &str = "keyrack_confirmed";
@@ -29,6 +33,21 @@ pub struct Numbered {
     pub mark: Uuid,
     /// What they are, in the form of `cache::change_text`.
     pub changes: String,
+}
+
+/// What a node tells of itself, for a person. What is missing, a node of an earlier version does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenNode {
+    /// What its operator calls it.
+    pub name: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// When it renewed its lease, by the database's clock.
+    pub renewed_at: Option<Timestamp>,
+    /// How far its clock was before the database's then, in microseconds.
+    pub clock_ahead: Option<i64>,
+    /// The root secrets that it knows.
+    pub prints: Option<RootPrints>,
 }
 
 /// A node's way to the others.
@@ -68,14 +87,31 @@ impl SqlNodes {
         Err(fault)
     }
 
-    /// Adds a node. From when this returns changes wait for it.
+    /// Adds a node, unless it does not fit to those that are there. From when this returns changes wait for the node.
+    ///
+    /// A node whose root secret is to be replaced notes that, since what it makes has to be moved one day (`root_settling`).
+    /// It does so before it makes anything, and anew each time: whoever moves things knows whether more can have come.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn join(&mut self, id: Uuid, name: &str) -> Result<(), StoreFault> {
-        const SQL: &str = "INSERT INTO nodes (id, name, confirmed, renewals, joined_at) \
-             VALUES ($1, $2, 0, 0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)";
-        self.ask(sqlx::query(SQL).bind(id).bind(name)).await.map(drop)
+    pub async fn join(&mut self, id: Uuid, known: &Known) -> Result<Result<(), Unfit>, StoreFault> {
+        let (slot, options) = (&mut self.connection, &self.options);
+        let asked = async {
+            let connection = match slot {
+                Some(connection) => connection,
+                none => none.insert(PgConnection::connect_with(options).await?),
+            };
+            join(connection, id, known).await
+        };
+        // Several statements, by a node that nobody waits for yet.
+        let outcome = tokio::time::timeout(self.patience * 5, asked).await;
+        let fault = match outcome {
+            Ok(Ok(joined)) => return Ok(joined),
+            Ok(Err(error)) => unavailable(error),
+            Err(late) => StoreFault::Unavailable(Box::new(late)),
+        };
+        self.connection = None;
+        Err(fault)
     }
 
     /// Renews a node's lease, says that it has applied every change up to `confirmed`, and with `tell` tells the others so.
@@ -85,11 +121,41 @@ impl SqlNodes {
     /// [`StoreFault`]; nobody knows then whether it took place.
     pub async fn renew(&mut self, id: Uuid, confirmed: i64, tell: bool) -> Result<bool, StoreFault> {
         // An earlier one may come through late: it takes nothing back.
-        const SQL: &str = "WITH renewed AS (UPDATE nodes SET renewals = renewals + 1, \
-             confirmed = greatest(confirmed, $2) WHERE id = $1 RETURNING id, confirmed) \
+        const SQL: &str = "WITH clock AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now), \
+             renewed AS (UPDATE nodes SET renewals = renewals + 1, confirmed = greatest(confirmed, $2), \
+             renewed_at = clock.now, clock_ahead = $5 - clock.now FROM clock WHERE id = $1 RETURNING id, confirmed) \
              SELECT CASE WHEN $4 THEN pg_notify($3, id::text || ' ' || confirmed::text)::text END FROM renewed";
-        let rows = self.ask(sqlx::query(SQL).bind(id).bind(confirmed).bind(CONFIRMED).bind(tell)).await?;
+        let now = SystemClock.now().as_micros();
+        let rows = self.ask(sqlx::query(SQL).bind(id).bind(confirmed).bind(CONFIRMED).bind(tell).bind(now)).await?;
         Ok(!rows.is_empty())
+    }
+
+    /// The database's clock, and all that nodes tell of themselves, for a person.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn seen(&mut self) -> Result<(Timestamp, Vec<SeenNode>), StoreFault> {
+        const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        const SQL: &str =
+            "SELECT name, version, renewed_at, clock_ahead, root, reads FROM nodes ORDER BY name, joined_at";
+        let rows = self.ask(sqlx::query(SQL)).await?;
+        let clock = self.ask(sqlx::query(CLOCK)).await?;
+        let now = clock.first().map(|row| row.try_get(0)).transpose().map_err(unavailable)?.unwrap_or_default();
+        let node = |row: &PgRow| {
+            let (root, reads): (Option<String>, Option<String>) = (row.try_get(4)?, row.try_get(5)?);
+            let prints = root
+                .zip(reads)
+                .map(|(root, reads)| RootPrints { root, reads: reads.split(' ').map(str::to_owned).collect() });
+            Ok(SeenNode {
+                name: row.try_get(0)?,
+                version: row.try_get(1)?,
+                renewed_at: row.try_get::<Option<i64>, _>(2)?.map(Timestamp::from_micros),
+                clock_ahead: row.try_get(3)?,
+                prints,
+            })
+        };
+        let nodes = rows.iter().map(node).collect::<Result<_, sqlx::Error>>().map_err(unavailable)?;
+        Ok((Timestamp::from_micros(now), nodes))
     }
 
     /// All nodes that have a lease.
@@ -97,13 +163,14 @@ impl SqlNodes {
     /// # Errors
     /// [`StoreFault`]
     pub async fn all(&mut self) -> Result<Vec<NodeRow>, StoreFault> {
-        let rows = self.ask(sqlx::query("SELECT id, name, confirmed, renewals FROM nodes")).await?;
+        let rows = self.ask(sqlx::query("SELECT id, name, confirmed, renewals, root FROM nodes")).await?;
         let node = |row: &PgRow| {
             Ok(NodeRow {
                 id: row.try_get(0)?,
                 name: row.try_get(1)?,
                 confirmed: row.try_get(2)?,
                 renewals: row.try_get(3)?,
+                root: row.try_get(4)?,
             })
         };
         rows.iter().map(node).collect::<Result<_, sqlx::Error>>().map_err(unavailable)
@@ -158,6 +225,50 @@ impl SqlNodes {
              AND at < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - 3600000000";
         self.ask(sqlx::query(SQL)).await.map(drop)
     }
+}
+
+/// In which order nodes join: one after the other, so that of two that do not fit one sees the other.
+const JOINING: i64 = 0x6b65_7972_0003;
+
+async fn join(connection: &mut PgConnection, id: Uuid, known: &Known) -> Result<Result<(), Unfit>, sqlx::Error> {
+    const ROWS: &str = "SELECT name, root, reads FROM nodes";
+    const SQL: &str = "INSERT INTO nodes (id, name, confirmed, renewals, joined_at, version, root, reads) \
+         VALUES ($1, $2, 0, 0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $3, $4, $5)";
+    const NOTE: &str = "INSERT INTO installation (name, value) VALUES ($1, $2) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(JOINING).execute(&mut *transaction).await?;
+    let of_database: Option<String> = sqlx::query_scalar("SELECT value FROM installation WHERE name = $1")
+        .bind(ROOT_FINGERPRINT)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if of_database.as_ref().is_some_and(|root| !known.prints.reads.contains(root)) {
+        return Ok(Err(Unfit::Database));
+    }
+    for row in sqlx::query(ROWS).fetch_all(&mut *transaction).await? {
+        let root: Option<String> = row.try_get(1)?;
+        let reads: Option<String> = row.try_get(2)?;
+        // One of the version before says nothing; it knows the database's root secret.
+        let Some(root) = root.or_else(|| of_database.clone()) else { continue };
+        let reads = reads.unwrap_or_else(|| root.clone()).split(' ').map(str::to_owned).collect();
+        if !known.prints.fit(&RootPrints { root, reads }) {
+            return Ok(Err(Unfit::Node(row.try_get(0)?)));
+        }
+    }
+    sqlx::query(SQL)
+        .bind(id)
+        .bind(&known.name)
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(&known.prints.root)
+        .bind(known.prints.reads.join(" "))
+        .execute(&mut *transaction)
+        .await?;
+    if known.leaving {
+        let value = unsettled_value(&known.prints.root);
+        sqlx::query(NOTE).bind(ROOT_UNSETTLED).bind(value).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(Ok(()))
 }
 
 /// Listens to what nodes tell, on a connection of its own.

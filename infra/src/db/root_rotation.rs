@@ -1,29 +1,40 @@
-//! Moving the database from one root secret to the next. What can be read again is resealed at once; digests cannot, and
+//! Moving the database from one root secret to the next. What can be read again is resealed (`reseal`); digests cannot, and
 //! are rewritten when their tokens are used (`key_directory`).
+//!
+//! With several nodes it is moved while others still make things under the root secret before. They can read what is resealed,
+//! since no node joins that cannot (`cluster::Known`); what they make is resealed when they are gone.
+
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use domain::id::{OrganizationId, ServerId};
 use domain::root::{RetiredChecksum, RootSecret};
 use domain::store::StoreFault;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, TransactionTrait,
 };
-use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
-use super::consents::reseal_clients;
-use super::entity::{api_key_digest, connection, installation, server};
+use super::Database;
+use super::entity::{api_key_digest, installation};
 use super::fault::store_fault;
-use super::installation::ROOT_FINGERPRINT;
+use super::installation::{ROOT_FINGERPRINT, ROOT_UNSETTLED, Unsettled};
+use super::reseal::reseal;
 use super::scoped::unscoped;
-use super::{CHUNK, Database, connection_rows};
-use crate::seal::{Retired, Sealer, ServerPlace};
+use crate::seal::{Retired, Sealer};
 use crate::token::Ed25519CheckpointSigner;
 
 const REASON: &str = "the root secret is the installation's";
+
+/// What became of things that were made under the root secret before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// So many were resealed.
+    pub resealed: usize,
+    /// Whether none can be left.
+    pub whole: bool,
+}
 
 impl Database {
     /// Moves everything that was sealed under `from` to `to`, and notes `to` as the database's root secret: all or
@@ -32,7 +43,7 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn move_root(&self, from: &RootSecret, to: &RootSecret) -> Result<Option<usize>, StoreFault> {
-        let sealer = Sealer::derive(to).with_previous(from);
+        let (own, both) = (Sealer::derive(to), Sealer::derive(to).with_other(Some(from)));
         let transaction = self.writer().begin().await.map_err(store_fault)?;
         let moved = unscoped(REASON)
             .update::<installation::Entity>()
@@ -45,9 +56,7 @@ impl Database {
         if moved.rows_affected == 0 {
             return Ok(None);
         }
-        let resealed = reseal_servers(&transaction, &sealer).await?
-            + reseal_connections(&transaction, &sealer).await?
-            + reseal_clients(&transaction, &sealer).await?;
+        let resealed = reseal(&transaction, &own, &both).await?;
         // Digests that do not say were all made under the installation's first root secret, which this one is then.
         unscoped(REASON)
             .update::<api_key_digest::Entity>()
@@ -60,28 +69,68 @@ impl Database {
             (Retired::Checksums, from.checksum_key(), to.checksum_key()),
             (Retired::Signers, public_key(from), public_key(to)),
         ];
-        for (what, leaving, own) in kept {
-            retire(&transaction, &sealer, what, leaving, &own).await?;
+        for (what, leaving, other) in kept {
+            retire(&transaction, &own, &both, what, leaving, &other).await?;
         }
         transaction.commit().await.map_err(store_fault)?;
         Ok(Some(resealed))
+    }
+
+    /// Reseals what was made under `from` after the database was moved to `to`, and takes the note of it away unless a node
+    /// joined meanwhile that makes more; whether it did. Call it when nobody makes things under `from` any more, with the note
+    /// that was there before it was found out.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn settle_root(
+        &self,
+        from: &RootSecret,
+        to: &RootSecret,
+        noted: &Unsettled,
+    ) -> Result<Settled, StoreFault> {
+        let (own, both) = (Sealer::derive(to), Sealer::derive(to).with_other(Some(from)));
+        let transaction = self.writer().begin().await.map_err(store_fault)?;
+        let resealed = reseal(&transaction, &own, &both).await?;
+        let done = unscoped(REASON)
+            .delete::<installation::Entity>()
+            .filter(installation::Column::Name.eq(ROOT_UNSETTLED))
+            .filter(installation::Column::Value.eq(noted.value.as_str()))
+            .exec(&transaction)
+            .await
+            .map_err(store_fault)?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(Settled { resealed, whole: done.rows_affected == 1 })
     }
 
     /// The checksum keys of earlier root secrets: tokens that were issued under one carry its checksum for ever.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn retired_checksums(&self, root: &RootSecret) -> Result<Vec<RetiredChecksum>, StoreFault> {
-        retired(self.reader(), &Sealer::derive(root), Retired::Checksums).await
+    pub async fn retired_checksums(
+        &self,
+        root: &RootSecret,
+        other: Option<&RootSecret>,
+    ) -> Result<Vec<RetiredChecksum>, StoreFault> {
+        retired(self.reader(), &Sealer::derive(root).with_other(other), Retired::Checksums).await
     }
 
-    /// The public keys of earlier root secrets: checkpoints that were signed under one are verified with it.
+    /// The public keys of other root secrets than `root`: checkpoints that were signed under one are verified with it. That
+    /// of the `other` one is among them.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn retired_signers(&self, root: &RootSecret) -> Result<Vec<[u8; 32]>, StoreFault> {
-        let keys = retired(self.reader(), &Sealer::derive(root), Retired::Signers).await?;
-        Ok(keys.into_iter().map(|key| *key).collect())
+    pub async fn retired_signers(
+        &self,
+        root: &RootSecret,
+        other: Option<&RootSecret>,
+    ) -> Result<Vec<[u8; 32]>, StoreFault> {
+        let keys = retired(self.reader(), &Sealer::derive(root).with_other(other), Retired::Signers).await?;
+        let mut keys: Vec<[u8; 32]> = keys.into_iter().map(|key| *key).collect();
+        keys.extend(other.map(|other| *public_key(other)));
+        let own = public_key(root);
+        let mut seen = HashSet::from([*own]);
+        keys.retain(|key| seen.insert(*key));
+        Ok(keys)
     }
 
     /// How many tokens were not used since the root secret with this fingerprint became the database's: they work only
@@ -99,61 +148,6 @@ impl Database {
     }
 }
 
-async fn reseal_servers(transaction: &DatabaseTransaction, sealer: &Sealer) -> Result<usize, StoreFault> {
-    let servers = unscoped(REASON)
-        .find::<server::Entity>()
-        .filter(server::Column::AuthSealed.is_not_null())
-        .all(transaction)
-        .await
-        .map_err(store_fault)?;
-    for row in &servers {
-        let place = ServerPlace {
-            organization: OrganizationId::from_uuid(row.organization_id),
-            server: ServerId::from_uuid(row.id),
-        };
-        let opened = sealer
-            .open_server(place, row.auth_sealed.as_deref().unwrap_or_default())
-            .map_err(|_| StoreFault::Corrupt(format!("server {}: credential", place.server)))?;
-        let sealed =
-            sealer.seal_server(place, opened.expose_secret()).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
-        unscoped(REASON)
-            .update::<server::Entity>()
-            .filter(server::Column::Id.eq(row.id))
-            .col_expr(server::Column::AuthSealed, sealed.into())
-            .exec(transaction)
-            .await
-            .map_err(store_fault)?;
-    }
-    Ok(servers.len())
-}
-
-async fn reseal_connections(transaction: &DatabaseTransaction, sealer: &Sealer) -> Result<usize, StoreFault> {
-    let (mut resealed, mut after) = (0, None);
-    loop {
-        // There can be one for each tenant and server: not all in memory at once.
-        let mut page = unscoped(REASON).find::<connection::Entity>();
-        if let Some(after) = after {
-            page = page.filter(connection::Column::Id.gt(after));
-        }
-        let page = page.order_by(connection::Column::Id, Order::Asc).limit(CHUNK as u64).all(transaction).await;
-        let page = page.map_err(store_fault)?;
-        let Some(last) = page.last() else { return Ok(resealed) };
-        after = Some(last.id);
-        for row in page {
-            let id = row.id;
-            let sealed = connection_rows::row(sealer, &*connection_rows::opened(sealer, row)?)?.sealed;
-            unscoped(REASON)
-                .update::<connection::Entity>()
-                .filter(connection::Column::Id.eq(id))
-                .set(connection::ActiveModel { sealed, ..Default::default() })
-                .exec(transaction)
-                .await
-                .map_err(store_fault)?;
-            resealed += 1;
-        }
-    }
-}
-
 fn public_key(root: &RootSecret) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(Ed25519CheckpointSigner::derive(root).public_key())
 }
@@ -168,27 +162,30 @@ const fn row_of(what: Retired) -> &'static str {
 /// Adds a key to those that are kept, and takes the new root secret's own away: it may have been in use before.
 async fn retire(
     transaction: &DatabaseTransaction,
-    sealer: &Sealer,
+    own: &Sealer,
+    both: &Sealer,
     what: Retired,
     leaving: Zeroizing<[u8; 32]>,
-    own: &[u8; 32],
+    new: &[u8; 32],
 ) -> Result<(), StoreFault> {
-    let mut keys = retired(transaction, sealer, what).await?;
-    keys.retain(|key| **key != *own && *key != leaving);
+    let mut keys = retired(transaction, both, what).await?;
+    keys.retain(|key| **key != *new && *key != leaving);
     keys.push(leaving);
-    let sealed = sealer.seal_retired(what, &keys).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
+    let sealed = own.seal_retired(what, &keys).map_err(|fault| StoreFault::Broken(Box::new(fault)))?;
+    note(transaction, row_of(what), STANDARD_NO_PAD.encode(sealed)).await
+}
+
+/// Notes something of the installation, in place of what was noted before.
+async fn note(transaction: &DatabaseTransaction, name: &str, value: String) -> Result<(), StoreFault> {
     unscoped(REASON)
-        .insert(installation::ActiveModel {
-            name: ActiveValue::Set(row_of(what).to_owned()),
-            value: ActiveValue::Set(STANDARD_NO_PAD.encode(sealed)),
-        })
+        .insert(installation::ActiveModel { name: ActiveValue::Set(name.to_owned()), value: ActiveValue::Set(value) })
         .on_conflict(
             OnConflict::column(installation::Column::Name).update_column(installation::Column::Value).to_owned(),
         )
         .exec_without_returning(transaction)
         .await
-        .map_err(store_fault)?;
-    Ok(())
+        .map(drop)
+        .map_err(store_fault)
 }
 
 async fn retired(

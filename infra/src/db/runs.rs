@@ -9,7 +9,7 @@ use domain::access::rehearse::KeyStanding;
 use domain::access::{Grant, MemberFacts, SystemScope, TenantScope, WithinOrganization};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{OrganizationId, RunId, UserId, WorkflowId};
-use domain::idempotency::Claim as Once;
+use domain::idempotency::{Claim as Once, ClaimName};
 use domain::key::KeyId;
 use domain::organization::port::Members;
 use domain::page::{Page, PageRequest};
@@ -138,7 +138,9 @@ impl SqlRuns {
             .await
             .map_err(store_fault)?;
         if inserted == 0 {
-            return self.again(scope, new, once, &transaction).await;
+            let name = once.map(|once| ClaimName { digest: once.digest, fingerprint: once.fingerprint });
+            let again = self.again(scope, new, name.ok_or_else(|| corrupt("row"))?, &transaction).await?;
+            return again.ok_or_else(|| StoreFault::Unavailable("the run of this name went meanwhile".into()));
         }
         let steps: Vec<_> =
             new.steps.iter().enumerate().map(|(at, step)| step_row(new.id, at, step)).collect::<Result<_, _>>()?;
@@ -152,6 +154,11 @@ impl SqlRuns {
         let run = whole(&transaction, scope, row).await?;
         record(&transaction, [event.about(AuditTarget::Run(new.id))]).await?;
         // With the head of the organization's chain locked, so that of two wishes at once one sees the other's run.
+        if let Some(other) = once.and_then(|once| once.other)
+            && let Some(again) = self.again(scope, new, other, &transaction).await?
+        {
+            return Ok(again);
+        }
         if self.waiting_of(&transaction, scope).await? > self.waiting_max {
             return Ok(Dispatched::Full);
         }
@@ -165,25 +172,25 @@ impl SqlRuns {
         waiting.count(db).await.map_err(store_fault)
     }
 
+    /// What a wish is whose name is there already.
     async fn again(
         &self,
         scope: &impl WithinOrganization,
         new: &NewRun,
-        once: Option<&Once>,
+        name: ClaimName,
         transaction: &DatabaseTransaction,
-    ) -> Result<Dispatched, StoreFault> {
-        let once = once.ok_or_else(|| corrupt("row"))?;
+    ) -> Result<Option<Dispatched>, StoreFault> {
         let row = scoped::find::<Entity>(scope)
             .filter(Column::Actor.eq(new.actor.who.id()))
-            .filter(Column::OnceDigest.eq(once.digest.to_vec()))
+            .filter(Column::OnceDigest.eq(name.digest.to_vec()))
             .one(transaction)
             .await
-            .map_err(store_fault)?
-            .ok_or_else(|| StoreFault::Unavailable("the run of this name went meanwhile".into()))?;
-        if row.once_fingerprint.as_deref() != Some(once.fingerprint.as_slice()) {
-            return Ok(Dispatched::Other);
+            .map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
+        if row.once_fingerprint.as_deref() != Some(name.fingerprint.as_slice()) {
+            return Ok(Some(Dispatched::Other));
         }
-        whole(transaction, scope, row).await.map(Dispatched::Again)
+        whole(transaction, scope, row).await.map(|run| Some(Dispatched::Again(run)))
     }
 
     async fn end_waiting(

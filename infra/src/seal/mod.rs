@@ -105,11 +105,11 @@ impl RunPlace {
     }
 }
 
-/// Seals and opens, under keys derived from the root secret. Opens what was sealed under the previous one too, while that
-/// is given.
+/// Seals and opens, under keys derived from the root secret. Opens what was sealed under another one too, while that is
+/// given.
 pub struct Sealer {
     keys: Keys,
-    previous: Option<Keys>,
+    other: Option<Keys>,
 }
 
 struct Keys {
@@ -164,13 +164,13 @@ impl Sealer {
     /// Never: the derived keys have the cipher's length.
     #[must_use]
     pub fn derive(root: &RootSecret) -> Self {
-        Self { keys: Keys::derive(root), previous: None }
+        Self { keys: Keys::derive(root), other: None }
     }
 
-    /// The same, and opens what was sealed under this root secret.
+    /// The same, and opens what was sealed under this root secret, too.
     #[must_use]
-    pub fn with_previous(self, root: &RootSecret) -> Self {
-        Self { previous: Some(Keys::derive(root)), ..self }
+    pub fn with_other(self, root: Option<&RootSecret>) -> Self {
+        Self { other: root.map(Keys::derive), ..self }
     }
 
     fn open(
@@ -179,8 +179,8 @@ impl Sealer {
         place: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
-        open(key(&self.keys), place, sealed).or_else(|fault| match &self.previous {
-            Some(previous) => open(key(previous), place, sealed),
+        open(key(&self.keys), place, sealed).or_else(|fault| match &self.other {
+            Some(other) => open(key(other), place, sealed),
             None => Err(fault),
         })
     }
@@ -338,7 +338,7 @@ mod tests {
         let root = |seed| RootSecret::new([seed; 32]).expect("long enough");
         let place = ServerPlace { organization: OrganizationId::new(), server: ServerId::new() };
         let old = Sealer::derive(&root(1)).seal_server(place, "upstream-secret").expect("randomness");
-        let (both, new) = (Sealer::derive(&root(2)).with_previous(&root(1)), Sealer::derive(&root(2)));
+        let (both, new) = (Sealer::derive(&root(2)).with_other(Some(&root(1))), Sealer::derive(&root(2)));
         assert!(new.open_server(place, &old).is_err());
         let opened = both.open_server(place, &old).expect("the previous one's");
         let again = both.seal_server(place, opened.expose_secret()).expect("randomness");

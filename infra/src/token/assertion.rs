@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::assertion::AssertionClaims;
 use domain::assertion::keys::{KeySchedule, NumberedKey};
-use domain::root::RootSecret;
+use domain::root::{Overlap, RootSecret};
 use domain::time::Timestamp;
 
 use super::jwt::{JwkSet, Signer};
@@ -12,6 +12,7 @@ use super::jwt::{JwkSet, Signer};
 /// Signs assertions for upstream servers.
 pub struct AssertionSigner {
     root: RootSecret,
+    other: Option<(RootSecret, Overlap)>,
     ring: RwLock<Arc<Ring>>,
 }
 
@@ -32,9 +33,15 @@ impl AssertionSigner {
     #[must_use]
     pub fn new(root: &RootSecret, schedule: KeySchedule, now: Timestamp) -> Self {
         let none = Arc::new(Ring { schedule: schedule.clone(), signers: vec![] });
-        let signer = Self { root: root.clone(), ring: RwLock::new(none) };
+        let signer = Self { root: root.clone(), other: None, ring: RwLock::new(none) };
         signer.follow(schedule, now);
         signer
+    }
+
+    /// The same, and publishes the keys of nodes that sign under another root secret, as long as there are such nodes.
+    #[must_use]
+    pub fn with_other(self, root: Option<&RootSecret>, overlap: &Overlap) -> Self {
+        Self { other: root.map(|root| (root.clone(), overlap.clone())), ..self }
     }
 
     /// Goes on by this schedule. Whoever is signing meanwhile does so by the old one.
@@ -69,7 +76,11 @@ impl AssertionSigner {
     pub fn jwks(&self, now: Timestamp) -> JwkSet {
         let ring = self.ring();
         let keys = ring.schedule.published(now).filter_map(|key| ring.signer(key).map(|signer| signer.jwk()));
-        JwkSet { keys: keys.collect() }
+        let other = self.other.iter().filter(|(_, overlap)| overlap.holds()).flat_map(|(root, _)| {
+            let made = |key: NumberedKey| Signer::new(&root.assertion_seed(key.number)).jwk();
+            ring.schedule.published(now).map(made)
+        });
+        JwkSet { keys: keys.chain(other).collect() }
     }
 
     /// The name of a key of the series, as headers and the published set have it.
@@ -170,6 +181,17 @@ mod tests {
         let token = signer.sign(&claims(at(4999)), at(4999));
         assert!(verifies(&token, &signer.jwks(at(5060))));
         assert_eq!(signer.jwks(at(4999)).keys[0].kid, signer.key_id(first));
+    }
+
+    #[test]
+    fn what_another_node_signs_under_another_root_secret_verifies_as_long_as_one_does() {
+        let overlap = Overlap::default();
+        let [one, two] = [1, 2].map(|seed| AssertionSigner::new(&root(seed), KeySchedule::new(vec![]), at(0)));
+        let (one, token) = (one.with_other(Some(&root(2)), &overlap), two.sign(&claims(at(0)), at(0)));
+        assert!(!verifies(&token, &one.jwks(at(0))));
+        overlap.set(true);
+        assert!(verifies(&token, &one.jwks(at(0))));
+        assert_eq!(one.jwks(at(0)).keys[0].kid, one.key_id(NumberedKey { number: 0, signs_from: at(0) }));
     }
 
     #[test]

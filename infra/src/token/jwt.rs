@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::organization::AccessClaims;
 use domain::organization::port::AccessTokens;
-use domain::root::{Purpose, RootSecret};
+use domain::root::{Overlap, Purpose, RootSecret};
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::SecretString;
@@ -100,6 +100,7 @@ impl Signer {
 pub struct AccessTokenSigner {
     signer: Signer,
     validation: Validation,
+    other: Option<(DecodingKey, Overlap)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,7 +120,14 @@ impl AccessTokenSigner {
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // The token is short-lived and made by this clock, or one close to it.
         validation.leeway = 5;
-        Self { signer: Signer::new(&root.derive(Purpose::AccessTokenSigning)), validation }
+        Self { signer: Signer::new(&root.derive(Purpose::AccessTokenSigning)), validation, other: None }
+    }
+
+    /// The same, and takes what nodes sign under another root secret, as long as there are such nodes.
+    #[must_use]
+    pub fn with_other(self, root: Option<&RootSecret>, overlap: &Overlap) -> Self {
+        let key = |root: &RootSecret| Signer::new(&root.derive(Purpose::AccessTokenSigning)).decoding;
+        Self { other: root.map(|root| (key(root), overlap.clone())), ..self }
     }
 }
 
@@ -135,7 +143,9 @@ impl AccessTokens for AccessTokenSigner {
     }
 
     fn verify(&self, token: &str) -> Option<AccessClaims> {
-        let claims = decode::<AccessToken>(token, &self.signer.decoding, &self.validation).ok()?.claims;
+        let read = |key| decode::<AccessToken>(token, key, &self.validation).ok();
+        let other = || self.other.as_ref().filter(|(_, overlap)| overlap.holds()).and_then(|(key, _)| read(key));
+        let claims = read(&self.signer.decoding).or_else(other)?.claims;
         Some(AccessClaims { user: claims.sub.parse().ok()?, organization: claims.org.parse().ok()? })
     }
 }

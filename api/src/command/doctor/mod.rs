@@ -1,0 +1,137 @@
+//! `keyrack doctor`: what is wrong with this installation, and what to do.
+
+mod clock;
+mod egress;
+mod nodes;
+mod report;
+mod root;
+
+use infra::db::{Database, DatabaseKind, DatabaseUrl};
+use infra::limit::SharedLimiter;
+
+use self::report::Report;
+use self::root::Told;
+use super::chain;
+use crate::root_secret::Obtained;
+use crate::settings::Settings;
+
+/// Checks what a server needs; changes nothing.
+///
+/// # Errors
+/// How many checks failed.
+pub async fn run(settings: &Settings) -> Result<(), String> {
+    let mut report = Report::default();
+    report.good("settings", "all can be used");
+    for name in crate::cli::unknown_variables() {
+        report.bad("settings", &format!("{name} is no setting"), "see docs/settings.md for the names");
+    }
+    check_listen(settings, &mut report);
+    check_redis(settings, &mut report).await;
+    egress::check_setting(settings, &mut report);
+    let (database, whole) = open(settings, &mut report).await;
+    let told = match &database {
+        Some(database) => Told::read(database).await,
+        None => Told::default(),
+    };
+    let obtained = root::obtain(settings, &told, &mut report);
+    // What is not migrated has not all of the tables.
+    if let Some(database) = database.as_ref().filter(|_| whole) {
+        check_contents(settings, database, obtained.as_ref(), &told, &mut report).await;
+    }
+    if let Some(database) = database
+        && let Err(fault) = database.close().await
+    {
+        report.bad("database", &chain(&fault), "look at the database's own log");
+    }
+    report.end()
+}
+
+async fn check_contents(
+    settings: &Settings,
+    database: &Database,
+    obtained: Option<&Obtained>,
+    told: &Told,
+    report: &mut Report,
+) {
+    clock::of_this_machine(database, report).await;
+    let prints = obtained.map(Obtained::prints);
+    let nodes = nodes::check(&settings.database(), prints.as_ref(), report).await;
+    clock::of_nodes(&nodes, report);
+    if let Some(obtained) = obtained {
+        root::check_sealed(database, obtained, told, report).await;
+        root::check_replacement(obtained, told, &nodes, report);
+    }
+    egress::check_servers(settings, database, report).await;
+}
+
+/// The database if it can be opened, and whether its schema is up to date.
+async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bool) {
+    let url = settings.database();
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.exists()
+    {
+        report.good("database", "none yet; the first start makes one");
+        return (None, false);
+    }
+    let database = match Database::open(&url, 1).await {
+        Ok(database) => database,
+        Err(fault) => {
+            let fix = match url.kind() {
+                DatabaseKind::Sqlite => "check the path and its permissions; stop the server first if it runs",
+                DatabaseKind::Postgres => {
+                    "check KEYRACK_DATABASE_URL, and that the database runs and lets this user in"
+                }
+            };
+            report.bad("database", &chain(&fault), fix);
+            return (None, false);
+        }
+    };
+    let whole = match database.pending_migrations().await {
+        Ok(0) => {
+            report.good("database", "reached, schema up to date");
+            true
+        }
+        Ok(steps) => {
+            let finding = format!("{steps} migrations are to be run");
+            report.bad("database", &finding, "run `keyrack migrate`, or start the server");
+            false
+        }
+        Err(fault) => {
+            report.bad("database", &chain(&fault), "check that the user may create tables");
+            false
+        }
+    };
+    (Some(database), whole)
+}
+
+async fn check_redis(settings: &Settings, report: &mut Report) {
+    let Some(url) = &settings.redis_url else {
+        let alone = settings.database().kind() == DatabaseKind::Sqlite;
+        let nodes = if alone {
+            "counted in memory"
+        } else {
+            "counted by each node for itself; set KEYRACK_REDIS_URL to share them"
+        };
+        return report.good("limits", nodes);
+    };
+    let answered = async { SharedLimiter::new(url, 1)?.ping().await };
+    match answered.await {
+        Ok(()) => report.good("redis", &format!("{url} answers")),
+        Err(fault) => report.bad(
+            "redis",
+            &format!("{url}: {}", chain(&fault)),
+            "check KEYRACK_REDIS_URL, and that Redis runs and lets this user in; until then each node counts limits for itself",
+        ),
+    }
+}
+
+fn check_listen(settings: &Settings, report: &mut Report) {
+    match std::net::TcpListener::bind(settings.listen) {
+        Ok(_) => report.good("listen", &format!("{} is free", settings.listen)),
+        Err(error) => report.bad(
+            "listen",
+            &format!("{}: {error}", settings.listen),
+            "choose another KEYRACK_LISTEN, or stop what has the port",
+        ),
+    }
+}
