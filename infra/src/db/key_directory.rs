@@ -9,10 +9,7 @@ use domain::key::port::KeyDirectory;
 use domain::key::{Digest, KeyFacts, KeyId, KeyRecord};
 use domain::store::StoreFault;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
-    TransactionTrait,
-};
+use sea_orm::{ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
 use super::Database;
 use super::entity::{api_key, api_key_digest, membership, user};

@@ -7,10 +7,7 @@ use domain::id::{OrganizationId, ServerId};
 use domain::root::{RetiredChecksum, RootSecret};
 use domain::store::StoreFault;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -18,6 +15,7 @@ use super::consents::reseal_clients;
 use super::entity::{api_key_digest, connection, installation, server};
 use super::fault::store_fault;
 use super::installation::ROOT_FINGERPRINT;
+use super::patience::DatabaseTransaction;
 use super::scoped::unscoped;
 use super::{CHUNK, Database, connection_rows};
 use crate::seal::{Retired, Sealer, ServerPlace};
