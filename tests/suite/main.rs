@@ -37,6 +37,7 @@ mod decisions;
 mod dependencies;
 mod deployment;
 mod documents;
+mod failures;
 mod faults;
 mod fuzz;
 mod gateway;

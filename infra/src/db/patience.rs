@@ -120,6 +120,7 @@ impl<C: ConnectionTrait> ConnectionTrait for Patient<C> {
         within(self.patience.as_ref(), self.inner.execute_raw(statement)).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "what may be sent is checked where it is sent")]
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         within(self.patience.as_ref(), self.inner.execute_unprepared(sql)).await
     }
