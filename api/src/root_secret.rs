@@ -114,6 +114,7 @@ pub fn obtain(settings: &Settings, known: Option<&str>, unsettled: Option<&str>)
 /// [`StartFault`]
 pub async fn open(settings: &Settings) -> Result<(Roots, Database, Node), StartFault> {
     let database = Database::open(&settings.database(), settings.database_connections).await?;
+    let database = database.with_statement_timeout(settings.database_timeout);
     let migrated = database.migrate().await?;
     if migrated > 0 {
         tracing::info!(steps = migrated, "migrated the database");

@@ -108,6 +108,8 @@ settings! {
     database_url: Option<DatabaseUrl> = "database-url", None, "SQLite in the data directory", true, |text| optional(text, |text| text.parse().map_err(|error: infra::db::InvalidDatabaseUrl| error.to_string()));
     /// Most connections to PostgreSQL.
     database_connections: u32 = "database-connections", Some("16"), "", false, |text| within(text, 1, 1000);
+    /// Seconds that a statement may take on PostgreSQL. What takes longer is given up, with 503 for whoever waits for it.
+    database_timeout: Duration = "database-timeout", Some("30"), "", false, seconds;
     /// Redis that nodes count limits in together: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` with TLS.
     redis_url: Option<RedisUrl> = "redis-url", None, "none: each node counts for itself", true, |text| optional(text, |text| text.parse().map_err(|error: infra::limit::InvalidRedisUrl| error.to_string()));
     /// What this node is called where several serve together: in receipts of revocations and in log lines.

@@ -38,6 +38,7 @@ mod dependencies;
 mod deployment;
 mod doctor;
 mod documents;
+mod failures;
 mod faults;
 mod fuzz;
 mod gateway;

@@ -1,7 +1,9 @@
-//! A wire between a node and its database that can be stalled or cut, as networks are.
+//! A wire between a node and what it depends on, which can be slow, be stalled or cut, or lead nowhere, as networks do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -13,10 +15,31 @@ use tokio::sync::watch;
 enum State {
     /// What comes is passed on.
     Whole,
+    /// What comes is passed on so much later, in either direction.
+    Slow(Duration),
     /// Nothing is passed on, and nobody is told.
     Stalled,
     /// Every connection breaks.
     Cut,
+    /// Every connection breaks, and nobody listens any more.
+    Gone,
+}
+
+impl State {
+    const fn passes(self) -> bool {
+        matches!(self, Self::Whole | Self::Slow(_))
+    }
+
+    const fn breaks(self) -> bool {
+        matches!(self, Self::Cut | Self::Gone)
+    }
+}
+
+/// How it is now, and the first connection that is still of use; those before it are silent for ever.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    state: State,
+    first: u64,
 }
 
 /// A wire.
@@ -24,7 +47,8 @@ enum State {
 pub struct Wire {
     /// Where it begins.
     pub address: SocketAddr,
-    state: Arc<watch::Sender<State>>,
+    now: Arc<watch::Sender<Now>>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Wire {
@@ -32,13 +56,10 @@ impl Wire {
     pub async fn to(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (state, seen) = watch::channel(State::Whole);
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(connection(near, to, seen.clone()));
-            }
-        });
-        Self { address, state: Arc::new(state) }
+        let (now, seen) = watch::channel(Now { state: State::Whole, first: 0 });
+        let connections = Arc::<AtomicU64>::default();
+        tokio::spawn(listen(listener, to, seen, Arc::clone(&connections)));
+        Self { address, now: Arc::new(now), connections }
     }
 
     /// One between a node and the database at this address; the address that the node uses instead.
@@ -52,41 +73,94 @@ impl Wire {
 
     /// From now on nothing is passed on, and nobody is told.
     pub fn stall(&self) {
-        self.state.send_replace(State::Stalled);
+        self.becomes(State::Stalled);
     }
 
     /// From now on every connection breaks.
     pub fn cut(&self) {
-        self.state.send_replace(State::Cut);
+        self.becomes(State::Cut);
+    }
+
+    /// From now on every connection breaks, and none is to be had.
+    pub fn leads_nowhere(&self) {
+        self.becomes(State::Gone);
+    }
+
+    /// From now on what comes is passed on so much later, in either direction.
+    pub fn slow(&self, delay: Duration) {
+        self.becomes(State::Slow(delay));
     }
 
     /// From now on what comes is passed on, and what came meanwhile.
     pub fn mend(&self) {
-        self.state.send_replace(State::Whole);
+        self.becomes(State::Whole);
+    }
+
+    /// From now on what comes on new connections is passed on. The others stay silent and nobody is told, as where another
+    /// machine has taken the place of one that is lost.
+    pub fn mend_for_new_connections(&self) {
+        let first = self.connections.load(Ordering::SeqCst);
+        self.now.send_replace(Now { state: State::Whole, first });
+    }
+
+    fn becomes(&self, state: State) {
+        self.now.send_modify(|now| now.state = state);
     }
 }
 
-async fn connection(near: TcpStream, to: SocketAddr, mut state: watch::Receiver<State>) {
-    if state.wait_for(|state| *state != State::Stalled).await.is_ok_and(|state| *state == State::Cut) {
+async fn listen(mut listener: TcpListener, to: SocketAddr, mut now: watch::Receiver<Now>, count: Arc<AtomicU64>) {
+    let address = listener.local_addr().expect("an address");
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted.ok(),
+            () = until(&mut now, |state| state == State::Gone) => None,
+        };
+        if let Some((near, _)) = accepted {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(connection(near, to, number, now.clone()));
+        }
+        if now.borrow().state == State::Gone {
+            drop(listener);
+            until(&mut now, |state| state != State::Gone).await;
+            listener = TcpListener::bind(address).await.expect("the port is free still");
+        }
+    }
+}
+
+/// Returns when it is so; never when nobody can change it any more.
+async fn until(now: &mut watch::Receiver<Now>, so: impl Fn(State) -> bool) {
+    if now.wait_for(|now| so(now.state)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn connection(near: TcpStream, to: SocketAddr, number: u64, mut now: watch::Receiver<Now>) {
+    let reached = now.wait_for(|now| now.state.breaks() || now.state.passes() && number >= now.first).await;
+    if reached.is_ok_and(|now| now.state.breaks()) {
         return;
     }
     let Ok(far) = TcpStream::connect(to).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_out, near_in), (far_out, far_in)) = (near.into_split(), far.into_split());
     tokio::select! {
-        () = pass(near_out, far_in, state.clone()) => {}
-        () = pass(far_out, near_in, state.clone()) => {}
-        _ = state.wait_for(|state| *state == State::Cut) => {}
+        () = pass(near_out, far_in, number, now.clone()) => {}
+        () = pass(far_out, near_in, number, now.clone()) => {}
+        _ = now.wait_for(|now| now.state.breaks()) => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u64, mut now: watch::Receiver<Now>) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        if state.wait_for(|state| *state == State::Whole).await.is_err() {
-            return;
-        }
+        let read = from.read(&mut buffer).await;
+        // The end of a connection is told no earlier than what was said before it.
+        let delay = match now.wait_for(|now| now.state.passes() && number >= now.first).await.map(|now| now.state) {
+            Ok(State::Slow(delay)) => delay,
+            Ok(_) => Duration::ZERO,
+            Err(_) => return,
+        };
+        tokio::time::sleep(delay).await;
+        let Ok(length @ 1..) = read else { return };
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

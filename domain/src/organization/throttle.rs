@@ -133,16 +133,23 @@ impl State {
         Ok(())
     }
 
+    /// What is used of a budget, in microseconds until it is whole.
+    fn used(&self, subject: &Subject, budget: Budget, now: Timestamp) -> i64 {
+        let used = self.whole_at.get(subject).map_or(0, |whole_at| whole_at - now.as_micros());
+        // More than there is was never used: the clock was set back, and must keep nobody out for as long as that.
+        let all = i64::from(budget.burst) * micros(budget.interval);
+        if (0..=all).contains(&used) { used } else { 0 }
+    }
+
     /// Microseconds until the budget has a try; zero when it has one now.
     fn wait(&self, subject: &Subject, budget: Budget, now: Timestamp) -> i64 {
-        let used = self.whole_at.get(subject).map_or(0, |whole_at| whole_at - now.as_micros());
         let most = i64::from(budget.burst - 1) * micros(budget.interval);
-        (used - most).max(0)
+        (self.used(subject, budget, now) - most).max(0)
     }
 
     fn charge(&mut self, subject: Subject, budget: Budget, now: Timestamp) {
-        let whole_at = self.whole_at.entry(subject).or_insert(0);
-        *whole_at = (*whole_at).max(now.as_micros()) + micros(budget.interval);
+        let used = self.used(&subject, budget, now);
+        self.whole_at.insert(subject, now.as_micros() + used + micros(budget.interval));
     }
 
     /// Forgets budgets that are whole; all of them if that is not enough, which takes more addresses than one stranger has.
@@ -224,6 +231,23 @@ mod tests {
         throttle.begin(&email("ann"), Some(from(1)), seconds(30)).map(drop).expect("one more after an interval");
         assert!(throttle.begin(&email("ann"), Some(from(1)), seconds(30)).is_err());
         throttle.begin(&email("bob"), Some(from(1)), START).map(drop).expect("somebody else's budget is whole");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_out() {
+        let throttle = Throttle::default();
+        let attempt = throttle.begin(&email("ann"), Some(from(1)), seconds(7200)).expect("within the budget");
+        throttle.succeeded(attempt);
+        for _ in 0..10 {
+            throttle.begin(&email("bob"), Some(from(2)), seconds(7200)).map(drop).expect("within the budget");
+        }
+        for name in ["ann", "bob"] {
+            throttle.begin(&email(name), Some(from(1)), START).map(drop).expect("two hours earlier");
+        }
+        for _ in 0..9 {
+            throttle.begin(&email("bob"), Some(from(2)), START).map(drop).expect("a whole budget");
+        }
+        assert!(throttle.begin(&email("bob"), Some(from(2)), START).is_err(), "and no more than that");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use domain::text::Email;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, LockType};
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, FromQueryResult, JoinType, Order, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, RelationTrait,
 };
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ use super::audit::record;
 use super::entity::{bootstrap_token, membership, organization, refresh_token, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
+use super::patience::DatabaseTransaction;
 use super::people_rows::{locked_membership, organization_ref, take_slug};
 use super::policies::insert_first;
 use super::scoped::unscoped;

@@ -57,7 +57,8 @@ impl Database {
 
     /// A transaction in which nothing happens for long, and which the database must not end for that.
     async fn held_for_long(&self) -> Result<DatabaseTransaction, DbErr> {
-        let transaction = self.writer().begin().await?;
+        // Without patience: whoever has a migration's lock may need longer than any statement.
+        let transaction = self.writer().inner().begin().await?;
         set_for_transaction(&transaction, "idle_in_transaction_session_timeout").await?;
         Ok(transaction)
     }

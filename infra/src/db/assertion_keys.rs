@@ -5,8 +5,8 @@ use domain::assertion::keys::{AssertionKeyStore, KeySchedule, NumberedKey};
 use domain::audit::AuditEvent;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
+use sea_orm::ActiveValue;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, TransactionTrait};
 
 use super::Database;
 use super::audit::record;

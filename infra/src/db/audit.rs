@@ -11,15 +11,13 @@ use domain::call::CallRecord;
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter,
-    QuerySelect, TransactionTrait, Value,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, PaginatorTrait, QueryFilter, QuerySelect, Value};
 
 use super::audit_blocks::Gathered;
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
 use super::insertion::Insertion;
+use super::patience::DatabaseTransaction;
 use super::{Database, call_rows, scoped};
 
 const COLUMNS: usize = 18;

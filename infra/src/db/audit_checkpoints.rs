@@ -8,9 +8,7 @@ use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Database;
 use super::audit_read::hash;

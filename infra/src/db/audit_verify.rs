@@ -5,15 +5,13 @@ use domain::audit::checkpoint::CheckpointKeys;
 use domain::audit::verify::{ChainVerifier, Record, Report, StoredHead, in_order};
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
-use sea_orm::{
-    AccessMode, ColumnTrait, DatabaseTransaction, IsolationLevel, Order, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
-};
+use sea_orm::{AccessMode, ColumnTrait, IsolationLevel, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::audit_read::{checkpoints, hash, links};
 use super::entity::{audit_checkpoint, audit_event, audit_head};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::scoped::{self, TenantOwned, unscoped};
 use super::{Database, DatabaseKind};
 

@@ -10,13 +10,14 @@ use domain::redact;
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
+use sea_orm::Value;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{DatabaseTransaction, Value};
 
 use super::entity::call_record::{Entity, Model};
 use super::entity::call_telemetry;
 use super::insertion::Insertion;
 use super::insights::intake;
+use super::patience::DatabaseTransaction;
 
 const COLUMNS: usize = 21;
 const TELEMETRY_COLUMNS: usize = 6;

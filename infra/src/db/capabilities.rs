@@ -12,15 +12,14 @@ use domain::id::ServerId;
 use domain::server::model::SharedServer;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::audit::record;
 use super::entity::{server, server_capability};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::people_rows::hold_actor;
 use super::{CHUNK, Database, scoped};
 

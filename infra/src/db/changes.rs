@@ -4,10 +4,11 @@
 //! then. So numbers are in the order of commits and have no gaps, and whoever has read one has read all before it.
 
 use domain::store::StoreFault;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
 
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use crate::cache::{Change, change_text};
 
 /// Where nodes are told that there are changes. The payload is the number of the newest.

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use domain::receipt::{LetGo, Receipt, Why};
 use domain::store::StoreFault;
-use sea_orm::DatabaseTransaction;
 
 use super::changes::announce;
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use crate::cache::{Caches, Change};
 use crate::cluster::Cluster;
 

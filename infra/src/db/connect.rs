@@ -9,20 +9,22 @@ use std::time::Duration;
 use domain::store::StoreFault;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{
-    AccessMode, ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, TransactionTrait,
-};
+use sea_orm::{AccessMode, ConnectOptions, DbErr, IsolationLevel};
 use sqlx::Connection;
 use tracing::log::LevelFilter;
 
 use super::advisory::{Held, Lock};
 use super::fault::store_fault;
+use super::kept::{WritesRefused, keeping};
+use super::patience::{DatabaseConnection, DatabaseTransaction, Patience, Patient};
 use crate::cluster::Lease;
 
 /// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
 const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it gets 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long any statement is waited for on PostgreSQL, unless the operator says otherwise.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a decision waits for the database when the node has no lease.
 const WITHOUT_LEASE: Duration = Duration::from_secs(1);
 /// How long a transaction may hold its locks and say nothing. Ours never pause; only a node that is cut off does.
@@ -138,7 +140,11 @@ impl Database {
                         ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_TRANSACTION.as_millis())),
                     ])
                 });
-                let pool = sea_orm::Database::connect(options).await?;
+                let refused = Arc::<WritesRefused>::default();
+                let noted = Arc::clone(&refused);
+                options.map_sqlx_postgres_pool_opts(move |pool| keeping(pool, &noted));
+                let patience = Patience { limit: STATEMENT_TIMEOUT, refused };
+                let pool = Patient::new(sea_orm::Database::connect(options).await?, Some(patience));
                 let lease = Arc::new(Lease::always());
                 Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, lease, _lock: None })
             }
@@ -149,8 +155,8 @@ impl Database {
         let lock = lock(path)?;
         let url = format!("sqlite://{}?mode=rwc", path.display());
         // One connection writes, so that writers queue here and not on the file's lock; the others read.
-        let writer = sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?;
-        let reader = sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?;
+        let writer = Patient::new(sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?, None);
+        let reader = Patient::new(sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?, None);
         let lease = Arc::new(Lease::always());
         Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, _lock: Some(Arc::new(lock)) })
     }
@@ -161,8 +167,8 @@ impl Database {
     /// [`StoreFault`]
     pub async fn migrate(&self) -> Result<usize, StoreFault> {
         let _lock = self.wait_for(Lock::Migrations).await.map_err(store_fault)?;
-        let pending = Migrator::get_pending_migrations(&self.writer).await.map_err(store_fault)?.len();
-        Migrator::up(&self.writer, None).await.map_err(store_fault)?;
+        let pending = Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len();
+        Migrator::up(self.writer.inner(), None).await.map_err(store_fault)?;
         Ok(pending)
     }
 
@@ -179,7 +185,7 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn pending_migrations(&self) -> Result<usize, StoreFault> {
-        Ok(Migrator::get_pending_migrations(&self.writer).await.map_err(store_fault)?.len())
+        Ok(Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len())
     }
 
     /// Asks the database for a sign of life.
@@ -187,7 +193,7 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn ping(&self) -> Result<(), StoreFault> {
-        self.in_time(async { self.reader.ping().await.map_err(store_fault) }).await
+        self.in_time(async { self.reader.inner().ping().await.map_err(store_fault) }).await
     }
 
     /// The same database, whose node has this lease.
@@ -199,6 +205,12 @@ impl Database {
     /// Whether this node is one of those that serve from the database, as far as it knows.
     pub(super) fn is_among_its_nodes(&self) -> bool {
         self.lease.holds()
+    }
+
+    /// The same database, whose statements are waited for so long where they are waited for at all.
+    #[must_use]
+    pub fn with_statement_timeout(self, timeout: Duration) -> Self {
+        Self { reader: self.reader.with_limit(timeout), writer: self.writer.with_limit(timeout), ..self }
     }
 
     /// What a decision waits for: a connection to a database on another machine can hang, and whoever waits for its
@@ -219,9 +231,9 @@ impl Database {
     /// # Errors
     /// [`StoreFault`]
     pub async fn close(self) -> Result<(), StoreFault> {
-        self.reader.close().await.map_err(store_fault)?;
+        self.reader.into_inner().close().await.map_err(store_fault)?;
         match self.kind {
-            DatabaseKind::Sqlite => self.writer.close().await.map_err(store_fault),
+            DatabaseKind::Sqlite => self.writer.into_inner().close().await.map_err(store_fault),
             DatabaseKind::Postgres => Ok(()), // the same pool
         }
     }

@@ -14,10 +14,7 @@ use domain::page::{Page, PageRequest};
 use domain::store::{Overtaken, StoreFault};
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Database;
 use super::audit::record;
@@ -26,6 +23,7 @@ use super::connection_rows::{holder_columns, opened, row};
 use super::consents::use_up;
 use super::entity::connection;
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::people_rows::locked_membership;
 use super::scoped;
 use crate::cache::Change;

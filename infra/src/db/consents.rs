@@ -14,7 +14,7 @@ use domain::organization::port::Members;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, QueryFilter, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, QueryFilter};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -24,6 +24,7 @@ use super::consent_rows::{PlainClient, PlainPending};
 use super::entity::{connect_link_use, oauth_authorization, oauth_client};
 use super::fault::store_fault;
 use super::key_standing;
+use super::patience::DatabaseTransaction;
 use super::scoped::{self, unscoped};
 use crate::oauth::{KnownClient, Pending};
 use crate::seal::{ConsentPlace, Sealer};

@@ -15,8 +15,8 @@ use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order, QueryFilter,
-    QueryOrder, QuerySelect, RelationTrait, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ use super::commit::Changes;
 use super::entity::{group, group_member, policy_subject, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
+use super::patience::DatabaseTransaction;
 use super::people_rows::{hold_actor, hold_actor_and_members};
 use super::scoped;
 use crate::cache::Change;

@@ -3,9 +3,10 @@
 
 use domain::store::StoreFault;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Iterable, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, Iterable, Statement, Value};
 
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 
 /// Rows per statement, largest first. A few sizes and not any, so that the databases know each statement by its text and
 /// parse it once; the largest is stored within a fraction of a millisecond, after which others get their turn on the core.

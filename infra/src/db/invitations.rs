@@ -15,8 +15,8 @@ use domain::store::{StoreFault, WriteFault};
 use domain::text::Email;
 use domain::time::Timestamp;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order, QueryFilter,
-    QueryOrder, QuerySelect, RelationTrait, Select, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait, Select,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use super::commit::Changes;
 use super::entity::{invitation, membership, user};
 use super::fault::{store_fault, write_fault};
 use super::key_rows::user_ref;
+use super::patience::DatabaseTransaction;
 use super::people_rows::{end_access_of, hold_actor, revoke_keys_of, role};
 use super::scoped::unscoped;
 use super::{Database, scoped};

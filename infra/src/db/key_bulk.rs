@@ -11,7 +11,7 @@ use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, QuerySelect};
 
 use super::audit::record;
 use super::entity::{api_key, api_key_digest, api_key_tenant};
@@ -19,6 +19,7 @@ use super::fault::store_fault;
 use super::key_rows::{KeyRow, lock_live, records, with_names};
 use super::key_tokens::place_of;
 use super::keys::SqlKeyStore;
+use super::patience::DatabaseTransaction;
 use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
 use crate::cache::{Change, TokenPlace};

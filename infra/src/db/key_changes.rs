@@ -7,7 +7,7 @@ use domain::key::model::KeyChange;
 use domain::key::{KeyId, KeyRecord, KeyServers};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use sea_orm::{ActiveValue, ColumnTrait, DatabaseTransaction, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, QueryFilter};
 
 use super::audit::record;
 use super::entity::{api_key, api_key_server};
@@ -15,6 +15,7 @@ use super::fault::store_fault;
 use super::key_rows::{permissions_to_text, rate_columns};
 use super::key_tokens::tokens;
 use super::keys::SqlKeyStore;
+use super::patience::DatabaseTransaction;
 use super::people_rows::hold_actor;
 use super::{CHUNK, scoped};
 use crate::cache::Change;

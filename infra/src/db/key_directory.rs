@@ -11,10 +11,7 @@ use domain::root::{RootPrints, Roots};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select,
-    TransactionTrait,
-};
+use sea_orm::{ColumnTrait, Condition, FromQueryResult, JoinType, QueryFilter, QuerySelect, RelationTrait, Select};
 
 use super::Database;
 use super::commit::Changes;

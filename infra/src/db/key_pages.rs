@@ -13,8 +13,8 @@ use domain::tenant::AllowedTenants;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, UnionType};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use super::entity::{api_key, api_key_digest, api_key_tenant, membership, server}
 use super::fault::store_fault;
 use super::key_rows::{KeyRow, active_role, records, with_names};
 use super::key_tenants::listed_tenants;
+use super::patience::DatabaseConnection;
 use super::scoped::unscoped;
 
 const REASON: &str = "the keys were read under a grant, and this hangs on them";

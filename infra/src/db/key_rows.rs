@@ -13,13 +13,14 @@ use domain::tenant::TenantRule;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, LockType, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult, IntoSimpleExpr, JoinType,
-    Order, QueryFilter, QueryOrder, QuerySelect, RelationTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, FromQueryResult, IntoSimpleExpr, JoinType, Order, QueryFilter,
+    QueryOrder, QuerySelect, RelationTrait, Select,
 };
 use uuid::Uuid;
 
 use super::entity::{api_key, api_key_server, membership, organization, user};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::people_rows::organization_ref;
 use super::scoped::{self, unscoped};
 

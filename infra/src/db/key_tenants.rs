@@ -8,10 +8,11 @@ use domain::key::{KeyId, KeyType};
 use domain::store::StoreFault;
 use domain::tenant::{AllowedOrg, AllowedTenants, Allowing, TenantRule, TenantText};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, DatabaseTransaction, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, QueryFilter};
 
 use super::entity::api_key_tenant;
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::{CHUNK, scoped};
 
 fn tenant_rows(id: KeyId, tenants: &AllowedTenants) -> Vec<api_key_tenant::ActiveModel> {

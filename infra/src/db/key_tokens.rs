@@ -7,11 +7,12 @@ use domain::key::port::{EARLIER_MAX, RotateFault, Rotation};
 use domain::key::{Digest, KeyId, KeyRecord};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbErr, QueryFilter};
 
 use super::entity::{api_key, api_key_digest};
 use super::fault::{store_fault, write_fault};
 use super::keys::SqlKeyStore;
+use super::patience::DatabaseTransaction;
 use super::people_rows::hold_actor;
 use super::scoped;
 use crate::cache::{Change, TokenPlace};

@@ -19,9 +19,7 @@ use domain::page::{Page, PageRequest};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, ExprTrait, QueryFilter, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, ExprTrait, QueryFilter};
 
 use super::audit::record;
 use super::commit::Changes;
@@ -32,6 +30,7 @@ use super::key_pages::{details, key_page, listed_server};
 use super::key_rows::{permissions_to_text, rate_columns};
 use super::key_tenants::{add_tenants, any_tenant, remove_tenants};
 use super::key_tokens::{NewToken, insert_token, tokens};
+use super::patience::DatabaseTransaction;
 use super::people_rows::hold_actor;
 use super::{CHUNK, Database, key_standing, scoped};
 use crate::cache::Change;

@@ -3,7 +3,7 @@
 use domain::id::ConnectionId;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use sea_orm::{ColumnTrait, Condition, QueryFilter, TransactionTrait};
+use sea_orm::{ColumnTrait, Condition, QueryFilter};
 
 use super::Database;
 use super::entity::{api_key, api_key_digest, connection};

@@ -14,8 +14,8 @@ use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, Func, LikeExpr, LockType};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, ExprTrait, FromQueryResult, JoinType, Order,
-    QueryFilter, QueryOrder, QuerySelect, RelationTrait, Select, TransactionTrait,
+    ColumnTrait, Condition, ConnectionTrait, ExprTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait, Select,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use super::connections::end_connections_of;
 use super::entity::{membership, user};
 use super::fault::store_fault;
 use super::key_rows::user_ref;
+use super::patience::DatabaseTransaction;
 use super::people_rows::{
     end_access_of, end_invitations_by, end_sessions, hold_actor_and_lock, locked_membership, revoke_keys_of, role,
 };

@@ -8,7 +8,7 @@ use domain::organization::OrganizationRef;
 use domain::organization::change::{NewOrganization, OrganizationChange, OrganizationStore, differences};
 use domain::store::{StoreFault, WriteFault};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue, QuerySelect, TransactionTrait};
+use sea_orm::{ActiveValue, QuerySelect};
 
 use super::audit::record;
 use super::commit::Changes;

@@ -16,10 +16,7 @@ use domain::organization::{Feature, FeatureSet, OrganizationRef};
 use domain::store::{Overtaken, StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::{LockType, Query};
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::entity::{
@@ -27,6 +24,7 @@ use super::entity::{
 };
 use super::fault::{store_fault, write_fault};
 use super::key_rows::lock_live;
+use super::patience::DatabaseTransaction;
 use super::{CHUNK, Database, DatabaseKind, scoped};
 
 /// An organization as everything names it.

@@ -13,10 +13,7 @@ use domain::policy::{Policy, PolicyResource, PolicySubject};
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, Order, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::access::{Parts, parts};
@@ -24,6 +21,7 @@ use super::audit::record;
 use super::commit::Changes;
 use super::entity::{group, policy, policy_resource, policy_subject, server};
 use super::fault::{store_fault, write_fault};
+use super::patience::DatabaseTransaction;
 use super::people_rows::{hold_actor, hold_actor_and_members};
 use super::{Database, DatabaseKind, scoped};
 use crate::cache::Change;

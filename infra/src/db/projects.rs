@@ -16,14 +16,15 @@ use domain::server::ServerStatus;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, FromQueryResult, JoinType, Order, QueryFilter,
-    QueryOrder, QuerySelect, RelationTrait, Select, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, FromQueryResult, JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait, Select,
 };
 use uuid::Uuid;
 
 use super::audit::record;
 use super::entity::{project, project_server, server, workflow};
 use super::fault::{store_fault, write_fault};
+use super::patience::DatabaseTransaction;
 use super::{CHUNK, Database, scoped};
 
 /// Projects in the database.

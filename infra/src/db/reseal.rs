@@ -7,14 +7,12 @@
 use domain::id::{OrganizationId, RunId, ServerId};
 use domain::store::StoreFault;
 use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, Order, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::entity::{connection, oauth_authorization, oauth_client, run_step, server};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::scoped::unscoped;
 use super::{CHUNK, connection_rows};
 use crate::seal::{ConsentPlace, DoesNotOpen, RunPlace, Sealer, ServerPlace};

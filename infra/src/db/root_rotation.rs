@@ -11,15 +11,14 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use domain::root::{RetiredChecksum, RootSecret};
 use domain::store::StoreFault;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, PaginatorTrait, QueryFilter, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, PaginatorTrait, QueryFilter};
 use zeroize::Zeroizing;
 
 use super::Database;
 use super::entity::{api_key_digest, installation};
 use super::fault::store_fault;
 use super::installation::{ROOT_FINGERPRINT, ROOT_UNSETTLED, Unsettled};
+use super::patience::DatabaseTransaction;
 use super::reseal::reseal;
 use super::scoped::unscoped;
 use crate::seal::{Retired, Sealer};

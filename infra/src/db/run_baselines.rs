@@ -9,7 +9,7 @@ use domain::run::port::Changed;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, QueryFilter, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, QueryFilter};
 
 use super::audit::record;
 use super::entity::run;

@@ -6,10 +6,11 @@ use domain::run::port::Claim;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{ColumnTrait, DatabaseTransaction, ExprTrait, QueryFilter, QuerySelect, UpdateMany};
+use sea_orm::{ColumnTrait, ExprTrait, QueryFilter, QuerySelect, UpdateMany};
 
 use super::entity::run::{Column, Entity};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::run_rows::{corrupt, scope_of, status_number};
 use super::{DatabaseKind, scoped};
 use domain::run::RunStatus;

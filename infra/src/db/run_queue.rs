@@ -19,10 +19,7 @@ use domain::run::{RunStatus, StepStatus};
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
 use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
-};
+use sea_orm::{ColumnTrait, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -33,6 +30,7 @@ use super::audit::record;
 use super::entity::run::{self, Column, Entity};
 use super::entity::run_step;
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::run_fence::{claimed, hold, now};
 use super::run_rows::{corrupt, read, read_step, scope_of, status_number, step_number, steps};
 use super::runs::SqlRuns;

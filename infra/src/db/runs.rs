@@ -21,15 +21,13 @@ use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
 use domain::workflow::Step;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{
-    ActiveValue, ColumnTrait, DatabaseTransaction, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::audit::record;
 use super::entity::run::{self, Column, Entity};
 use super::entity::{run_step, workflow};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::run_queue::settle;
 use super::run_rows::{corrupt, read, status_number, step_number, trigger_number, whole};
 use super::{CHUNK, Database, SqlAccounts, key_standing, scoped};

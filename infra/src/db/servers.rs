@@ -20,7 +20,7 @@ use domain::server::{
 };
 use domain::store::{StoreFault, WriteFault};
 use domain::time::Timestamp;
-use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
 use secrecy::ExposeSecret;
 
 use super::Database;

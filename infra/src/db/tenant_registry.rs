@@ -14,9 +14,7 @@ use domain::tenant::TenantText;
 use domain::tenant::registry::{Changed, Managed, SuspendFault, TenantFilter, TenantOrg, TenantRegistry, TenantUser};
 use domain::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement};
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::audit::record;

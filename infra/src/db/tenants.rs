@@ -12,7 +12,7 @@ use domain::tenant::port::TenantDirectory;
 use domain::tenant::{Presence, Standing, Tenant, TenantClaim, TenantText};
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::Database;

@@ -12,16 +12,14 @@ use domain::store::StoreFault;
 use domain::usage::port::{UsageItem, UsagePosition, UsageQuery, UsageStore};
 use domain::usage::{Latencies, Slot, Tally, UsageOf};
 use sea_orm::sea_query::{OnConflict, Query};
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, DatabaseTransaction, QueryFilter, QueryOrder, QuerySelect, Select,
-    TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
 use super::Database;
 use super::entity::api_key;
 use super::entity::usage_bucket::{self, Column};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::scoped;
 
 /// Use in the database.

@@ -14,14 +14,15 @@ use domain::workflow::proposal::{
     PROPOSAL_LIFETIME, PROPOSALS_OPEN_MAX, Proposal, ProposalState, change_from_json, change_to_json,
 };
 use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, TransactionTrait,
+    ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 
 use super::audit::record;
 use super::entity::workflow;
 use super::entity::workflow_proposal::{self, Column};
 use super::fault::store_fault;
+use super::patience::DatabaseTransaction;
 use super::workflow_rows::{self, people, stored_number, workflows};
 use super::{Database, scoped};
 

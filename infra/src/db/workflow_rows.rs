@@ -13,14 +13,13 @@ use domain::workflow::change::{WorkflowChange, events};
 use domain::workflow::port::ChangeFault;
 use domain::workflow::{Definition, Schedule, Workflow, WorkflowVersion, definition_from_json, definition_to_json};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, JoinType, QueryFilter, QuerySelect, RelationTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 use uuid::Uuid;
 
 use super::entity::{user, workflow, workflow_version};
 use super::fault::store_fault;
 use super::key_rows::user_ref;
+use super::patience::DatabaseTransaction;
 use super::scoped::{self, unscoped};
 
 fn corrupt(id: Uuid, what: &str) -> StoreFault {

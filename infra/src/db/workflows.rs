@@ -14,9 +14,7 @@ use domain::workflow::port::{
 };
 use domain::workflow::{Workflow, WorkflowVersion};
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
-};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use super::audit::record;
 use super::entity::{workflow, workflow_version};

@@ -15,7 +15,7 @@ use domain::access::{SystemScope, WithinOrganization};
 use domain::id::OrganizationId;
 use domain::store::StoreFault;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, TransactionTrait};
+use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
 use self::gather::Content;
 pub use self::gather::Gathered;

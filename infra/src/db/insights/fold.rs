@@ -8,14 +8,14 @@ use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::{LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, TransactionTrait,
+    ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 use super::super::entity::{insight_head, insight_intake};
 use super::super::fault::store_fault;
 use super::super::organizations_with::next_with;
+use super::super::patience::DatabaseTransaction;
 use super::super::scoped::{self, unscoped};
 use super::super::{CHUNK, Database};
 use super::{sessions, slices, topics};

@@ -6,11 +6,11 @@ use domain::call::CallRecord;
 use domain::id::OrganizationId;
 use domain::insight::Intake;
 use domain::store::StoreFault;
-use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
 use super::super::entity::insight_intake::Entity;
 use super::super::insertion::Insertion;
+use super::super::patience::DatabaseTransaction;
 
 static ROWS: std::sync::LazyLock<Insertion> = std::sync::LazyLock::new(|| Insertion::of::<Entity>(None));
 

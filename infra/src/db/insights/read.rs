@@ -16,7 +16,7 @@ use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, TransactionTrait};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 use uuid::Uuid;
 

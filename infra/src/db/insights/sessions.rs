@@ -12,12 +12,13 @@ use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DatabaseTransaction, QueryFilter, Value};
+use sea_orm::{ColumnTrait, QueryFilter, Value};
 use uuid::Uuid;
 
 use super::super::entity::insight_session::{Column, Entity, Model};
 use super::super::fault::store_fault;
 use super::super::insertion::Insertion;
+use super::super::patience::DatabaseTransaction;
 use super::super::{CHUNK, scoped};
 
 const COLUMNS: usize = 12;

@@ -7,12 +7,13 @@ use domain::access::{SystemScope, WithinOrganization};
 use domain::insight::{Folded, Slice, SliceKey};
 use domain::store::StoreFault;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, DatabaseTransaction, QueryFilter};
+use sea_orm::{ColumnTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::super::entity::insight_slice::{Column, Entity};
 use super::super::fault::store_fault;
 use super::super::insertion::Insertion;
+use super::super::patience::DatabaseTransaction;
 use super::super::{CHUNK, scoped};
 
 static ROWS: LazyLock<Insertion> = LazyLock::new(|| {

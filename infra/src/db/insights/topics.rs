@@ -6,10 +6,11 @@ use domain::insight::topic::{Topic, TopicChanges, Words};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, QueryFilter};
 
 use super::super::entity::insight_topic::{ActiveModel, Column, Entity, Model};
 use super::super::fault::store_fault;
+use super::super::patience::DatabaseTransaction;
 use super::super::{CHUNK, scoped};
 
 /// All topics of an organization; there is a bound to them.
