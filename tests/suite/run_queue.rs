@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use domain::access::SystemScope;
 use domain::audit::{AuditActor, AuditEvent};
 use domain::id::RunId;
+use domain::run::actor::{RunActor, Who};
 use domain::run::evidence::Evidence;
-use domain::run::port::{Carried, Claim, Claimed, RunEnd, StepEnd};
-use domain::run::{RunStatus, StepStatus};
+use domain::run::port::{Carried, Claim, Claimed, NewRun, RunEnd, StepEnd};
+use domain::run::schedule::wish;
+use domain::run::{RunStatus, StepStatus, Trigger};
 use domain::time::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 use support::Store;
@@ -19,6 +22,7 @@ on_both! {
     a_node_that_lost_its_run_writes_nothing_any_more
     organizations_take_turns
     as_many_runs_of_an_organization_wait_as_may_and_no_more
+    the_wishes_of_several_nodes_for_one_time_make_one_run
     runs_that_ended_long_ago_are_cleared_out_but_for_baselines
 }
 
@@ -79,6 +83,36 @@ async fn as_many_runs_of_an_organization_wait_as_may_and_no_more(store: Store) {
     let other = made[0].json()["id"].as_str().expect("an id").to_owned();
     scene.acme.owner().post(&format!("/api/v1/runs/{other}/cancel"), &json!({})).await;
     assert_eq!(owner.post(&path, &json!({})).await.status, 202);
+}
+
+async fn the_wishes_of_several_nodes_for_one_time_make_one_run(store: Store) {
+    let scene = idle(store).await;
+    let owner = scene.acme.owner();
+    let steps = json!([step("a", "echo", json!({}))]);
+    let body = json!({"name": "nightly", "steps": steps, "schedule": {"cron": "0 3 1 1 *"}});
+    owner.post("/api/v1/workflows", &body).await.expect(201);
+    let services = scene.app.services();
+    let later = SystemClock.now().after(Duration::from_hours(24 * 400));
+    let come = services.schedules.due(later, None, 10).await.expect("the store answers").pop().expect("it comes");
+    let due = come.due.expect("it can be read");
+    let scope = SystemScope::new(due.organization, "a test");
+    let version = services.definitions.version(scope, due.workflow, due.version).await.expect("the store answers");
+    let steps = version.expect("a version").definition.steps;
+    let actor = RunActor { who: Who::Person(due.set_by), name: "a name".to_owned(), org: None, user: None };
+    for _ in 0..3 {
+        let new = NewRun {
+            id: RunId::new(),
+            workflow: due.workflow,
+            version: due.version,
+            steps: steps.clone(),
+            trigger: Trigger::Schedule,
+            at: SystemClock.now(),
+            actor: actor.clone(),
+        };
+        let event = new.actor.event(due.organization, new.id, "run.dispatch", SystemClock.now());
+        assert!(services.run_queue.schedule(&scope, &new, &wish(&due), event).await.expect("the store answers"));
+    }
+    assert_eq!(owner.get("/api/v1/runs").await.expect(200)["items"].as_array().map(Vec::len), Some(1));
 }
 
 async fn each_run_is_taken_by_one_node(store: Store) {

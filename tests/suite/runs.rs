@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::workbench::LEAKED;
-use support::{Actor, App, AppOptions, Organization, Store, Workbench};
+use support::{Actor, App, AppOptions, Organization, Store, Toolbox, Workbench};
 
 on_both! {
     a_run_takes_results_along_and_shows_what_was_expected_and_found
@@ -503,6 +503,25 @@ async fn a_caller_that_speaks_for_a_tenant_sees_that_tenants_runs_alone(store: S
     }
     let all = scene.acme.owner().get("/api/v1/runs").await.expect(200);
     assert_eq!(all["items"].as_array().expect("runs").len(), 3, "people see all");
+}
+
+#[tokio::test]
+async fn a_run_calls_with_its_own_tenants_connection_and_assertion() {
+    let (scene, notes) = (scene(Store::Sqlite, &[]).await, Toolbox::start(&["read"]));
+    let auth = json!({"kind": "bearer", "scope": "tenant"});
+    scene.acme.server_with(json!({"name": "notes", "slug": "notes", "url": notes.url, "auth": auth})).await;
+    let client = scene.app.key(&scene.acme.client().await.token);
+    let connection = json!({"kind": "bearer", "secret": "marinas"});
+    client.with_body(Method::PUT, "/api/v1/connections/notes?user_id=marina", &connection).await.expect(200);
+    let expect = json!([{"path": "/structuredContent/claims/tenantUser", "op": "equals", "value": "marina"}]);
+    let read = json!({"name": "a", "server": "notes", "tool": "read", "expect": expect});
+    let id = workflow(&scene.acme, json!([read])).await;
+    for (query, status) in [("?user_id=marina", "pass"), ("?user_id=otto", "error"), ("", "error")] {
+        let run = client.post(&format!("{WORKFLOWS}/{id}/runs{query}"), &json!({})).await.expect(202);
+        let run = over(&scene.acme.owner(), run["id"].as_str().expect("an id")).await;
+        assert_eq!(run["status"], status, "{query}: {run:#}");
+    }
+    assert_eq!(notes.called(), 1, "nobody else's run reached the server");
 }
 
 #[tokio::test]
