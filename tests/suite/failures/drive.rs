@@ -96,6 +96,7 @@ async fn look(row: &Row, when: &str, asked: Asked, cell: for<'a> fn(&'a Row, Op)
                 let seen = seen.unwrap_or_else(|error| panic!("{who}: {error}"));
                 println!("failures: {who}: {:?} {} in {:?}", seen.status, seen.code, seen.took);
                 let as_said = match answered {
+                    Answered::Status(_) if expected.or_unavailable && seen.status == Some(503) => true,
                     Answered::Status(status) => seen.status == Some(status),
                     Answered::Not => seen.status.is_none(),
                     Answered::Later => false,

@@ -54,6 +54,8 @@ pub enum Answered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     pub answered: Answered,
+    /// Or with 503, where it depends on how long it takes.
+    pub or_unavailable: bool,
     /// How a run that was accepted ends.
     pub ends: Option<String>,
     /// The longest that an answer takes.
@@ -113,12 +115,13 @@ fn row(cells: Vec<String>) -> Row {
     Row { fault: cells[0].clone(), cells: cells[1..7].iter().map(read).collect(), recovers }
 }
 
-/// `200`, `503 in 5 s`, `202 pass`, `no answer`, `waits`.
+/// `200`, `200 or 503`, `503 in 5 s`, `202 pass`, `no answer`, `waits`.
 fn moment(text: &str) -> Expected {
     let (what, within) = match text.split_once(" in ") {
         Some((what, time)) => (what, seconds(time).unwrap_or_else(|| panic!("{time:?} is no time"))),
         None => (text, Duration::from_secs(1)),
     };
+    let (what, or_unavailable) = what.strip_suffix(" or 503").map_or((what, false), |what| (what, true));
     let (what, ends) = match what.split_once(' ') {
         Some((status, end @ ("pass" | "error"))) => (status, Some(end.to_owned())),
         _ => (what, None),
@@ -128,7 +131,7 @@ fn moment(text: &str) -> Expected {
         "waits" => Answered::Later,
         status => Answered::Status(status.parse().unwrap_or_else(|_| panic!("{text:?} says nothing"))),
     };
-    Expected { answered, ends, within }
+    Expected { answered, or_unavailable, ends, within }
 }
 
 /// `5 s`
@@ -140,12 +143,15 @@ fn seconds(text: &str) -> Option<Duration> {
 fn cells_are_read_as_people_read_them() {
     let expected = |answered, ends: Option<&str>, within| Expected {
         answered,
+        or_unavailable: false,
         ends: ends.map(str::to_owned),
         within: Duration::from_secs(within),
     };
     assert_eq!(moment("200"), expected(Answered::Status(200), None, 1));
     assert_eq!(moment("503 in 5 s"), expected(Answered::Status(503), None, 5));
     assert_eq!(moment("202 error in 3 s"), expected(Answered::Status(202), Some("error"), 3));
+    let either = Expected { or_unavailable: true, ..expected(Answered::Status(200), None, 2) };
+    assert_eq!(moment("200 or 503 in 2 s"), either);
     assert_eq!(moment("no answer"), expected(Answered::Not, None, 1));
     assert_eq!(moment("waits"), expected(Answered::Later, None, 1));
 }
