@@ -25,9 +25,8 @@ pub struct WritesRefused(Mutex<Option<Instant>>);
 impl WritesRefused {
     /// Notes what a statement ended with.
     pub fn note(&self, error: &DbErr) {
-        let cause = match error {
-            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause,
-            _ => return,
+        let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+            return;
         };
         if cause.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some(READ_ONLY) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

@@ -9,9 +9,9 @@ SLACK = 15  # seconds that the loader may take beyond its duration
 BEHIND = 1  # seconds that the last answer may come after the end before the rate counts as not held
 
 
-def job(target, rate, seconds, connections, session_every=0):
+def job(target, rate, seconds, connections, session_every=0, port=None):
     return {
-        "address": f"127.0.0.1:{target.port}",
+        "address": f"127.0.0.1:{port or target.port}",
         "target": target.path,
         "headers": list({**HEADERS, "X-API-Key": target.key}.items()),
         "body": CALL,

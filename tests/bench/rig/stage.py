@@ -59,6 +59,8 @@ class Stage:
         self.key = f"kr_{secrets.token_hex(8)}_{secrets.token_hex(25)[:49]}"
         self.stub_port = None
         self.targets = []
+        # What calls of several nodes cost, where that is measured.
+        self.costs = {}
 
     def start_stub(self):
         self.processes.start("stub", [self.bin_dir / "stub_upstream", 0], self.other_core)
