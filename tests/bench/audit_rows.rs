@@ -74,7 +74,8 @@ pub async fn fill(app: &App, of: &Organization, rows: u64) -> Rare {
 async fn waits(app: &App) -> bool {
     let connection = app.sql().await;
     let sql = "SELECT count(*) AS chains FROM audit_heads WHERE seq >= indexed + 1024";
-    let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), sql)).await;
+    let row =
+        connection.query_one_raw(Statement::from_sql_and_values(connection.get_database_backend(), sql, [])).await;
     let chains: i64 = row.expect("an answer").expect("a row").try_get("", "chains").expect("a number");
     connection.close().await.expect("closed");
     chains > 0

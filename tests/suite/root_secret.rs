@@ -58,12 +58,12 @@ impl Installation {
 
 #[tokio::test]
 async fn who_comes_by_while_both_are_given_notices_nothing() {
-    replaced(Store::Sqlite).await;
+    Box::pin(replaced(Store::Sqlite)).await;
 }
 
 #[tokio::test]
 async fn who_comes_by_while_both_are_given_notices_nothing_on_postgres() {
-    replaced(Store::Postgres).await;
+    Box::pin(replaced(Store::Postgres)).await;
 }
 
 /// Connects the caller to the server `there`, by consent.

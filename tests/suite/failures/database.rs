@@ -171,7 +171,9 @@ async fn locked() {
         },
         later: WITHOUT_LEASE,
         meanwhile: async || {},
-        end: async || drop(other.execute_unprepared("ROLLBACK").await.expect("the lock is given up")),
+        end: async || {
+            other.execute_unprepared("ROLLBACK").await.expect("the lock is given up");
+        },
     };
     drive(&site, fault).await;
 }

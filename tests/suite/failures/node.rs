@@ -101,13 +101,14 @@ async fn killed() {
     let setup = setup(&data, &url);
     let process = RefCell::new(Program::start(&setup));
     let bench = Workbench::start();
-    let site = Arc::new(Site::at(&process.borrow().base, &bench.url).await);
+    let base = process.borrow().base.clone();
+    let site = Arc::new(Site::at(&base, &bench.url).await);
     let other = Arc::new(site.seen_from(&a.base));
     let fault = Fault {
         name: "node killed",
         begin: async || {
             process.borrow_mut().kill();
-            site.forgives(Instant::now() - UNWRITTEN);
+            site.forgives(UNWRITTEN);
         },
         later: Duration::from_secs(3),
         meanwhile: async || others_are_well(Arc::clone(&other)).await,

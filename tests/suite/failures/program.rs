@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 const KEYRACK: &str = env!("CARGO_BIN_EXE_keyrack_under_test");
 /// How long it may take to start, beside all the others.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How it is started.
 #[derive(Clone)]

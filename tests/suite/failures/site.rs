@@ -248,9 +248,9 @@ impl Site {
         }
     }
 
-    /// Forgets decisions that were answered by this node since then.
-    pub fn forgives(&self, since: Instant) {
-        self.promised().decided.retain(|(_, at)| *at < since);
+    /// Forgets decisions that were answered by this node in the last moments.
+    pub fn forgives(&self, moments: Duration) {
+        self.promised().decided.retain(|(_, at)| at.elapsed() > moments);
     }
 
     pub async fn ask(&self, op: Op) -> Seen {
