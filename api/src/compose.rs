@@ -44,7 +44,7 @@ use domain::workflow::port::{Definitions, Schedules};
 use domain::workflow::proposal::service::ProposalService;
 use domain::workflow::service::WorkflowService;
 use infra::assertion_keys::AssertionKeys;
-use infra::audit::{AuditQueue, AuditWriter};
+use infra::audit::{AuditQueue, AuditWriter, Journal};
 use infra::cache::Caches;
 use infra::cache::suspended::SuspendedTenants;
 use infra::calls::{self, CallQueue};
@@ -246,6 +246,8 @@ pub struct Node {
     pub lease: Arc<Lease>,
     /// The others; none where the database is this process's own.
     pub cluster: Option<Cluster>,
+    /// What it decided and has not written; only who serves keeps one.
+    pub journal: Journal,
 }
 
 impl Node {
@@ -269,7 +271,7 @@ impl Node {
             Some(cluster) => Changes::among(caches, cluster.clone()),
             None => Changes::alone(caches, &settings.node_name),
         };
-        Ok(Self { changes, lease, cluster })
+        Ok(Self { changes, lease, cluster, journal: Journal::none() })
     }
 }
 
@@ -282,7 +284,7 @@ impl Services {
         roots: &Roots,
         database: Database,
         public_url: &url::Url,
-        Node { changes, lease, cluster }: Node,
+        Node { changes, lease, cluster, journal }: Node,
     ) -> (Arc<Self>, Background) {
         let retention = Retention {
             calls: settings.call_retention_days,
@@ -314,7 +316,7 @@ impl Services {
         let audit_rows = SqlAuditRows::new(database.clone(), Arc::clone(&gathered));
         let audit_blocks = SqlAuditBlocks::new(database.clone(), gathered);
         let (call_queue, finished_calls) = calls::queue();
-        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone(), finished_calls);
+        let (audit, audit_writer) = AuditQueue::start(audit_rows.clone(), journal, finished_calls);
         let checkpoint_signer = Arc::new(Ed25519CheckpointSigner::derive(root));
         let checkpoints =
             SqlCheckpoints::new(database.clone(), Arc::<Ed25519CheckpointSigner>::clone(&checkpoint_signer));

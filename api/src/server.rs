@@ -11,6 +11,7 @@ use actix_web::{App, HttpServer};
 use domain::audit::AuditLog;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
+use infra::audit::open_journal;
 use infra::cluster::JoinFault;
 use infra::db::{ConnectFault, Held};
 use infra::limit::{RedisFault, SharedLimiter};
@@ -100,11 +101,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartFault> {
 /// # Panics
 /// Never: the services are new.
 pub async fn start_recording(settings: Settings, recording: Recording) -> Result<Running, StartFault> {
-    let (root, database, node) = root_secret::open(&settings).await?;
+    let (root, database, mut node) = root_secret::open(&settings).await?;
     let claim = database.claim().await?;
     let listen = settings.listen;
     let fault = |cause| StartFault::Listen { address: listen, cause };
     let listener = TcpListener::bind(listen).map_err(fault)?;
+    node.journal = open_journal(&database, &settings.data_dir).await?;
     let address = listener.local_addr().map_err(fault)?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| default_url(address));
     let shared = settings.redis_url.as_ref().map(|url| SharedLimiter::new(url, settings.cache_entries)).transpose()?;

@@ -102,7 +102,7 @@ settings! {
     listen: SocketAddr = "listen", Some("127.0.0.1:8080"), "", false, |text| parsed(text, "must be ADDRESS:PORT, for example 127.0.0.1:8080");
     /// How clients reach this installation: scheme, host and port. Issuer of assertions, base of links.
     public_url: Option<Url> = "public-url", None, "http:// and the address listened on", false, public_url;
-    /// Directory for the SQLite database and the root secret.
+    /// Directory for the SQLite database, the root secret, and the journal of decisions that are not in the database yet.
     data_dir: PathBuf = "data-dir", Some("./data"), "", false, |text| Ok(text.unwrap_or_default().into());
     /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
     database_url: Option<DatabaseUrl> = "database-url", None, "SQLite in the data directory", true, |text| optional(text, |text| text.parse().map_err(|error: infra::db::InvalidDatabaseUrl| error.to_string()));

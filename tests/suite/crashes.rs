@@ -2,9 +2,8 @@
 //! called twice. A few kills here; `tests/crashes` does it with twenty, and 200 runs each.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
@@ -12,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Client;
 use serde_json::{Value, json};
-use support::{Store, Workbench, postgres};
+use support::{Serving, Store, Workbench, postgres};
 
 const KEYRACK: &str = env!("CARGO_BIN_EXE_keyrack_under_test");
 const PASSWORD: &str = "correct horse battery";
@@ -20,53 +19,6 @@ const PASSWORD: &str = "correct horse battery";
 const CALL: Duration = Duration::from_millis(60);
 /// What nobody waits for longer.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// A serving program, killed with the test if not before.
-struct Node {
-    child: Child,
-    base: String,
-}
-
-impl Node {
-    /// Starts one; again, while the database still thinks of the one before.
-    fn start(data: &Path, database: Option<&str>) -> Self {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let mut child = program(data, database)
-                .arg("serve")
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("it starts");
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-            let mut errors = child.stderr.take().expect("its errors");
-            if let Some(base) = line.trim().strip_prefix("keyrack listens on ") {
-                // It goes on logging; nobody reading would block it.
-                std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-                return Self { child, base: base.to_owned() };
-            }
-            let mut said = String::new();
-            let _ = errors.read_to_string(&mut said);
-            let _ = child.wait();
-            assert!(Instant::now() < deadline, "it does not start: {said}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Kills it, as the kernel would.
-    fn kill(mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it is gone");
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn program(data: &Path, database: Option<&str>) -> Command {
     let mut command = Command::new(KEYRACK);
@@ -83,6 +35,12 @@ fn program(data: &Path, database: Option<&str>) -> Command {
     command
 }
 
+fn serving(data: &Path, database: Option<&str>) -> Command {
+    let mut command = program(data, database);
+    command.arg("serve");
+    command
+}
+
 /// The owner, signed in at a node.
 struct Owner {
     http: Client,
@@ -91,7 +49,7 @@ struct Owner {
 }
 
 impl Owner {
-    async fn at(node: &Node) -> Self {
+    async fn at(node: &Serving) -> Self {
         let http = Client::new();
         let body = json!({"email": "ann@example.com", "password": PASSWORD});
         let answer = http.post(format!("{}/api/v1/auth/login", node.base)).json(&body).send().await.expect("an answer");
@@ -155,7 +113,8 @@ async fn killed(store: Store) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let bench = Workbench::start();
     bench.delay(CALL);
-    let mut node = Node::start(data.path(), database.as_deref());
+    let start = || Serving::start(|| serving(data.path(), database.as_deref()));
+    let mut node = start();
     let mut owner = Owner::at(&node).await;
     owner.post("/api/v1/mcp-servers", &json!({"name": "bench", "slug": "bench", "url": bench.url})).await;
     let mut workflows = Vec::new();
@@ -183,7 +142,7 @@ async fn killed(store: Store) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         node.kill();
-        node = Node::start(data.path(), database.as_deref());
+        node = start();
         owner = Owner::at(&node).await;
         let mut ended = BTreeMap::new();
         for id in runs.keys() {

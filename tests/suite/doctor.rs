@@ -251,3 +251,22 @@ async fn how_far_a_replacement_of_the_root_secret_is_and_what_comes_next() {
     assert!(!well, "{report}");
     faulty(&report, "root secret: the root secret is not the one", "restore it");
 }
+
+#[tokio::test]
+async fn the_journal_of_decisions() {
+    let data = tempfile::tempdir().expect("a directory");
+    let journal = data.path().join("journal");
+    let (well, report) = doctor(data.path(), &[]).await;
+    assert!(well, "{report}");
+    says(&report, "ok    journal: ");
+    assert!(!journal.exists(), "it changes nothing");
+    std::fs::write(&journal, "").expect("written");
+    let (well, report) = doctor(data.path(), &[]).await;
+    assert!(!well);
+    faulty(&report, "journal: ", "KEYRACK_DATA_DIR");
+    std::fs::remove_file(&journal).and_then(|()| std::fs::create_dir(&journal)).expect("a directory");
+    std::fs::write(journal.join("one.unreadable"), "").expect("written");
+    let (well, report) = doctor(data.path(), &[]).await;
+    assert!(!well);
+    faulty(&report, "one.unreadable", "keep the file");
+}

@@ -1,4 +1,7 @@
 //! Very many keys revoked in any order while others call: what was revoked is over at once, and nothing else is.
+//!
+//! Callers call without a rest, which keeps the machine as busy as it can be; `KEYRACK_TEST_REST_MS` gives them one, for
+//! the times of receipts when all is well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,6 +45,8 @@ struct Scene {
     over: AtomicBool,
     accepted: AtomicUsize,
     refused: AtomicUsize,
+    // How long callers rest between two calls, on average.
+    rest: Option<Duration>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,9 +67,22 @@ async fn revoked_keys_are_over_at_once_on_every_node_and_no_others() {
     keys_revoked_under_load(nodes).await;
 }
 
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|number| number.parse().ok())
+}
+
+/// The machine's time so far that was spent, and all of it, in some unit.
+fn machine() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/stat").expect("Linux tells");
+    let times: Vec<u64> =
+        stat.lines().next().into_iter().flat_map(str::split_whitespace).flat_map(str::parse).collect();
+    let idle = times[3] + times[4];
+    let all: u64 = times.iter().take(8).sum();
+    (all - idle, all)
+}
+
 async fn keys_revoked_under_load(nodes: Vec<App>) {
-    let revoked: usize =
-        std::env::var("KEYRACK_TEST_REVOCATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
+    let revoked = asked("KEYRACK_TEST_REVOCATIONS").map_or(40, |count| usize::try_from(count).expect("not that many"));
     let upstream = Upstream::start();
     let acme = nodes[0].organization("acme").await;
     for (server, behaviour) in [("calls", "/echo"), ("silent", "/legacy"), ("talking", "/sse")] {
@@ -79,6 +97,7 @@ async fn keys_revoked_under_load(nodes: Vec<App>) {
         over: AtomicBool::new(false),
         accepted: AtomicUsize::new(0),
         refused: AtomicUsize::new(0),
+        rest: asked("KEYRACK_TEST_REST_MS").map(Duration::from_millis),
     });
     let mut streams = Vec::new();
     for index in 0..scene.keys.len() {
@@ -87,12 +106,13 @@ async fn keys_revoked_under_load(nodes: Vec<App>) {
     let callers: Vec<_> = (0..CALLERS)
         .map(|number| tokio::spawn(call(Arc::clone(&scene), StdRng::seed_from_u64(number as u64))))
         .collect();
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), machine());
     let revokers =
         (0..REVOKERS).map(|number| revoke(&scene, acme.owner().at(&scene.nodes[number % scene.nodes.len()])));
     let answered: Vec<(usize, Instant, f64)> = futures_util::future::join_all(revokers).await.concat();
     assert_eq!(answered.len(), revoked);
-    let took = began.elapsed();
+    let (took, after) = (began.elapsed(), machine());
+    let busy = 100 * (after.0 - before.0) / (after.1 - before.1).max(1);
     // Also when all is quiet.
     tokio::time::sleep(Duration::from_secs(1)).await;
     scene.over.store(true, Ordering::SeqCst);
@@ -118,7 +138,7 @@ async fn keys_revoked_under_load(nodes: Vec<App>) {
     let store = scene.nodes[0].services().settings.database().kind();
     println!(
         "revocations, {store:?}, {} nodes: {revoked} of {} keys in {:.1} s; {accepted} calls accepted, {refused} refused; \
-         last end of a stream {:.1} ms after its answer; receipts p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+         last end of a stream {:.1} ms after its answer; receipts p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms; machine {busy} % busy",
         scene.nodes.len(),
         scene.keys.len(),
         took.as_secs_f64(),
@@ -190,6 +210,9 @@ async fn revoke(scene: &Scene, owner: Actor) -> Vec<(usize, Instant, f64)> {
 /// Calls until all is over, mostly with keys that are about to be revoked or were a moment ago.
 async fn call(scene: Arc<Scene>, mut random: StdRng) {
     while !scene.over.load(Ordering::SeqCst) {
+        if let Some(rest) = scene.rest {
+            tokio::time::sleep(rest.mul_f64(random.random_range(0.0..2.0))).await;
+        }
         let next = scene.next.load(Ordering::SeqCst);
         let index = if random.random_bool(0.8) {
             (next + random.random_range(0..NEAR)).saturating_sub(NEAR / 2).min(scene.keys.len() - 1)

@@ -73,7 +73,7 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
     };
     let definition = Arc::new(definition.unwrap_or(Definition { steps: vec![], timeout: None }));
     let mut under_way = UnderWay {
-        deadline: deadline(&run, limit.min(services.settings.run_timeout)),
+        deadline: deadline(&claim, &run, limit.min(services.settings.run_timeout)),
         services,
         run,
         definition,
@@ -97,6 +97,9 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
     under_way.go_on().await
 }
 
+/// The number of a run's first claim.
+const FIRST: i64 = 1;
+
 /// What the run does; none when the version is not there.
 async fn definition(services: &Services, run: &Run, signals: &Signals) -> Result<Option<Definition>, Lost> {
     let scope = domain::access::SystemScope::new(run.organization, "a node reads what the run is of");
@@ -105,7 +108,11 @@ async fn definition(services: &Services, run: &Run, signals: &Signals) -> Result
 }
 
 /// Until when the run may take, counted from its first begin on whichever node.
-fn deadline(run: &Run, limit: Duration) -> Moment {
+fn deadline(claim: &Claim, run: &Run, limit: Duration) -> Moment {
+    if claim.number == FIRST {
+        // It begins now, whatever became of the clock since that was written down.
+        return Moment::now() + limit;
+    }
     let gone = run.started_at.map_or(0, |began| SystemClock.now().as_micros().saturating_sub(began.as_micros()));
     Moment::now() + limit.saturating_sub(Duration::from_micros(u64::try_from(gone).unwrap_or(0)))
 }

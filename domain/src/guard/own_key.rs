@@ -8,6 +8,8 @@ use memchr::{memchr, memchr2};
 use crate::key::TokenKeys;
 use crate::key::token::{KEY_ID_LENGTH, PREFIX_MAX, PREFIX_MIN, PresentedToken, SECRET_LENGTH, TAIL_LENGTH};
 
+/// How long a token is at least.
+pub const LEAST_OWN_KEY: usize = PREFIX_MIN + TAIL_LENGTH;
 /// How often escapes are taken off: `%255F` is an underscore to whoever decodes twice.
 const LAYERS: usize = 4;
 
@@ -16,7 +18,7 @@ const LAYERS: usize = 4;
 /// for each look-alike, since letters before it may be part of its prefix or not.
 #[must_use]
 pub fn holds_token(text: &str, keys: &TokenKeys) -> bool {
-    if text.len() < PREFIX_MIN + TAIL_LENGTH {
+    if text.len() < LEAST_OWN_KEY {
         return false;
     }
     if plainly(text, keys) {

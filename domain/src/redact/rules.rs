@@ -239,3 +239,21 @@ impl Shape {
         begin.len() >= 4 && !begin[begin.len() - 1].is_ascii_alphanumeric()
     }
 }
+
+/// How long the shortest secret of the tables is, with what it is known by.
+pub const LEAST: usize = {
+    let (mut least, mut at) = (usize::MAX, 0);
+    while at < SHAPES.len() + MIDDLES.len() {
+        let length = if at < SHAPES.len() {
+            SHAPES[at].begin.len() + SHAPES[at].least
+        } else {
+            let Middle { sign, before, after, .. } = &MIDDLES[at - SHAPES.len()];
+            before.1 + sign.len() + after.1
+        };
+        if length < least {
+            least = length;
+        }
+        at += 1;
+    }
+    least
+};

@@ -190,6 +190,18 @@ proptest! {
     }
 
     #[test]
+    fn what_is_too_plain_to_be_looked_at_has_nothing_in_it(
+        known in prop::sample::select(vec!["", "eyJhIjoxfQ", "basic", "bearer", "pwd", "AKIA", "ghp_", "-us", "8Q~"]),
+        more in "[0-9A-Za-z_.%:=+@ -]{0,16}",
+        first in any::<bool>(),
+    ) {
+        let whole = if first { format!("{known}{more}") } else { format!("{more}{known}") };
+        if is_plain(&whole) {
+            prop_assert_eq!(&*looked_through(&whole), whole.as_str());
+        }
+    }
+
+    #[test]
     fn what_was_redacted_stays_as_it_is(before in ".{0,20}", after in ".{0,20}", pick in 0..10_000_usize) {
         let secrets = of_the_table();
         let whole = format!("{before} {} password={after}", secrets[pick % secrets.len()].0);

@@ -14,6 +14,7 @@ use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, PaginatorTrait, QueryFilter, QuerySelect, Value};
 
 use super::audit_blocks::Gathered;
+use super::audit_journals::{JournalMark, advance};
 use super::entity::{audit_event, audit_head};
 use super::fault::store_fault;
 use super::insertion::Insertion;
@@ -27,7 +28,7 @@ static ROWS: LazyLock<Insertion> = LazyLock::new(|| Insertion::of::<audit_event:
 /// The audit log in the database.
 #[derive(Clone)]
 pub struct SqlAuditRows {
-    db: Database,
+    pub(super) db: Database,
     gathered: Arc<Gathered>,
 }
 
@@ -43,7 +44,25 @@ impl SqlAuditRows {
     /// # Errors
     /// [`StoreFault`]; then none of them was written.
     pub async fn append(&self, rows: &[AuditEntry], calls: &[CallRecord]) -> Result<(), StoreFault> {
+        self.append_once(None, rows, calls).await
+    }
+
+    /// Appends as [`SqlAuditRows::append`] does what a journal has up to the mark, unless that is written already.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then nobody may know whether they were written, and it is safe to try again.
+    pub async fn append_once(
+        &self,
+        mark: Option<JournalMark>,
+        rows: &[AuditEntry],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        if let Some(mark) = mark
+            && !advance(&transaction, mark).await?
+        {
+            return transaction.rollback().await.map_err(store_fault);
+        }
         // Before the heads of the chains are locked.
         call_rows::insert(&transaction, calls).await?;
         let appended = append(&transaction, rows).await?;

@@ -178,12 +178,16 @@ async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) 
             .collect();
         left -= batch.len() as u64;
         let began = Instant::now();
-        app.services().audit_rows.append(&[], &batch).await.expect("written");
+        // As the audit log's writer does.
+        while let Err(fault) = app.services().audit_rows.append(&[], &batch).await {
+            eprintln!("trying again: {fault}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         written += began.elapsed();
         batches += 1;
         if batches % FOLDED_AT_ONCE == 0 || left == 0 {
             let began = Instant::now();
-            support::calls::fold(app.services()).await;
+            fold(app).await;
             folding += began.elapsed();
         }
         if (calls - left) % (BATCH * 100) < BATCH {
@@ -192,6 +196,15 @@ async fn fill(app: &App, acme: &Organization, servers: &[ServerId], calls: u64) 
     }
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;
     json!({"writtenUs": micros(written), "foldedUs": micros(folding)})
+}
+
+/// Folds all that waits, and tries again, as the product does.
+async fn fold(app: &App) {
+    let fold = &app.services().insight_fold;
+    while let Err(fault) = infra::insights::once(fold, SystemClock.now()).await {
+        eprintln!("trying again: {fault}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// What the calls of a session have in common. Two of three have a tag.

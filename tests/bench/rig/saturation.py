@@ -139,7 +139,7 @@ def ratio(target, bare):
 def base_of(targets):
     """What the others are compared with."""
     named = {target.name: target for target in targets}
-    return next(named[name] for name in ("bare", "unaudited", "keyrack") if name in named)
+    return next(named[name] for name in ("bare", "unaudited", "against", "keyrack") if name in named)
 
 
 def table(targets):

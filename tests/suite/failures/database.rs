@@ -9,8 +9,8 @@ use support::{App, AppOptions, Store, Wire, Workbench, postgres};
 
 use super::Driver;
 use super::drive::{Fault, drive};
-use super::program::{Program, Setup};
 use super::site::Site;
+use crate::program::{Setup, files_up_to};
 
 pub const FAULTS: [Driver; 6] = [
     ("database down", || down().boxed_local()),
@@ -182,15 +182,15 @@ async fn locked() {
 async fn full_disk() {
     let data = tempfile::tempdir().expect("a directory");
     let setup = Setup { data: data.path(), database: None, listen: "127.0.0.1:0".to_owned(), more: vec![] };
-    let program = Program::start(&setup);
+    let program = setup.start();
     let bench = Workbench::start();
     let site = Arc::new(Site::at(&program.base, &bench.url).await);
     let fault = Fault {
         name: "SQLite full",
-        begin: async || program.files_up_to(Some(0)),
+        begin: async || files_up_to(&program, Some(0)),
         later: WITHOUT_LEASE,
         meanwhile: async || {},
-        end: async || program.files_up_to(None),
+        end: async || files_up_to(&program, None),
     };
     drive(&site, fault).await;
 }

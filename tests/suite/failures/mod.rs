@@ -6,7 +6,6 @@
 mod database;
 mod drive;
 mod node;
-mod program;
 mod reckoning;
 mod redis;
 mod site;

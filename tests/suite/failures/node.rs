@@ -10,9 +10,9 @@ use support::{App, AppOptions, Store, Wire, Workbench, postgres};
 
 use super::Driver;
 use super::drive::{Fault, SLACK, drive};
-use super::program::{Program, Setup};
 use super::site::{Seen, Site};
 use super::table::Op;
+use crate::program::{Setup, signal};
 
 pub const FAULTS: [Driver; 4] = [
     ("node partitioned", || partitioned().boxed_local()),
@@ -23,9 +23,6 @@ pub const FAULTS: [Driver; 4] = [
 
 /// The longest that a change waits for a node that is gone: others take its lease away after five seconds.
 const LEASE: Duration = Duration::from_secs(6);
-
-/// What a node that is killed has not written yet, at most.
-const UNWRITTEN: Duration = Duration::from_secs(3);
 
 /// Whatever becomes of one node, the other answers.
 async fn others_are_well(other: Arc<Site>) {
@@ -81,16 +78,16 @@ fn setup<'a>(data: &'a tempfile::TempDir, url: &'a str) -> Setup<'a> {
 async fn paused() {
     let (url, data) = (postgres::database().await, tempfile::tempdir().expect("a directory"));
     let a = App::node("a", &url).await;
-    let process = Program::start(&setup(&data, &url));
+    let process = setup(&data, &url).start();
     let bench = Workbench::start();
     let site = Arc::new(Site::at(&process.base, &bench.url).await);
     let other = Arc::new(site.seen_from(&a.base));
     let fault = Fault {
         name: "node paused",
-        begin: async || process.signal("-STOP"),
+        begin: async || signal(&process, "-STOP"),
         later: long().unwrap_or(Duration::from_secs(6)),
         meanwhile: async || others_are_well(Arc::clone(&other)).await,
-        end: async || process.signal("-CONT"),
+        end: async || signal(&process, "-CONT"),
     };
     drive(&site, fault).await;
 }
@@ -99,20 +96,17 @@ async fn killed() {
     let (url, data) = (postgres::database().await, tempfile::tempdir().expect("a directory"));
     let a = App::node("a", &url).await;
     let setup = setup(&data, &url);
-    let process = RefCell::new(Program::start(&setup));
+    let process = RefCell::new(setup.start());
     let bench = Workbench::start();
     let base = process.borrow().base.clone();
     let site = Arc::new(Site::at(&base, &bench.url).await);
     let other = Arc::new(site.seen_from(&a.base));
     let fault = Fault {
         name: "node killed",
-        begin: async || {
-            process.borrow_mut().kill();
-            site.forgives(UNWRITTEN);
-        },
+        begin: async || process.borrow_mut().kill(),
         later: Duration::from_secs(3),
         meanwhile: async || others_are_well(Arc::clone(&other)).await,
-        end: async || drop(process.replace(Program::start(&setup))),
+        end: async || drop(process.replace(setup.start())),
     };
     drive(&site, fault).await;
 }
@@ -141,7 +135,7 @@ async fn stepped() {
         ("FAKETIME_NO_CACHE", "1".to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
     ];
-    let process = Program::start(&setup);
+    let process = setup.start();
     let bench = Workbench::start();
     let site = Arc::new(Site::at(&process.base, &bench.url).await);
     let other = Arc::new(site.seen_from(&a.base));

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::program::audit_verify;
 use super::site::Site;
 use super::table::Row;
+use crate::program::audit_verify;
 
 /// How long what was promised may take to be seen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,7 +64,12 @@ async fn over(site: &Arc<Site>, run: &str) -> String {
         assert_eq!(seen.status, Some(200), "a run that was accepted: {seen:?}");
         match seen.json()["status"].as_str() {
             Some("pending" | "running") => assert!(Instant::now() < deadline, "{run} does not end: {seen:?}"),
-            Some(end) => return end.to_owned(),
+            Some(end) => {
+                if end == "error" {
+                    println!("failures: {run} ended as an error: {}", seen.body);
+                }
+                return end.to_owned();
+            }
             None => panic!("{seen:?}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -74,7 +79,7 @@ async fn over(site: &Arc<Site>, run: &str) -> String {
 /// The log when every decision that was answered is in it; its chain holds.
 async fn complete(site: &Arc<Site>, row: &Row) -> Log {
     let deadline = Instant::now() + PATIENCE;
-    let wanted: Vec<String> = site.promised().decided.iter().map(|(request, _)| request.clone()).collect();
+    let wanted = site.promised().decided.clone();
     loop {
         let (text, log) = export(site).await;
         let missing: Vec<&String> = wanted.iter().filter(|request| !log.requests.contains(*request)).collect();

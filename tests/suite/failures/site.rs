@@ -34,7 +34,6 @@ pub struct Seen {
     pub whole: bool,
     pub retry_after: bool,
     pub took: Duration,
-    pub at: Instant,
     request: Option<String>,
 }
 
@@ -47,8 +46,8 @@ impl Seen {
 /// What was promised by answers.
 #[derive(Debug, Default)]
 pub struct Promised {
-    /// Requests whose decision was answered, and when.
-    pub decided: Vec<(String, Instant)>,
+    /// Requests whose decision was answered.
+    pub decided: Vec<String>,
     pub created: Vec<Token>,
     pub revoked: Vec<Token>,
     pub runs: Vec<String>,
@@ -216,7 +215,6 @@ impl Site {
             whole: false,
             retry_after: false,
             took: Duration::ZERO,
-            at: began,
             request: None,
         };
         let Ok(mut response) = request.send().await else { return Seen { took: began.elapsed(), ..none } };
@@ -237,20 +235,15 @@ impl Site {
         let read: Value = serde_json::from_str(&body).unwrap_or_default();
         let error = &read["error"];
         let code = error["data"]["code"].as_str().or_else(|| error["code"].as_str()).unwrap_or_default().to_owned();
-        let (took, at) = (began.elapsed(), Instant::now());
-        Seen { status: Some(status), code, body, whole, retry_after, took, at, request }
+        let took = began.elapsed();
+        Seen { status: Some(status), code, body, whole, retry_after, took, request }
     }
 
     /// Keeps that a decision was answered.
     pub fn decided(&self, seen: &Seen) {
         if let Some(request) = &seen.request {
-            self.promised().decided.push((request.clone(), seen.at));
+            self.promised().decided.push(request.clone());
         }
-    }
-
-    /// Forgets decisions that were answered by this node in the last moments.
-    pub fn forgives(&self, moments: Duration) {
-        self.promised().decided.retain(|(_, at)| at.elapsed() > moments);
     }
 
     pub async fn ask(&self, op: Op) -> Seen {

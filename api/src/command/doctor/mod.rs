@@ -2,6 +2,7 @@
 
 mod clock;
 mod egress;
+mod journal;
 mod nodes;
 mod report;
 mod root;
@@ -26,6 +27,7 @@ pub async fn run(settings: &Settings) -> Result<(), String> {
         report.bad("settings", &format!("{name} is no setting"), "see docs/settings.md for the names");
     }
     check_listen(settings, &mut report);
+    journal::check(settings, &mut report);
     check_redis(settings, &mut report).await;
     egress::check_setting(settings, &mut report);
     let (database, whole) = open(settings, &mut report).await;

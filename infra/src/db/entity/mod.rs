@@ -9,6 +9,7 @@ pub mod audit_block;
 pub mod audit_checkpoint;
 pub mod audit_event;
 pub mod audit_head;
+pub mod audit_journal;
 pub mod bootstrap_token;
 pub mod call_record;
 pub mod call_telemetry;

@@ -1,0 +1,292 @@
+//! Decisions on their way to the database, in files: a decision is in one before it is answered, so that a process that is
+//! killed leaves what it did not write to the next one that starts over its data directory (`recovery`).
+//!
+//! A journal is of one process. It consists of segments, `<journal>-<number of the first decision>.ndjson`, one decision per
+//! line in their order, and the database has the number of the newest one that is written. A segment is deleted when all of
+//! it is. What the kernel took outlives the process, and not the machine: nothing is synced, which would cost a request
+//! more than the decision that it is about.
+
+use std::collections::VecDeque;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::audit::entry::AuditEntry;
+use uuid::Uuid;
+
+use super::line;
+use crate::db::JournalMark;
+
+/// The directory, in the data directory.
+pub const DIRECTORY: &str = "journal";
+/// How the names of files end that could not be read.
+pub const UNREADABLE: &str = ".unreadable";
+/// How long a segment becomes.
+const SEGMENT: usize = 4 << 20;
+/// After a write that failed, how long nothing is tried.
+const REST: Duration = Duration::from_secs(1);
+
+/// Keeps decisions until they are written.
+pub struct Journal {
+    id: Uuid,
+    // None: nothing is kept.
+    directory: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The number of the next decision.
+    next: i64,
+    active: Option<Segment>,
+    whole: VecDeque<Segment>,
+    failed: Option<Instant>,
+}
+
+struct Segment {
+    path: PathBuf,
+    /// Locked while the process lives.
+    file: File,
+    bytes: usize,
+    /// The number of its last decision.
+    last: i64,
+}
+
+impl Segment {
+    /// A new one, whose first decision has this number.
+    fn create(directory: &Path, journal: Uuid, first: i64) -> io::Result<Self> {
+        let path = directory.join(name(journal, first));
+        // It has its name when it is locked: whoever finds it without a lock may take it for one of a process that is gone.
+        let unnamed = path.with_extension("new");
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&unnamed)?;
+        file.lock()?;
+        std::fs::rename(&unnamed, &path)?;
+        Ok(Self { path, file, bytes: 0, last: first - 1 })
+    }
+
+    fn remove(&self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a journal's file could not be removed");
+        }
+    }
+}
+
+impl Journal {
+    /// A journal in this directory, which is made if it is missing.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let journal = Self::of(Some(directory.to_owned()));
+        // Said now rather than at the first decision.
+        let probe = Segment::create(directory, journal.id, 1)?;
+        journal.lock().active = Some(probe);
+        Ok(journal)
+    }
+
+    /// One that keeps nothing: what is not written is lost with the process.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(None)
+    }
+
+    fn of(directory: Option<PathBuf>) -> Self {
+        let state = State { next: 1, active: None, whole: VecDeque::new(), failed: None };
+        Self { id: Uuid::new_v4(), directory, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Keeps a decision, and hands its number to what sends it on: in the order of the numbers.
+    pub fn keep(&self, entry: AuditEntry, send: impl FnOnce(AuditEntry, i64)) {
+        let line = self.directory.is_some().then(|| line::write(&entry));
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        if let (Some(directory), Some(line)) = (&self.directory, line) {
+            state.append(directory, self.id, number, &line);
+        }
+        send(entry, number);
+    }
+
+    /// Everything up to a number is written.
+    pub fn written(&self, number: i64) {
+        let mut state = self.lock();
+        while let Some(segment) = state.whole.front().filter(|segment| segment.last <= number) {
+            segment.remove();
+            state.whole.pop_front();
+        }
+    }
+
+    /// The mark of a number.
+    #[must_use]
+    pub const fn mark(&self, number: i64) -> JournalMark {
+        JournalMark { journal: self.id, number }
+    }
+
+    /// Whether everything that was kept so far, and is not written, is in its files.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.directory.is_some() && self.lock().failed.is_none()
+    }
+
+    /// Removes its files, when everything is written.
+    pub fn remove(&self) {
+        let mut state = self.lock();
+        let active = state.active.take();
+        state.whole.drain(..).chain(active).for_each(|segment| segment.remove());
+    }
+}
+
+impl State {
+    fn append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) {
+        if self.active.is_none() && self.failed.is_some_and(|at| at.elapsed() < REST) {
+            return;
+        }
+        if let Err(error) = self.try_append(directory, journal, number, line) {
+            // The segment may end with half a line: nothing comes after it.
+            self.whole.extend(self.active.take());
+            self.failed = Some(Instant::now());
+            tracing::error!(
+                directory = %directory.display(),
+                %error,
+                "decisions cannot be kept in the journal: those that are not in the database yet would be lost with the \
+                 process"
+            );
+        }
+    }
+
+    fn try_append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) -> io::Result<()> {
+        let segment = match &mut self.active {
+            Some(segment) => segment,
+            none => none.insert(Segment::create(directory, journal, number)?),
+        };
+        segment.file.write_all(line)?;
+        segment.last = number;
+        segment.bytes += line.len();
+        if segment.bytes >= SEGMENT {
+            self.whole.extend(self.active.take());
+        }
+        Ok(())
+    }
+}
+
+/// The name of a segment.
+fn name(journal: Uuid, first: i64) -> String {
+    format!("{journal}-{first}.ndjson")
+}
+
+/// The journal and the first number that a segment's name says.
+pub fn named(name: &str) -> Option<(Uuid, i64)> {
+    let (journal, first) = name.strip_suffix(".ndjson")?.rsplit_once('-')?;
+    Some((journal.parse().ok()?, first.parse().ok().filter(|first| *first > 0)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::audit::{AuditActor, AuditEvent};
+    use domain::time::Timestamp;
+
+    use super::*;
+
+    fn entry(reason: &str) -> AuditEntry {
+        let event = AuditEvent::unproven(AuditActor::System, "a.b", Timestamp::from_micros(1));
+        AuditEntry { reason: Some(reason.to_owned()), ..AuditEntry::from(&event) }
+    }
+
+    fn keep(journal: &Journal, reason: &str) -> i64 {
+        let mut given = 0;
+        journal.keep(entry(reason), |_, number| given = number);
+        given
+    }
+
+    fn files(directory: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file").file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_decision_is_in_a_file_before_it_is_sent_on() {
+        let data = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(&data.path().join(DIRECTORY)).expect("a journal");
+        let directory = data.path().join(DIRECTORY);
+        journal.keep(entry("first"), |_, number| {
+            assert_eq!(number, 1);
+            let [file] = &files(&directory)[..] else { panic!("one file") };
+            let text = std::fs::read_to_string(directory.join(file)).expect("text");
+            assert!(text.ends_with("\"reason\":\"first\",\"request\":null}\n"), "{text}");
+        });
+        assert_eq!(keep(&journal, "second"), 2);
+        assert_eq!(named(&files(&directory)[0]), Some((journal.id(), 1)));
+    }
+
+    #[test]
+    fn a_segment_goes_when_all_of_it_is_written_and_not_before() {
+        let data = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(data.path()).expect("a journal");
+        let long = "x".repeat(SEGMENT / 2);
+        assert_eq!((1..=5).map(|_| keep(&journal, &long)).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        let firsts = || {
+            let mut firsts: Vec<i64> = files(data.path()).iter().filter_map(|name| Some(named(name)?.1)).collect();
+            firsts.sort_unstable();
+            firsts
+        };
+        assert_eq!(firsts(), [1, 3, 5]);
+        journal.written(1);
+        assert_eq!(firsts(), [1, 3, 5]);
+        journal.written(2);
+        assert_eq!(firsts(), [3, 5]);
+        journal.written(5);
+        assert_eq!(firsts(), [5], "the last one is written to");
+        journal.remove();
+        assert_eq!(files(data.path()), <[String; 0]>::default());
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_sent_on_all_the_same_and_kept_again_when_it_can_be() {
+        let data = tempfile::tempdir().expect("a directory");
+        let directory = data.path().join(DIRECTORY);
+        let journal = Journal::new(&directory).expect("a journal");
+        keep(&journal, &"x".repeat(SEGMENT));
+        std::fs::remove_dir_all(&directory).expect("it is there");
+        assert_eq!(keep(&journal, "lost"), 2);
+        assert!(!journal.is_whole());
+        std::fs::create_dir(&directory).expect("it is not there");
+        assert_eq!(keep(&journal, "too early"), 3);
+        assert!(files(&directory).is_empty());
+        journal.lock().failed = Instant::now().checked_sub(REST);
+        assert_eq!(keep(&journal, "kept"), 4);
+        assert_eq!(named(&files(&directory)[0]), Some((journal.id(), 4)));
+    }
+
+    #[test]
+    fn one_that_keeps_nothing_numbers_all_the_same() {
+        let journal = Journal::none();
+        assert_eq!((keep(&journal, "a"), keep(&journal, "b")), (1, 2));
+        assert!(!journal.is_whole());
+    }
+
+    #[test]
+    fn names_of_segments() {
+        let journal = Uuid::new_v4();
+        assert_eq!(named(&name(journal, 1)), Some((journal, 1)));
+        for other in
+            ["", "x.ndjson", &format!("{journal}.ndjson"), &format!("{journal}-0.ndjson"), &format!("{journal}-1.new")]
+        {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
+}
