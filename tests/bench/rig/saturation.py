@@ -177,6 +177,8 @@ def caveats(stage):
 
 def report(stage, options):
     form = " --audit-cost" if options.audit_cost else " --stores" if options.stores else ""
+    if options.against:
+        form = f" --against {options.against.parent.name}/{options.against.name}"
     command = f"tests/bench/load{form} --profile {options.bin_dir.name} --seconds {options.seconds}"
     command += f" --rounds {options.rounds} --connections {options.connections}"
     pinning = (
@@ -188,6 +190,8 @@ def report(stage, options):
     others = "The other proxies also run one worker each."
     if options.audit_cost:
         others = "The other one differs in one thing: its log forgets every decision. Calls are recorded and counted by both."
+    if options.against:
+        others = f"The other one is Keyrack of commit {options.against.parent.name}, built with the same profile."
     if options.stores:
         others = (
             "The others differ in the store, PostgreSQL as it comes, and in the number of nodes, which share the core and each "
