@@ -55,7 +55,7 @@ async fn main() {
         ("cache-entries", REMEMBERED.to_string()),
     ];
     let app = App::with(AppOptions { store, settings }).await;
-    let acme = app.organization("acme").await;
+    let mut acme = app.organization("acme").await;
     app.make_instance_admin("owner@acme.example.com").await;
     acme.solo().await;
     let keys = TokenKeys::derive(&RootSecret::new(ROOT).expect("long enough"));
@@ -68,6 +68,7 @@ async fn main() {
     eprintln!("{many} keys after {:.0} s", began.elapsed().as_secs_f64());
     let rare = if audit_rows > 0 { Some(audit_rows::fill(&app, &acme, audit_rows).await) } else { None };
     settle_statistics(&app, store).await;
+    acme.renew_session().await;
     let lots = measure(&app, &acme, &used[..2 * SAMPLE], many).await;
     let audit = match &rare {
         Some(rare) => audit_rows::pages(&acme, rare).await,

@@ -208,6 +208,13 @@ impl Organization {
         self.owner().and("cookie", &self.cookie)
     }
 
+    /// Renews the owner's session, which is over after a quarter of an hour.
+    pub async fn renew_session(&mut self) {
+        let answer = self.session().post("/api/v1/auth/refresh", &json!({})).await;
+        answer.expect(200)["accessToken"].as_str().expect("a token").clone_into(&mut self.access_token);
+        self.cookie = cookie_of(&answer);
+    }
+
     /// Registers a server without authentication; its answer.
     pub async fn server(&self, slug: &str, url: &str) -> Value {
         self.server_with(json!({"name": slug, "slug": slug, "url": url})).await
