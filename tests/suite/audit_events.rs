@@ -228,6 +228,47 @@ async fn one_event_among_very_many_is_found_in_bounded_steps_on_postgres() {
     one_event_among_very_many_is_found_in_bounded_steps(Store::Postgres).await;
 }
 
+/// What a process left in its journal comes late: three thousand events of the second minute stand behind hours of others.
+async fn events_that_come_late_are_found_by_their_time_and_hide_no_others(store: Store) {
+    const ROWS: i64 = 33_000;
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    app.settled().await;
+    let late = "n.seq BETWEEN 28000 AND 30999";
+    let at = format!("e.at + CASE WHEN {late} THEN 100000000 + n.seq ELSE CAST(n.seq AS BIGINT) * 1000000 END");
+    let user = format!("CASE WHEN {late} THEN 'late' ELSE 'in time' END");
+    fill(&app, ROWS, &[("at", &at), ("tenant_user", &user)]).await;
+    app.services().audit_blocks.build().await.expect("blocks");
+    let owner = acme.owner();
+    let when = async |query: &str| {
+        let page = owner.get(&format!("{LIST}?limit=1&{query}")).await.expect(200);
+        let event = page["items"].as_array().expect("items").first().unwrap_or_else(|| panic!("nothing for {query}"));
+        (event["seq"].as_i64().expect("a number"), event["at"].as_str().expect("a time").to_owned())
+    };
+    let (first, from) = when("tenantUser=late&order=asc").await;
+    assert_eq!(first, 28_000);
+    let (_, last) = when("tenantUser=late&order=desc").await;
+    let range = format!("from={from}&to={last}");
+    assert_eq!(search(&owner, &format!("tenantUser=late&limit=200&{range}")).await.1.len(), 2_999, "but the last one");
+    // Those that were written in time: the first since then, and the last before.
+    let (next, _) = when(&format!("tenantUser=in time&order=asc&from={from}")).await;
+    assert!((100..=160).contains(&next), "{next}");
+    let (before, _) = when(&format!("tenantUser=in time&order=desc&to={from}")).await;
+    assert_eq!(before, next - 1);
+    assert_eq!(when(&format!("order=asc&from={from}&to={last}")).await.0, 28_000);
+    assert_eq!(when(&format!("tenantUser=late&order=desc&to={last}")).await.0, 30_998);
+}
+
+#[tokio::test]
+async fn events_that_come_late_are_found_by_their_time_and_hide_no_others_on_sqlite() {
+    events_that_come_late_are_found_by_their_time_and_hide_no_others(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn events_that_come_late_are_found_by_their_time_and_hide_no_others_on_postgres() {
+    events_that_come_late_are_found_by_their_time_and_hide_no_others(Store::Postgres).await;
+}
+
 /// Blocks change what is looked at, and nothing of what is found: before they are there, and after.
 async fn blocks_skip_nothing_that_fits(store: Store) {
     const ROWS: i64 = 6_000;

@@ -272,9 +272,7 @@ async fn calls_of_one_session_are_told_from_those_of_another_and_its_id_is_not_k
     let all = records(&app, &acme).await;
     let tags: Vec<_> = all.iter().rev().map(|call| call.session.expect("a session")).collect();
     assert_eq!((tags.len(), tags[0] == tags[1], tags[0] == tags[2]), (3, true, false), "{tags:?}");
-    for file in std::fs::read_dir(app.data.path()).expect("a directory") {
-        let path = file.expect("a file").path();
-        let kept = std::fs::read(&path).expect("readable");
+    for (path, kept) in app.files() {
         let found = kept.windows(18).any(|bytes| bytes == b"upstream-session-1");
         assert!(!found, "the session's id is in {}", path.display());
     }

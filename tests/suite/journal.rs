@@ -154,19 +154,19 @@ async fn what_a_mark_says_is_written_is_not_written_again(store: Store) {
     let journal = Uuid::new_v4();
     let mark = |number| Some(JournalMark { journal, number });
     rows.open_journal(journal).await.expect("noted");
-    assert_eq!(rows.journaled(journal).await.expect("an answer"), Some(0));
+    assert_eq!(rows.written_up_to(journal).await.expect("an answer"), Some(0));
     for number in [3, 3, 2, 5, 5] {
         rows.append_once(mark(number), &entries(1), &[]).await.expect("it is written");
     }
-    assert_eq!(rows.journaled(journal).await.expect("an answer"), Some(5));
+    assert_eq!(rows.written_up_to(journal).await.expect("an answer"), Some(5));
     let nobodys = AuditEntry::NOBODYS;
     assert_eq!(rows.count(nobodys).await.expect("a number"), 2);
     rows.close_journal(journal).await.expect("forgotten");
-    assert_eq!(rows.journaled(journal).await.expect("an answer"), None);
+    assert_eq!(rows.written_up_to(journal).await.expect("an answer"), None);
     // Better twice than never.
     rows.append_once(mark(5), &entries(1), &[]).await.expect("it is written");
     assert_eq!(rows.count(nobodys).await.expect("a number"), 3);
-    assert_eq!(rows.journaled(journal).await.expect("an answer"), Some(5));
+    assert_eq!(rows.written_up_to(journal).await.expect("an answer"), Some(5));
 }
 
 /// Whoever is killed between two batches of a recovery leaves the rest to the next one.
@@ -188,7 +188,7 @@ async fn a_recovery_goes_on_where_another_one_ended(store: Store) {
     drop(half);
     let next = open().await;
     assert_eq!(rows.count(AuditEntry::NOBODYS).await.expect("a number"), 9);
-    assert_eq!(rows.journaled(id).await.expect("an answer"), None, "it is forgotten");
+    assert_eq!(rows.written_up_to(id).await.expect("an answer"), None, "it is forgotten");
     assert_eq!(files(data.path()).len(), 1);
     drop(next);
     drop(open().await);

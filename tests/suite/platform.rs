@@ -10,6 +10,7 @@ on_both! {
     a_tenants_own_credential_goes_with_its_calls_and_nobody_elses
     usage_is_the_tenants_own
     what_a_model_says_of_a_call_is_kept_without_secrets
+    no_character_of_a_caller_holds_up_the_log
 }
 
 pub(super) async fn ask(caller: &Actor, path: &str, method: &str, params: Value) -> Answer {
@@ -255,6 +256,20 @@ async fn what_a_model_says_of_a_call_is_kept_without_secrets(store: Store) {
         rows.iter().flat_map(|row| (0..3).map(|column| row.try_get_by_index(column).expect("a text"))).collect();
     let expected = [Some("find the invoice"), Some("with [redacted:github]"), None];
     assert_eq!(texts.iter().map(Option::as_deref).collect::<Vec<_>>(), expected, "of one call, and none of the other");
+}
+
+/// PostgreSQL takes the character nought in no text: whoever sends it must not hold up what is written of others.
+async fn no_character_of_a_caller_holds_up_the_log(store: Store) {
+    let (app, notes) = (App::on(store).await, Toolbox::start(&["read"]));
+    let acme = app.organization("acme").await;
+    server(&acme, "notes", &notes, none()).await;
+    let caller = app.key(&acme.solo().await.token);
+    let telemetry = json!({"intent": "a\u{0}b", "context": "\u{0}", "frustration": "\u{0}c"});
+    told(&caller, "/mcp", "notes_read", json!({"text": "x", "telemetry": telemetry})).await;
+    told(&caller, "/mcp", "report_issue", json!({"message": "it is\u{0}slow"})).await;
+    app.settled().await;
+    let log = acme.owner().get("/api/v1/audit-events?action=issue.report").await.expect(200);
+    assert_eq!(log["items"][0]["reason"], "it is\u{fffd}slow", "{log}");
 }
 
 async fn usage_is_the_tenants_own(store: Store) {

@@ -1,5 +1,6 @@
 //! Keyrack as the tests run it: the real server, on a free loopback port, with a store of its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::compose::Services;
@@ -114,6 +115,27 @@ impl App {
         let mut options = ConnectOptions::new(url);
         options.max_connections(1);
         Database::connect(options).await.expect("the database can be reached")
+    }
+
+    /// Every file in its data directory, and what it has.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut directories, mut files) = (vec![self.data.path().to_owned()], Vec::new());
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let content = std::fs::read(&path).expect("a file");
+                    files.push((path, content));
+                }
+            }
+        }
+        files
     }
 
     /// Stops it, as an operator would. The data directory stays.

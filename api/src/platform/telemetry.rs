@@ -47,7 +47,10 @@ fn property() -> Value {
 pub fn take(arguments: &mut JsonObject) -> Option<Telemetry> {
     let sent: Sent = serde_json::from_value(arguments.remove(NAME)?).ok()?;
     let text = |value: Option<Value>| match value {
-        Some(Value::String(text)) if !text.trim().is_empty() => Some(text.chars().take(TEXT_MAX).collect()),
+        // PostgreSQL takes the character nought in no text.
+        Some(Value::String(text)) if !text.trim().is_empty() => {
+            Some(text.chars().filter(|character| *character != '\0').take(TEXT_MAX).collect())
+        }
         // Some models answer with a degree or a flag.
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
         _ => None,

@@ -60,6 +60,7 @@ pub async fn go(services: Arc<Services>, claimed: Claimed, signals: Signals) {
 }
 
 async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Result<(), Lost> {
+    let began = Moment::now();
     let Claimed { claim, run, carried } = claimed;
     let definition = definition(&services, &run, &signals).await?;
     let limit = definition.as_ref().and_then(|it| it.timeout).unwrap_or(services.settings.run_timeout);
@@ -73,7 +74,7 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
     };
     let definition = Arc::new(definition.unwrap_or(Definition { steps: vec![], timeout: None }));
     let mut under_way = UnderWay {
-        deadline: deadline(&claim, &run, limit.min(services.settings.run_timeout)),
+        deadline: deadline(began, &claim, &run, limit.min(services.settings.run_timeout)),
         services,
         run,
         definition,
@@ -107,14 +108,14 @@ async fn definition(services: &Services, run: &Run, signals: &Signals) -> Result
     Ok(found.map(|version| version.definition))
 }
 
-/// Until when the run may take, counted from its first begin on whichever node.
-fn deadline(claim: &Claim, run: &Run, limit: Duration) -> Moment {
+/// Until when the run may take, counted from its first begin on whichever node. This node began with it at `now`.
+fn deadline(now: Moment, claim: &Claim, run: &Run, limit: Duration) -> Moment {
     if claim.number == FIRST {
-        // It begins now, whatever became of the clock since that was written down.
-        return Moment::now() + limit;
+        // That is its first begin, whatever became of the clock since.
+        return now + limit;
     }
     let gone = run.started_at.map_or(0, |began| SystemClock.now().as_micros().saturating_sub(began.as_micros()));
-    Moment::now() + limit.saturating_sub(Duration::from_micros(u64::try_from(gone).unwrap_or(0)))
+    now + limit.saturating_sub(Duration::from_micros(u64::try_from(gone).unwrap_or(0)))
 }
 
 impl UnderWay {

@@ -134,10 +134,24 @@ impl From<&AuditEvent> for AuditEntry {
     }
 }
 
-/// What somebody chose, as it is kept: whoever gives a key as a name or an id must not find it in the log for ever.
+/// What somebody chose, as it is kept: whoever gives a key as a name or an id must not find it in the log for ever, and a
+/// character that PostgreSQL takes in no text must not hold up the log.
 fn kept(text: String) -> String {
+    let text = if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text };
     match redact::text(&text) {
         Cow::Borrowed(_) => text,
         Cow::Owned(redacted) => redacted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_database_takes_is_replaced() {
+        let event = AuditEvent::unproven(AuditActor::Anonymous, "a.b", Timestamp::from_micros(1));
+        let entry = AuditEntry::from(&AuditEvent { reason: Some("a\0b".to_owned()), ..event });
+        assert_eq!(entry.reason.as_deref(), Some("a\u{FFFD}b"));
     }
 }

@@ -42,12 +42,12 @@ const MORE_ENDS: [&str; 9] = [
     "sessiontoken",
 ];
 
-/// Shorter than every secret that is told by its shape.
+/// Shorter than every secret of the tables and than every key of ours.
 const SHORT: usize = 15;
 const _: () = assert!(rules::LEAST >= SHORT && LEAST_OWN_KEY >= SHORT);
 
-/// Whether a text is too short for a secret, and has nothing of what secrets stand behind, or are hidden by: the names of
-/// tools, tenants and versions, five of which are looked at for every call.
+/// Whether a text is too short for those, and has no character of the other secrets, of what they stand behind, or of
+/// escapes: most names of tools, tenants and versions, which are looked at for every call.
 fn is_plain(text: &str) -> bool {
     text.len() < SHORT && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }

@@ -43,6 +43,9 @@ struct State {
     active: Option<Segment>,
     whole: VecDeque<Segment>,
     failed: Option<Instant>,
+    /// The number of the newest decision that could not be kept, and of the newest that is written.
+    unkept: i64,
+    written: i64,
 }
 
 struct Segment {
@@ -61,8 +64,10 @@ impl Segment {
         // It has its name when it is locked: whoever finds it without a lock may take it for one of a process that is gone.
         let unnamed = path.with_extension("new");
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&unnamed)?;
-        file.lock()?;
-        std::fs::rename(&unnamed, &path)?;
+        if let Err(error) = file.lock().and_then(|()| std::fs::rename(&unnamed, &path)) {
+            let _ = std::fs::remove_file(&unnamed);
+            return Err(error);
+        }
         Ok(Self { path, file, bytes: 0, last: first - 1 })
     }
 
@@ -94,7 +99,7 @@ impl Journal {
     }
 
     fn of(directory: Option<PathBuf>) -> Self {
-        let state = State { next: 1, active: None, whole: VecDeque::new(), failed: None };
+        let state = State { next: 1, active: None, whole: VecDeque::new(), failed: None, unkept: 0, written: 0 };
         Self { id: Uuid::new_v4(), directory, state: Mutex::new(state) }
     }
 
@@ -114,8 +119,10 @@ impl Journal {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        if let (Some(directory), Some(line)) = (&self.directory, line) {
-            state.append(directory, self.id, number, &line);
+        if let (Some(directory), Some(line)) = (&self.directory, line)
+            && !state.append(directory, self.id, number, &line)
+        {
+            state.unkept = number;
         }
         send(entry, number);
     }
@@ -123,10 +130,12 @@ impl Journal {
     /// Everything up to a number is written.
     pub fn written(&self, number: i64) {
         let mut state = self.lock();
-        while let Some(segment) = state.whole.front().filter(|segment| segment.last <= number) {
-            segment.remove();
-            state.whole.pop_front();
-        }
+        state.written = number;
+        let done = state.whole.iter().take_while(|segment| segment.last <= number).count();
+        let done: Vec<Segment> = state.whole.drain(..done).collect();
+        // Nobody waits while files go.
+        drop(state);
+        done.iter().for_each(Segment::remove);
     }
 
     /// The mark of a number.
@@ -135,10 +144,11 @@ impl Journal {
         JournalMark { journal: self.id, number }
     }
 
-    /// Whether everything that was kept so far, and is not written, is in its files.
+    /// Whether every decision that is not written is in its files.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.directory.is_some() && self.lock().failed.is_none()
+        let state = self.lock();
+        self.directory.is_some() && state.unkept <= state.written
     }
 
     /// Removes its files, when everything is written.
@@ -150,13 +160,19 @@ impl Journal {
 }
 
 impl State {
-    fn append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) {
+    /// Whether it is in a file now.
+    fn append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) -> bool {
         if self.active.is_none() && self.failed.is_some_and(|at| at.elapsed() < REST) {
-            return;
+            return false;
         }
-        if let Err(error) = self.try_append(directory, journal, number, line) {
-            // The segment may end with half a line: nothing comes after it.
-            self.whole.extend(self.active.take());
+        let appended = self.try_append(directory, journal, number, line);
+        if let Err(error) = &appended {
+            match self.active.take() {
+                // On a full disk there would soon be very many of these.
+                Some(empty) if empty.bytes == 0 => empty.remove(),
+                // It may end with half a line: nothing comes after that.
+                broken => self.whole.extend(broken),
+            }
             self.failed = Some(Instant::now());
             tracing::error!(
                 directory = %directory.display(),
@@ -165,6 +181,7 @@ impl State {
                  process"
             );
         }
+        appended.is_ok()
     }
 
     fn try_append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) -> io::Result<()> {
@@ -270,6 +287,41 @@ mod tests {
         journal.lock().failed = Instant::now().checked_sub(REST);
         assert_eq!(keep(&journal, "kept"), 4);
         assert_eq!(named(&files(&directory)[0]), Some((journal.id(), 4)));
+    }
+
+    #[test]
+    fn nothing_is_left_of_segments_that_nothing_could_be_written_to() {
+        let data = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(data.path()).expect("a journal");
+        for _ in 0..3 {
+            let mut state = journal.lock();
+            // Written to as on a full disk: not at all.
+            let path = state.active.as_ref().map(|segment| segment.path.clone()).expect("one");
+            let unwritable = File::open(&path).expect("it is there");
+            state.active.as_mut().expect("one").file = unwritable;
+            drop(state);
+            keep(&journal, "lost");
+            assert!(files(data.path()).is_empty());
+            journal.lock().failed = Instant::now().checked_sub(REST);
+            keep(&journal, "kept");
+            assert_eq!(files(data.path()).len(), 1);
+            journal.remove();
+            let next = journal.lock().next;
+            journal.lock().active = Some(Segment::create(data.path(), journal.id, next).expect("a segment"));
+        }
+        assert!(journal.lock().whole.is_empty());
+    }
+
+    #[test]
+    fn it_is_whole_again_when_what_it_lacks_is_written() {
+        let data = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(data.path()).expect("a journal");
+        assert!(journal.is_whole());
+        journal.lock().unkept = 3;
+        journal.written(2);
+        assert!(!journal.is_whole());
+        journal.written(3);
+        assert!(journal.is_whole());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! along, in the same transactions.
 //!
 //! Nothing is dropped. A batch that cannot be written is tried again until it can; meanwhile the queue fills, callers
-//! wait, and then get [`Saturated`](domain::audit::Saturated) and answer 503. What waits is in the process's [`Journal`] too,
-//! so that killing the process drops nothing either.
+//! wait, and then get [`Saturated`](domain::audit::Saturated) and answer 503. Decisions that wait are in the process's
+//! [`Journal`] too, so that killing the process does not drop them either.
 
 mod journal;
 mod line;
+mod look;
 mod opening;
 mod queue;
 mod recovery;
@@ -18,7 +19,8 @@ use domain::audit::entry::AuditEntry;
 use tokio::sync::oneshot;
 
 pub use self::journal::Journal;
-pub use self::opening::{look_at_journals, open_journal};
+pub use self::look::look_at_journals;
+pub use self::opening::open_journal;
 pub use self::queue::AuditQueue;
 pub use self::writer::AuditWriter;
 

@@ -36,6 +36,12 @@ struct Left {
     file: File,
 }
 
+impl Left {
+    fn has_something(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.len() > 0)
+    }
+}
+
 /// Writes what processes that are gone have left in this directory; how many decisions that were.
 ///
 /// Journals of processes that live, and of other databases, stay as they are.
@@ -45,22 +51,23 @@ struct Left {
 pub async fn recover(directory: &Path, rows: &SqlAuditRows) -> Result<u64, RecoveryFault> {
     let fault = |source| RecoveryFault::Files { directory: directory.to_owned(), source };
     let mut recovered = 0;
-    for (journal, segments) in journals(directory).map_err(fault)? {
-        let Some(left) = take(segments).map_err(fault)? else { continue };
-        // After the lock: until then somebody may have written more.
-        let Some(written) = rows.journaled(journal).await? else {
+    for journal in journals(directory).map_err(fault)?.into_keys() {
+        let Some(left) = take(directory, journal).map_err(fault)? else { continue };
+        // After the locks: until then somebody may have written more.
+        if let Some(written) = rows.written_up_to(journal).await? {
+            for segment in &left {
+                recovered += write(journal, written, segment, rows).await.map_err(|unwritten| match unwritten {
+                    Unwritten::Store(fault) => fault.into(),
+                    Unwritten::File(error) => fault(error),
+                })?;
+            }
+        } else if left.iter().any(Left::has_something) {
             tracing::warn!(
                 directory = %directory.display(),
                 %journal,
                 "a journal in the data directory belongs to another database and is left alone"
             );
             continue;
-        };
-        for segment in &left {
-            recovered += write(journal, written, segment, rows).await.map_err(|unwritten| match unwritten {
-                Unwritten::Store(fault) => fault.into(),
-                Unwritten::File(error) => fault(error),
-            })?;
         }
         for segment in &left {
             std::fs::remove_file(&segment.path).map_err(fault)?;
@@ -82,26 +89,43 @@ fn journals(directory: &Path) -> io::Result<BTreeMap<Uuid, BTreeMap<i64, PathBuf
     Ok(journals)
 }
 
-/// Takes the segments, unless they are somebody's who lives, or just were somebody's who took them as we do.
-fn take(segments: BTreeMap<i64, PathBuf>) -> io::Result<Option<Vec<Left>>> {
-    let mut left = Vec::new();
+/// Takes all segments of a journal, unless they are somebody's who lives, or just were somebody's who took them as we do.
+fn take(directory: &Path, journal: Uuid) -> io::Result<Option<Vec<Left>>> {
+    let mut left: Vec<Left> = Vec::new();
+    loop {
+        let before = left.len();
+        let mut segments = journals(directory)?.remove(&journal).unwrap_or_default();
+        segments.retain(|first, _| left.iter().all(|taken| taken.first != *first));
+        if !take_more(segments, &mut left)? {
+            return Ok(None);
+        }
+        // Once its newest is ours, nobody can add another one.
+        if left.len() == before {
+            return Ok(Some(left));
+        }
+    }
+}
+
+/// Takes these too; false when one of them is somebody's.
+fn take_more(segments: BTreeMap<i64, PathBuf>, left: &mut Vec<Left>) -> io::Result<bool> {
     for (first, path) in segments {
-        let file = match OpenOptions::new().read(true).open(&path) {
+        // For writing too, without which NFS gives no lock that excludes others.
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         if file.metadata()?.nlink() == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         left.push(Left { first, path, file });
     }
-    Ok(Some(left))
+    Ok(true)
 }
 
 enum Unwritten {
@@ -142,7 +166,7 @@ fn entries(segment: &Left) -> io::Result<Vec<AuditEntry>> {
                     path = %aside.display(),
                     read = entries.len(),
                     %error,
-                    "a journal cannot be read to its end; the decisions before were written, and the file is kept"
+                    "a journal cannot be read to its end; the decisions before that are written, and the file is kept"
                 );
                 break;
             }

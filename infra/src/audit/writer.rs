@@ -7,7 +7,7 @@ use domain::audit::entry::AuditEntry;
 use domain::audit::{AuditActor, AuditEvent};
 use domain::call::CallRecord;
 use domain::time::{Clock, SystemClock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::{Anonymous, BATCH, Entry, Journal};
@@ -19,7 +19,7 @@ use crate::db::SqlAuditRows;
 const GATHER: Duration = Duration::from_millis(50);
 /// How often a failed batch is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often, when the program ends and the store does not answer, before the rows go to the log instead.
+/// How often, when the program ends and the store does not answer, before they are left to the journal and the program's log.
 const CLOSING_TRIES: usize = 10;
 /// How often refusals of the unknown are written.
 const ANONYMOUS_INTERVAL: Duration = Duration::from_secs(10);
@@ -69,10 +69,10 @@ async fn write(
             }
             _ = interval.tick() => batch.extend(counted(&anonymous)),
         }
-        store.append(receiver.is_closed(), &mut batch, &mut calls).await;
+        store.append(|| receiver.is_closed(), &mut batch, &mut calls).await;
     }
     batch.extend(counted(&anonymous));
-    store.append(true, &mut batch, &mut calls).await;
+    store.append(|| true, &mut batch, &mut calls).await;
     store.close().await;
 }
 
@@ -101,81 +101,65 @@ struct Store {
 }
 
 impl Store {
-    async fn append(&mut self, closing: bool, batch: &mut Vec<Entry>, calls: &mut FinishedCalls) {
-        let (mut rows, mut waiting, mut newest) = (Vec::with_capacity(batch.len()), Vec::new(), None);
-        for entry in batch.drain(..) {
-            match entry {
-                Entry::Kept(row, number) => {
-                    rows.push(row);
-                    newest = Some(number);
-                }
-                Entry::Counted(row) => rows.push(row),
-                Entry::Waits(written) => waiting.push(written),
-            }
-        }
+    /// `closing` says whether the program ends.
+    async fn append(&mut self, closing: impl Fn() -> bool, batch: &mut Vec<Entry>, calls: &mut FinishedCalls) {
+        let batch = Batch::of(batch);
         // Who waits for those before waits for all of them.
-        let finished = calls.take(if waiting.is_empty() { BATCH } else { usize::MAX });
+        let finished = calls.take(if batch.waiting.is_empty() { BATCH } else { usize::MAX });
         let count = finished.len();
-        // Those who only wait bring no row.
-        let nothing = rows.is_empty() && finished.is_empty();
-        if (nothing || self.try_append(closing, newest, &rows, finished).await)
-            && let Some(number) = newest
-        {
+        let written = self.try_append(closing, &batch, finished).await;
+        calls.written(count);
+        if !written {
+            return;
+        }
+        if let Some(number) = batch.newest {
             self.journal.written(number);
         }
-        calls.written(count);
-        for written in waiting {
+        for waiting in batch.waiting {
             // Whoever waited may have given up; the row is written all the same.
-            let _ = written.send(());
+            let _ = waiting.send(());
         }
     }
 
     /// Tries until it is written; false when the program ends before.
-    async fn try_append(
-        &mut self,
-        closing: bool,
-        newest: Option<i64>,
-        rows: &[AuditEntry],
-        calls: &[CallRecord],
-    ) -> bool {
-        let mark = newest.map(|number| self.journal.mark(number));
+    async fn try_append(&mut self, closing: impl Fn() -> bool, batch: &Batch, calls: &[CallRecord]) -> bool {
+        // Those who only wait bring no row.
+        if batch.rows.is_empty() && calls.is_empty() {
+            return true;
+        }
+        let mark = batch.newest.map(|number| self.journal.mark(number));
         let mut tries = 0;
         while !self.given_up
-            && let Err(error) = self.rows.append_once(mark, rows, calls).await
+            && let Err(error) = self.rows.append_once(mark, &batch.rows, calls).await
         {
             tries += 1;
             tracing::error!(
                 error = &error as &dyn std::error::Error,
-                rows = rows.len(),
+                rows = batch.rows.len(),
                 calls = calls.len(),
                 "audit rows and calls wait to be written"
             );
-            self.given_up = closing && tries >= CLOSING_TRIES;
+            self.given_up = closing() && tries >= CLOSING_TRIES;
             if !self.given_up {
                 tokio::time::sleep(RETRY).await;
             }
         }
         if self.given_up {
-            self.give_up(rows, calls);
+            self.give_up(batch, calls);
         }
         !self.given_up
     }
 
-    fn give_up(&self, rows: &[AuditEntry], calls: &[CallRecord]) {
-        if self.journal.is_whole() {
-            tracing::error!(
-                rows = rows.len(),
-                ?calls,
-                "audit rows and calls could not be written before the end; the rows are in the journal and are written \
-                 at the next start, this line is all that is left of the calls"
-            );
-        } else {
-            tracing::error!(
-                ?rows,
-                ?calls,
-                "audit rows and calls could not be written before the end; this line is all that is left of them"
-            );
-        }
+    fn give_up(&self, batch: &Batch, calls: &[CallRecord]) {
+        let counted = &batch.rows[batch.kept..];
+        let lost = if self.journal.is_whole() { counted } else { &batch.rows[..] };
+        tracing::error!(
+            rows = ?lost,
+            ?calls,
+            in_the_journal = batch.rows.len() - lost.len(),
+            "audit rows and calls could not be written before the end; what is in the journal is written at the next start, \
+             and this line is all that is left of the others"
+        );
     }
 
     /// After the last append.
@@ -187,6 +171,36 @@ impl Store {
         if let Err(error) = self.rows.close_journal(self.journal.id()).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a journal without decisions stays noted");
         }
+    }
+}
+
+/// What is written at once.
+struct Batch {
+    /// Those of the journal, and then those that are in none.
+    rows: Vec<AuditEntry>,
+    kept: usize,
+    /// The number of the newest one of the journal.
+    newest: Option<i64>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn of(entries: &mut Vec<Entry>) -> Self {
+        let mut counted = Vec::new();
+        let mut batch = Self { rows: Vec::with_capacity(entries.len()), kept: 0, newest: None, waiting: Vec::new() };
+        for entry in entries.drain(..) {
+            match entry {
+                Entry::Kept(row, number) => {
+                    batch.rows.push(row);
+                    batch.newest = Some(number);
+                }
+                Entry::Counted(row) => counted.push(row),
+                Entry::Waits(written) => batch.waiting.push(written),
+            }
+        }
+        batch.kept = batch.rows.len();
+        batch.rows.append(&mut counted);
+        batch
     }
 }
 

@@ -3,8 +3,8 @@
 //! knows what is there already.
 
 use domain::store::StoreFault;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, QueryFilter};
+use sea_orm::sea_query::{LockType, OnConflict};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::SqlAuditRows;
@@ -42,7 +42,8 @@ pub(super) async fn advance(transaction: &DatabaseTransaction, mark: JournalMark
     if moved.rows_affected == 1 {
         return Ok(true);
     }
-    // It is there already, or somebody took the row away: a decision too many is better than one too few.
+    // It is there already; or there is no row, since nothing is kept in files, or since somebody took it away: a decision too
+    // many is better than one too few.
     let row = ActiveModel { id: ActiveValue::Set(mark.journal), written: ActiveValue::Set(mark.number) };
     let new = unscoped(REASON)
         .insert(row)
@@ -68,9 +69,16 @@ impl SqlAuditRows {
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn journaled(&self, journal: Uuid) -> Result<Option<i64>, StoreFault> {
-        let row = unscoped(REASON).find::<Entity>().filter(Column::Id.eq(journal));
-        Ok(row.one(self.db.reader()).await.map_err(store_fault)?.map(|row| row.written))
+    pub async fn written_up_to(&self, journal: Uuid) -> Result<Option<i64>, StoreFault> {
+        let transaction = self.db.writer().begin().await.map_err(store_fault)?;
+        let mut row = unscoped(REASON).find::<Entity>().filter(Column::Id.eq(journal));
+        if transaction.get_database_backend() == DbBackend::Postgres {
+            // Its process may be gone while its last commit is not over.
+            row = row.lock(LockType::Update);
+        }
+        let row = row.one(&transaction).await.map_err(store_fault)?;
+        transaction.commit().await.map_err(store_fault)?;
+        Ok(row.map(|row| row.written))
     }
 
     /// Forgets a journal that is no more.

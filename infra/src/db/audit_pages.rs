@@ -10,10 +10,10 @@ use domain::audit::verify::Link;
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
-use domain::time::Timestamp;
 use sea_orm::{ColumnTrait, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::audit_blocks::{ROWS, Term, block_of, first_of, may_hold, wanted};
+use super::audit_ranges::{Span, ranges};
 use super::audit_read::{head, link};
 use super::entity::{audit_block, audit_event};
 use super::fault::store_fault;
@@ -27,9 +27,6 @@ const LOOK: i64 = 4 * WINDOW;
 const STRETCH: i64 = 1_024;
 /// Blocks that one call reads.
 const STRETCHES: usize = 16;
-/// How far from the order of their times rows can stand: events wait in a queue of fewer places before they get their
-/// number.
-const DISORDER: i64 = 20_000;
 
 /// The rows that fit.
 pub(super) fn fitting(rows: Select<audit_event::Entity>, filter: &AuditFilter) -> Select<audit_event::Entity> {
@@ -61,50 +58,6 @@ pub(super) fn fitting(rows: Select<audit_event::Entity>, filter: &AuditFilter) -
         rows = rows.filter(Column::At.lt(to.as_micros()));
     }
     rows
-}
-
-/// The numbers between which the rows of a time range stand, with room for those out of order.
-pub(super) async fn bounds(
-    db: &impl ConnectionTrait,
-    grant: &Grant<AuditRead>,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-) -> Result<(i64, i64), StoreFault> {
-    use audit_block::Column;
-    let block = async |blocks: Select<audit_block::Entity>| {
-        let row = blocks.select_only().column(Column::Block).into_tuple::<i64>().one(db).await;
-        row.map_err(store_fault)
-    };
-    let blocks = || scoped::find::<audit_block::Entity>(grant);
-    let newest = block(blocks().order_by(Column::Block, Order::Desc)).await?;
-    let low = match from {
-        None => 1,
-        Some(from) => {
-            let first = blocks().filter(Column::MaxAt.gte(from.as_micros())).order_by(Column::MaxAt, Order::Asc);
-            // None that young: only rows that are in no block yet can be.
-            let first = block(first).await?.or(newest.map(|newest| newest + 1)).unwrap_or(0);
-            first_of(first).saturating_sub(DISORDER).max(1)
-        }
-    };
-    let high = match to {
-        None => i64::MAX,
-        Some(to) => {
-            let last = blocks().filter(Column::MinAt.lt(to.as_micros())).order_by(Column::MinAt, Order::Desc);
-            match block(last).await? {
-                // What is in no block yet may be as old.
-                last if last == newest => i64::MAX,
-                last => first_of(last.unwrap_or(0) + 1).saturating_add(DISORDER),
-            }
-        }
-    };
-    Ok((low, high))
-}
-
-/// Numbers of rows, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    first: i64,
-    last: i64,
 }
 
 /// Where in a span rows with all these terms can be, in order. Rows that are in no block yet can always be.
@@ -152,52 +105,90 @@ pub(super) async fn page(
     order: AuditOrder,
     page: PageRequest<i64>,
 ) -> Result<Page<Link, i64>, StoreFault> {
-    let (mut low, mut high) = bounds(db, grant, filter.from, filter.to).await?;
-    high = high.min(head(db, grant).await?.0);
-    match (order, page.after) {
-        (AuditOrder::Descending, Some(after)) => high = high.min(after.saturating_sub(1)),
-        (AuditOrder::Ascending, Some(after)) => low = low.max(after.saturating_add(1)),
-        (_, None) => {}
-    }
-    let limit = usize::from(page.limit.get());
-    let terms = wanted(filter);
-    let (mut items, mut looked_at): (Vec<Link>, i64) = (Vec::new(), 0);
-    for _ in 0..STRETCHES {
-        if low > high {
-            return Ok(Page { items, next: None });
-        }
-        let size = if terms.is_empty() { WINDOW } else { STRETCH * ROWS };
-        let stretch = match order {
-            AuditOrder::Descending => Span { first: low.max(high.saturating_sub(size - 1)), last: high },
-            AuditOrder::Ascending => Span { first: low, last: high.min(low.saturating_add(size - 1)) },
-        };
-        let mut spans = if terms.is_empty() { vec![stretch] } else { candidates(db, grant, &terms, stretch).await? };
-        if order == AuditOrder::Descending {
-            spans.reverse();
-        }
-        for span in spans {
-            if let Some(next) = look(db, grant, filter, order, span, limit, &mut items).await? {
-                return Ok(Page { items, next: Some(next) });
-            }
-            looked_at += span.last - span.first + 1;
-            if looked_at >= LOOK {
-                let next = match order {
-                    AuditOrder::Descending => (span.first > low).then_some(span.first),
-                    AuditOrder::Ascending => (span.last < high).then_some(span.last),
-                };
-                return Ok(Page { items, next });
-            }
-        }
-        match order {
-            AuditOrder::Descending => high = stretch.first - 1,
-            AuditOrder::Ascending => low = stretch.last + 1,
-        }
-    }
-    let next = match order {
-        AuditOrder::Descending => high + 1,
-        AuditOrder::Ascending => low - 1,
+    let head = head(db, grant).await?.0;
+    let asked = match (order, page.after) {
+        (AuditOrder::Descending, Some(after)) => Span { first: 1, last: head.min(after.saturating_sub(1)) },
+        (AuditOrder::Ascending, Some(after)) => Span { first: after.saturating_add(1), last: head },
+        (_, None) => Span { first: 1, last: head },
     };
-    Ok(Page { items, next: (low <= high).then_some(next) })
+    let clipped = ranges(db, grant, filter.from, filter.to).await?.into_iter().map(|range| range.within(asked));
+    let mut ranges: Vec<Span> = clipped.filter(|range| range.first <= range.last).collect();
+    if order == AuditOrder::Descending {
+        ranges.reverse();
+    }
+    let terms = wanted(filter);
+    let limit = usize::from(page.limit.get());
+    let mut looking = Looking { order, limit, items: Vec::new(), looked_at: 0, stretches: 0 };
+    for range in ranges {
+        if let Some(next) = looking.through(db, grant, filter, &terms, range).await? {
+            // One that nothing can follow is the last page.
+            let goes_on = match order {
+                AuditOrder::Descending => next > 1,
+                AuditOrder::Ascending => next < head,
+            };
+            return Ok(Page { items: looking.items, next: goes_on.then_some(next) });
+        }
+    }
+    Ok(Page { items: looking.items, next: None })
+}
+
+/// A page that is being filled.
+struct Looking {
+    order: AuditOrder,
+    limit: usize,
+    items: Vec<Link>,
+    /// How many rows, and how many stretches of blocks.
+    looked_at: i64,
+    stretches: usize,
+}
+
+impl Looking {
+    /// Looks through a range; the position to go on from when it may not look any further.
+    async fn through(
+        &mut self,
+        db: &impl ConnectionTrait,
+        grant: &Grant<AuditRead>,
+        filter: &AuditFilter,
+        terms: &[Term],
+        mut range: Span,
+    ) -> Result<Option<i64>, StoreFault> {
+        let size = if terms.is_empty() { WINDOW } else { STRETCH * ROWS };
+        while range.first <= range.last {
+            if self.stretches == STRETCHES {
+                return Ok(Some(match self.order {
+                    AuditOrder::Descending => range.last + 1,
+                    AuditOrder::Ascending => range.first - 1,
+                }));
+            }
+            self.stretches += 1;
+            let stretch = match self.order {
+                AuditOrder::Descending => Span { first: range.first.max(range.last.saturating_sub(size - 1)), ..range },
+                AuditOrder::Ascending => Span { last: range.last.min(range.first.saturating_add(size - 1)), ..range },
+            };
+            let mut spans =
+                if terms.is_empty() { vec![stretch] } else { candidates(db, grant, terms, stretch).await? };
+            if self.order == AuditOrder::Descending {
+                spans.reverse();
+            }
+            for span in spans {
+                if let Some(next) = look(db, grant, filter, self.order, span, self.limit, &mut self.items).await? {
+                    return Ok(Some(next));
+                }
+                self.looked_at += span.last - span.first + 1;
+                if self.looked_at >= LOOK {
+                    return Ok(Some(match self.order {
+                        AuditOrder::Descending => span.first,
+                        AuditOrder::Ascending => span.last,
+                    }));
+                }
+            }
+            match self.order {
+                AuditOrder::Descending => range.last = stretch.first - 1,
+                AuditOrder::Ascending => range.first = stretch.last + 1,
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Adds what fits in a span. When there is more than the page takes, the position to go on from.

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, Order, QueryFilter, QueryOrder, Quer
 
 use super::entity::{audit_checkpoint, audit_event, audit_head};
 use super::fault::store_fault;
-use super::{Database, audit_pages, scoped};
+use super::{Database, audit_pages, audit_ranges, scoped};
 
 /// The audit log in the database, for those who read it.
 #[derive(Clone)]
@@ -66,13 +66,19 @@ impl AuditReader for SqlAuditReader {
             return Ok(Extent { first: 1, previous: ChainHash::GENESIS, last: head, hash });
         }
         let range = AuditFilter { from, to, ..AuditFilter::default() };
-        let (low, high) = audit_pages::bounds(db, grant, from, to).await?;
-        let rows = || {
-            audit_pages::fitting(scoped::find::<audit_event::Entity>(grant), &range)
-                .filter(Column::Seq.between(low, high.min(head)))
-        };
-        let first = rows().order_by(Column::Seq, Order::Asc).one(db).await.map_err(store_fault)?;
-        let last = rows().order_by(Column::Seq, Order::Desc).one(db).await.map_err(store_fault)?;
+        let (mut first, mut last) = (None, None);
+        for span in audit_ranges::ranges(db, grant, from, to).await? {
+            let rows = |direction| {
+                audit_pages::fitting(scoped::find::<audit_event::Entity>(grant), &range)
+                    .filter(Column::Seq.between(span.first, span.last.min(head)))
+                    .order_by(Column::Seq, direction)
+                    .one(db)
+            };
+            if first.is_none() {
+                first = rows(Order::Asc).await.map_err(store_fault)?;
+            }
+            last = rows(Order::Desc).await.map_err(store_fault)?.or(last);
+        }
         let Some((first, last)) = first.zip(last) else {
             return Ok(Extent { first: head + 1, previous: hash, last: head, hash });
         };

@@ -9,6 +9,7 @@ mod audit_blocks;
 mod audit_checkpoints;
 mod audit_journals;
 mod audit_pages;
+mod audit_ranges;
 mod audit_read;
 mod audit_verify;
 mod call_rows;
