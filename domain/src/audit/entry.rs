@@ -58,30 +58,32 @@ impl AuditEntry {
     /// This entry's link of the chain, as number `seq` after `previous`. Every field counts.
     #[must_use]
     pub fn link(&self, previous: ChainHash, seq: i64) -> ChainHash {
+        self.with_fields(|fields| previous.next(seq, fields))
+    }
+
+    /// Shows every field as bytes, in the order of the chain's format.
+    pub fn with_fields<R>(&self, seen: impl FnOnce(&[Option<&[u8]>; 15]) -> R) -> R {
         fn text(text: Option<&str>) -> Option<&[u8]> {
             text.map(str::as_bytes)
         }
         let (organization, id) = (self.organization.as_uuid(), self.id.as_uuid());
-        previous.next(
-            seq,
-            &[
-                Some(organization.as_bytes()),
-                Some(id.as_bytes()),
-                Some(&self.at.as_micros().to_le_bytes()),
-                Some(self.actor_kind.as_bytes()),
-                text(self.actor_id.as_deref()),
-                text(self.actor_name.as_deref()),
-                Some(self.action.as_bytes()),
-                Some(self.target_kind.as_bytes()),
-                text(self.target_id.as_deref()),
-                text(self.tenant_org.as_deref()),
-                text(self.tenant_user.as_deref()),
-                Some(self.outcome.as_bytes()),
-                text(self.code.as_deref()),
-                text(self.reason.as_deref()),
-                self.request_id.as_ref().map(|id| id.as_bytes().as_slice()),
-            ],
-        )
+        seen(&[
+            Some(organization.as_bytes()),
+            Some(id.as_bytes()),
+            Some(&self.at.as_micros().to_le_bytes()),
+            Some(self.actor_kind.as_bytes()),
+            text(self.actor_id.as_deref()),
+            text(self.actor_name.as_deref()),
+            Some(self.action.as_bytes()),
+            Some(self.target_kind.as_bytes()),
+            text(self.target_id.as_deref()),
+            text(self.tenant_org.as_deref()),
+            text(self.tenant_user.as_deref()),
+            Some(self.outcome.as_bytes()),
+            text(self.code.as_deref()),
+            text(self.reason.as_deref()),
+            self.request_id.as_ref().map(|id| id.as_bytes().as_slice()),
+        ])
     }
 }
 

@@ -1,8 +1,8 @@
 //! Decisions on their way to the database, in files: a decision is in one before it is answered, so that a process that is
 //! killed leaves what it did not write to the next one that starts over its data directory (`recovery`).
 //!
-//! A journal is of one process. It consists of segments, `<journal>-<number of the first decision>.ndjson`, one decision per
-//! line in their order, and the database has the number of the newest one that is written. A segment is deleted when all of
+//! A journal is of one process. It consists of segments, `<journal>-<number of the first decision>.journal`, with the decisions
+//! in their order, and the database has the number of the newest one that is written. A segment is deleted when all of
 //! it is. What the kernel took outlives the process, and not the machine: nothing is synced, which would cost a request
 //! more than the decision that it is about.
 
@@ -17,11 +17,15 @@ use std::time::{Duration, Instant};
 use domain::audit::entry::AuditEntry;
 use uuid::Uuid;
 
-use super::line;
+use super::record;
 use crate::db::JournalMark;
 
 /// The directory, in the data directory.
 pub const DIRECTORY: &str = "journal";
+/// How the names of segments end.
+const NAME_END: &str = ".journal";
+/// Room for most records.
+const RECORD: usize = 320;
 /// How the names of files end that could not be read.
 pub const UNREADABLE: &str = ".unreadable";
 /// How long a segment becomes.
@@ -115,11 +119,15 @@ impl Journal {
 
     /// Keeps a decision, and hands its number to what sends it on: in the order of the numbers.
     pub fn keep(&self, entry: AuditEntry, send: impl FnOnce(AuditEntry, i64)) {
-        let line = self.directory.is_some().then(|| line::write(&entry));
+        let mut line = Vec::new();
+        if self.directory.is_some() {
+            line.reserve(RECORD);
+            record::append(&entry, &mut line);
+        }
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
-        if let (Some(directory), Some(line)) = (&self.directory, line)
+        if let Some(directory) = &self.directory
             && !state.append(directory, self.id, number, &line)
         {
             state.unkept = number;
@@ -170,7 +178,7 @@ impl State {
             match self.active.take() {
                 // On a full disk there would soon be very many of these.
                 Some(empty) if empty.bytes == 0 => empty.remove(),
-                // It may end with half a line: nothing comes after that.
+                // It may end with half a record: nothing comes after that.
                 broken => self.whole.extend(broken),
             }
             self.failed = Some(Instant::now());
@@ -201,12 +209,12 @@ impl State {
 
 /// The name of a segment.
 fn name(journal: Uuid, first: i64) -> String {
-    format!("{journal}-{first}.ndjson")
+    format!("{journal}-{first}{NAME_END}")
 }
 
 /// The journal and the first number that a segment's name says.
 pub fn named(name: &str) -> Option<(Uuid, i64)> {
-    let (journal, first) = name.strip_suffix(".ndjson")?.rsplit_once('-')?;
+    let (journal, first) = name.strip_suffix(NAME_END)?.rsplit_once('-')?;
     Some((journal.parse().ok()?, first.parse().ok().filter(|first| *first > 0)?))
 }
 
@@ -240,11 +248,12 @@ mod tests {
         let data = tempfile::tempdir().expect("a directory");
         let journal = Journal::new(&data.path().join(DIRECTORY)).expect("a journal");
         let directory = data.path().join(DIRECTORY);
-        journal.keep(entry("first"), |_, number| {
+        let first = entry("first");
+        journal.keep(first.clone(), |_, number| {
             assert_eq!(number, 1);
             let [file] = &files(&directory)[..] else { panic!("one file") };
-            let text = std::fs::read_to_string(directory.join(file)).expect("text");
-            assert!(text.ends_with("\"reason\":\"first\",\"request\":null}\n"), "{text}");
+            let bytes = std::fs::read(directory.join(file)).expect("bytes");
+            assert_eq!(record::take_front(&mut bytes.as_slice()), record::Front::Entry(Box::new(first.clone())));
         });
         assert_eq!(keep(&journal, "second"), 2);
         assert_eq!(named(&files(&directory)[0]), Some((journal.id(), 1)));
@@ -335,9 +344,13 @@ mod tests {
     fn names_of_segments() {
         let journal = Uuid::new_v4();
         assert_eq!(named(&name(journal, 1)), Some((journal, 1)));
-        for other in
-            ["", "x.ndjson", &format!("{journal}.ndjson"), &format!("{journal}-0.ndjson"), &format!("{journal}-1.new")]
-        {
+        for other in [
+            "",
+            "x.journal",
+            &format!("{journal}.journal"),
+            &format!("{journal}-0.journal"),
+            &format!("{journal}-1.new"),
+        ] {
             assert_eq!(named(other), None, "{other}");
         }
     }

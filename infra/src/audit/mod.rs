@@ -6,10 +6,10 @@
 //! [`Journal`] too, so that killing the process does not drop them either.
 
 mod journal;
-mod line;
 mod look;
 mod opening;
 mod queue;
+mod record;
 mod recovery;
 mod writer;
 

@@ -10,7 +10,8 @@ use domain::audit::entry::AuditEntry;
 use domain::store::StoreFault;
 use uuid::Uuid;
 
-use super::{BATCH, journal, line};
+use super::record::{self, Front};
+use super::{BATCH, journal};
 use crate::db::{JournalMark, SqlAuditRows};
 
 /// Why the decisions of an earlier process could not be written.
@@ -149,28 +150,26 @@ async fn write(journal: Uuid, written: i64, segment: &Left, rows: &SqlAuditRows)
     Ok(count)
 }
 
-/// The decisions of a segment. Its last line may be half a one: nobody was told of what it says.
+/// The decisions of a segment. Its last one may be the half of one: nobody was told of what it says.
 fn entries(segment: &Left) -> io::Result<Vec<AuditEntry>> {
     let mut bytes = Vec::new();
     (&segment.file).read_to_end(&mut bytes)?;
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let mut entries = Vec::new();
-    for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
-        match line::read(line.trim_ascii_end()) {
-            Ok(entry) => entries.push(entry),
-            Err(error) => {
+    let (mut rest, mut entries) = (bytes.as_slice(), Vec::new());
+    loop {
+        match record::take_front(&mut rest) {
+            Front::Entry(entry) => entries.push(*entry),
+            Front::End => return Ok(entries),
+            Front::Damaged => {
                 // As the machine's end may leave a file. What comes after has no number that could be trusted.
                 let aside = segment.path.with_extension(&journal::UNREADABLE[1..]);
                 std::fs::copy(&segment.path, &aside)?;
                 tracing::error!(
                     path = %aside.display(),
                     read = entries.len(),
-                    %error,
                     "a journal cannot be read to its end; the decisions before that are written, and the file is kept"
                 );
-                break;
+                return Ok(entries);
             }
         }
     }
-    Ok(entries)
 }
