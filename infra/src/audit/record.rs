@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_what_was_appended() {
-        let mut written = Vec::new();
-        for entry in [bare(), full(), bare()] {
-            append(&entry, &mut written);
+        let (mut written, entries) = (Vec::new(), [bare(), full(), bare()]);
+        for entry in &entries {
+            append(entry, &mut written);
         }
         let mut rest = written.as_slice();
-        for entry in [bare(), full(), bare()] {
+        for entry in entries {
             assert_eq!(take_front(&mut rest), Front::Entry(Box::new(entry)));
         }
         assert_eq!(take_front(&mut rest), Front::End);
