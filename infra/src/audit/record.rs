@@ -1,5 +1,6 @@
 //! A decision as it stands in a journal: how many bytes it has, and then its fields, each with one more than its length before
-//! it, or nought where there is none. Every request pays for this, so it is no JSON, which took seven times as long.
+//! it, or nought where there is none. Every request pays for this, so it is no JSON, which was half of
+//! the instructions that the journal took.
 
 use domain::audit::entry::{AuditEntry, Word};
 use domain::id::{EventId, OrganizationId};
