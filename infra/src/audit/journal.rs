@@ -119,16 +119,16 @@ impl Journal {
 
     /// Keeps a decision, and hands its number to what sends it on: in the order of the numbers.
     pub fn keep(&self, entry: AuditEntry, send: impl FnOnce(AuditEntry, i64)) {
-        let mut line = Vec::new();
+        let mut bytes = Vec::new();
         if self.directory.is_some() {
-            line.reserve(RECORD);
-            record::append(&entry, &mut line);
+            bytes.reserve(RECORD);
+            record::append(&entry, &mut bytes);
         }
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
         if let Some(directory) = &self.directory
-            && !state.append(directory, self.id, number, &line)
+            && !state.append(directory, self.id, number, &bytes)
         {
             state.unkept = number;
         }
@@ -169,11 +169,11 @@ impl Journal {
 
 impl State {
     /// Whether it is in a file now.
-    fn append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) -> bool {
+    fn append(&mut self, directory: &Path, journal: Uuid, number: i64, bytes: &[u8]) -> bool {
         if self.active.is_none() && self.failed.is_some_and(|at| at.elapsed() < REST) {
             return false;
         }
-        let appended = self.try_append(directory, journal, number, line);
+        let appended = self.try_append(directory, journal, number, bytes);
         if let Err(error) = &appended {
             match self.active.take() {
                 // On a full disk there would soon be very many of these.
@@ -192,14 +192,14 @@ impl State {
         appended.is_ok()
     }
 
-    fn try_append(&mut self, directory: &Path, journal: Uuid, number: i64, line: &[u8]) -> io::Result<()> {
+    fn try_append(&mut self, directory: &Path, journal: Uuid, number: i64, bytes: &[u8]) -> io::Result<()> {
         let segment = match &mut self.active {
             Some(segment) => segment,
             none => none.insert(Segment::create(directory, journal, number)?),
         };
-        segment.file.write_all(line)?;
+        segment.file.write_all(bytes)?;
         segment.last = number;
-        segment.bytes += line.len();
+        segment.bytes += bytes.len();
         if segment.bytes >= SEGMENT {
             self.whole.extend(self.active.take());
         }
