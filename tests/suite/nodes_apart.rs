@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use infra::cluster::{AWAITED, HELD};
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use support::{App, Upstream, Wire, postgres};
 
+/// How long anybody waits for what another has locked.
+const LOCKS_AWAITED: Duration = Duration::from_secs(5);
 /// What may come on top of a lease: when others look, and how busy this machine is.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -100,6 +103,47 @@ async fn partitioned(part: fn(&Wire)) {
     let revoked = acme.revoke(&other.id).await;
     assert_eq!(why(&revoked, "c"), "confirmed");
     c.key(&other.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+}
+
+/// Returns when a transaction that waits for its node's next word has locked the head of a chain, which every change needs;
+/// or when none has any more.
+async fn head_is_held(db: &DatabaseConnection, held: bool) {
+    let count = "SELECT COUNT(*) AS n FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                 WHERE state = 'idle in transaction' AND relation = 'audit_heads'::regclass";
+    for _ in 0..2000 {
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), count)).await.expect("an answer");
+        if (row.expect("a row").try_get::<i64>("", "n").expect("a number") > 0) == held {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never held: {held}\n{}", support::logs::tail());
+}
+
+/// The wire hangs while the node is in the middle of a change. What it has locked it loses before others give up, so that
+/// their revocation is late and does not fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_that_hangs_has_locked_keeps_no_revocation_from_taking_place() {
+    let (a, _b, c, wire) = apart().await;
+    let acme = a.organization("acme").await;
+    let (key, db) = (acme.solo().await, a.sql().await);
+    // Slow enough for its change to be met between two statements.
+    wire.slow(Duration::from_millis(60));
+    let changing = {
+        let owner = acme.owner().at(&c);
+        tokio::spawn(async move { owner.post("/api/v1/api-keys", &json!({"name": "met in its middle"})).await })
+    };
+    head_is_held(&db, true).await;
+    wire.stall();
+    let apart = Instant::now();
+    let (revoked, unlocked) = tokio::join!(acme.revoke(&key.id), async {
+        head_is_held(&db, false).await;
+        apart.elapsed()
+    });
+    assert!(unlocked < LOCKS_AWAITED - Duration::from_secs(1), "whoever waits has given up, or soon: {unlocked:?}");
+    assert!(apart.elapsed() < AWAITED + SLACK, "{:?}", apart.elapsed());
+    assert_eq!(why(&revoked, "c"), "lease_over");
+    changing.abort();
 }
 
 /// A pause that is shorter than the lease costs nobody anything but the wait.

@@ -1,8 +1,11 @@
 //! Locks of a PostgreSQL database that nodes share. SQLite needs none: its file belongs to one process.
 
-use sea_orm::sea_query::{Expr, Func, Query};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+use std::time::Duration;
 
+use sea_orm::sea_query::{Func, Query};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+
+use super::patience::{DatabaseTransaction, Patient};
 use super::{Database, DatabaseKind};
 
 /// The numbers may be any, as long as they stay: other versions of the program ask for the same.
@@ -37,7 +40,7 @@ impl Database {
         }
         let transaction = self.held_for_long().await?;
         // The node that has it may need longer than any request may wait.
-        set_for_transaction(&transaction, "lock_timeout").await?;
+        transaction.set_timeout("lock_timeout", Duration::ZERO).await?;
         let ask = Query::select().expr(Func::cust("pg_advisory_xact_lock").arg(lock.number())).to_owned();
         transaction.execute(&ask).await?;
         Ok(Held { _transaction: Some(transaction) })
@@ -58,15 +61,8 @@ impl Database {
     /// A transaction in which nothing happens for long, and which the database must not end for that.
     async fn held_for_long(&self) -> Result<DatabaseTransaction, DbErr> {
         // Without patience: whoever has a migration's lock may need longer than any statement.
-        let transaction = self.writer().inner().begin().await?;
-        set_for_transaction(&transaction, "idle_in_transaction_session_timeout").await?;
+        let transaction = Patient::new(self.writer().inner().begin().await?, None);
+        transaction.set_timeout("idle_in_transaction_session_timeout", Duration::ZERO).await?;
         Ok(transaction)
     }
-}
-
-/// Switches a timeout off for one transaction.
-async fn set_for_transaction(transaction: &DatabaseTransaction, timeout: &'static str) -> Result<(), DbErr> {
-    let off = Func::cust("set_config").args([timeout.into(), "0".into(), Expr::value(true)]);
-    transaction.query_one(&Query::select().expr(off).to_owned()).await?;
-    Ok(())
 }

@@ -27,8 +27,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a decision waits for the database when the node has no lease.
 const WITHOUT_LEASE: Duration = Duration::from_secs(1);
-/// How long a transaction may hold its locks and say nothing. Ours never pause; only a node that is cut off does.
-const IDLE_TRANSACTION: Duration = ACQUIRE_TIMEOUT;
+/// How long a transaction may hold its locks and say nothing. Ours never pause for so long; only a node that is cut off does.
+/// It is less than anybody waits for a lock, by enough for what is left to do then: a revocation that meets the lock of a node
+/// that was cut off in the middle of a change is late, and does not fail.
+const IDLE_TRANSACTION: Duration = Duration::from_secs(3);
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

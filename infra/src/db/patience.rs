@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, Func, Query};
 use sea_orm::{
     AccessMode, ConnectionTrait, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult, RuntimeErr, Statement,
     TransactionTrait,
@@ -99,6 +100,17 @@ impl DatabaseTransaction {
     /// [`DbErr`]; nobody knows then whether it took place.
     pub async fn commit(self) -> Result<(), DbErr> {
         within(self.patience.as_ref(), self.inner.commit()).await
+    }
+
+    /// Sets one of PostgreSQL's timeouts until the transaction ends; zero switches it off.
+    ///
+    /// # Errors
+    /// [`DbErr`]
+    pub async fn set_timeout(&self, name: &'static str, timeout: Duration) -> Result<(), DbErr> {
+        let value = format!("{}ms", timeout.as_millis());
+        let set = Func::cust("set_config").args([name.into(), value.into(), Expr::value(true)]);
+        self.query_one(&Query::select().expr(set).to_owned()).await?;
+        Ok(())
     }
 
     /// Takes it back.

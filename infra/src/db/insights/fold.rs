@@ -1,5 +1,7 @@
 //! Folding calls into slices, sessions and topics.
 
+use std::time::Duration;
+
 use domain::access::SystemScope;
 use domain::id::{OrganizationId, TopicId};
 use domain::insight::topic::TopicBook;
@@ -26,6 +28,8 @@ const CALLS: i32 = 4_096;
 /// Calls of one transaction where hardly anybody waits for it. The more there are, the more of them are of one tenant, session
 /// or topic, each of which is read and written once.
 const CALLS_BESIDE_OTHERS: i32 = 16_384;
+/// How long it may take to add them up between two statements: nobody's change waits for what is locked meanwhile.
+const ADDING_UP: Duration = Duration::from_secs(30);
 /// Rows that are looked at for so many.
 const ROWS: u64 = 512;
 
@@ -168,6 +172,7 @@ async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<
         // It has one writer.
         return Ok(true);
     }
+    transaction.set_timeout("idle_in_transaction_session_timeout", ADDING_UP).await.map_err(store_fault)?;
     let head = insight_head::ActiveModel { organization_id: ActiveValue::NotSet };
     scoped::insert::<insight_head::Entity, _>(scope, [head])
         .on_conflict(OnConflict::column(insight_head::Column::OrganizationId).do_nothing().to_owned())
