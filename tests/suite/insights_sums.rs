@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use domain::call::{AnswerFault, CallRecord, Label, Outcome};
 use domain::id::ServerId;
+use domain::insight::Period;
+use domain::insight::week::Week;
 use domain::key::KeyId;
 use domain::tenant::TenantText;
 use domain::time::{Clock, SystemClock, Timestamp};
@@ -15,6 +17,7 @@ use support::{App, Organization, Store};
 
 on_both! {
     every_call_is_counted_once_for_each_period_tenant_and_project
+    weeks_are_read_in_place_of_their_days
     calls_count_once_however_many_fold_at_once
     the_period_before_is_what_a_period_is_compared_with
 }
@@ -144,7 +147,7 @@ async fn every_call_is_counted_once_for_each_period_tenant_and_project(store: St
     acme.owner().post("/api/v1/projects", &body).await.expect(201);
     let mut numbers = Numbers(42);
     let now = SystemClock.now();
-    let calls: Vec<CallRecord> = (0..3_000).map(|_| any_call(&mut numbers, &acme, &servers, now)).collect();
+    let mut calls: Vec<CallRecord> = (0..3_000).map(|_| any_call(&mut numbers, &acme, &servers, now)).collect();
     for part in calls.chunks(700) {
         record(app.services(), part.to_vec()).await;
     }
@@ -157,25 +160,77 @@ async fn every_call_is_counted_once_for_each_period_tenant_and_project(store: St
     let of_org = |call: &CallRecord| org(call).as_deref() == Some("org-1");
     let of_user = |call: &CallRecord| of_org(call) && user(call).as_deref() == Some("user-2");
     let of_half = |call: &CallRecord| half.contains(&call.server);
-    for period in ["24h", "7d", "30d", "90d"] {
-        let see = async |query: &str| {
-            let path = format!("/api/v1/insights/overview?top=100&period={period}{query}");
-            platform.get(&path).await.expect(200)
-        };
-        let seen = see("").await;
-        assert!(seen["calls"].as_u64() > Some(10), "{seen}");
-        compare(&seen, &calls, |_| true, period);
-        compare(&see("&projectId=half").await, &calls, of_half, &format!("{period} of a project"));
-        compare(&see("&org_id=org-1").await, &calls, of_org, &format!("{period} of a tenant org"));
-        let seen = see("&org_id=org-1&user_id=user-2").await;
-        assert!(seen["tenants"].is_null());
-        compare(&seen, &calls, of_user, &format!("{period} of a tenant user"));
-        let seen = see("&org_id=org-1&projectId=half").await;
-        assert!(seen["apiKeys"].is_null() && seen["tenants"].is_null(), "they are not known of both");
-        compare(&seen, &calls, |call| of_org(call) && of_half(call), &format!("{period} of both"));
-        let foreign = globex.owner().get(&format!("/api/v1/insights/overview?period={period}")).await.expect(200);
-        assert_eq!(foreign["calls"], 0, "another organization's calls are not there");
+    let compare_all = async |calls: &[CallRecord]| {
+        for period in ["24h", "7d", "30d", "90d"] {
+            let see = async |query: &str| {
+                let path = format!("/api/v1/insights/overview?top=100&period={period}{query}");
+                platform.get(&path).await.expect(200)
+            };
+            let seen = see("").await;
+            assert!(seen["calls"].as_u64() > Some(10), "{seen}");
+            compare(&seen, calls, |_| true, period);
+            compare(&see("&projectId=half").await, calls, of_half, &format!("{period} of a project"));
+            compare(&see("&org_id=org-1").await, calls, of_org, &format!("{period} of a tenant org"));
+            let seen = see("&org_id=org-1&user_id=user-2").await;
+            assert!(seen["tenants"].is_null());
+            compare(&seen, calls, of_user, &format!("{period} of a tenant user"));
+            let seen = see("&org_id=org-1&projectId=half").await;
+            assert!(seen["apiKeys"].is_null() && seen["tenants"].is_null(), "they are not known of both");
+            compare(&seen, calls, |call| of_org(call) && of_half(call), &format!("{period} of both"));
+            let foreign = globex.owner().get(&format!("/api/v1/insights/overview?period={period}")).await.expect(200);
+            assert_eq!(foreign["calls"], 0, "another organization's calls are not there");
+        }
+    };
+    compare_all(&calls).await;
+    assert!(add_up(&app).await > 10, "weeks of the organization and of each server");
+    compare_all(&calls).await;
+    // Calls that come late change days that are added up.
+    let late = (0..300).map(|_| any_call(&mut numbers, &acme, &servers, now));
+    let late: Vec<CallRecord> = late.map(|call| CallRecord { at: now.before(33 * DAY), ..call }).collect();
+    record(app.services(), late.clone()).await;
+    calls.extend(late);
+    compare_all(&calls).await;
+    assert!(add_up(&app).await > 10);
+    compare_all(&calls).await;
+}
+
+/// Adds up the weeks that are over, as Keyrack does by itself; how many there are now.
+async fn add_up(app: &App) -> i64 {
+    while !app.services().insight_fold.add_up_weeks(SystemClock.now()).await.expect("added up").1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    super::calls_store::rows(&app.sql().await, "insight_weeks", "1 = 1").await
+}
+
+/// What cannot be read is not read: of ninety days most are in weeks, and those that are not are read as before.
+async fn weeks_are_read_in_place_of_their_days(store: Store) {
+    let app = App::on(store).await;
+    let acme = app.organization("acme").await;
+    acme.switch_insights(true).await;
+    let server = acme.server("notes", "https://x.example.com/mcp").await;
+    let server: ServerId = server["id"].as_str().expect("an id").parse().expect("an id");
+    let now = SystemClock.now();
+    // Also of a server that is not registered any more, and has no weeks.
+    let (of_notes, of_none) = (CallRecord { server, ..call(&acme, "look") }, call(&acme, "look"));
+    let at = |call: &CallRecord, days| CallRecord { at: now.before(days * DAY), ..call.clone() };
+    let calls = (0..100).flat_map(|days| [at(&of_notes, days), at(&of_none, days)]).collect();
+    acme.record(calls).await;
+    let body = json!({"name": "Notes", "slug": "notes", "servers": [server]});
+    acme.owner().post("/api/v1/projects", &body).await.expect(201);
+    let see = async |query: &str| {
+        let seen = acme.owner().get(&format!("/api/v1/insights/overview?{query}")).await.expect(200);
+        [&seen["calls"], &seen["previous"]["calls"]].map(|calls| calls.as_u64().expect("a number"))
+    };
+    assert_eq!(see("period=90d").await, [180, 20]);
+    assert!(add_up(&app).await >= 2 * 12, "twelve weeks and more of the organization and of a server");
+    // The days that weeks stand for can be read no more.
+    let first = Week::within(Period::Quarter.until(now)).next().expect("a week").begins().as_micros();
+    let (last, broken) =
+        (Week::of(now).begins().as_micros(), ["x'ff'", "'\\xff'"][usize::from(store == Store::Postgres)]);
+    let days = format!("kind = 1 AND begins >= {first} AND begins < {last}");
+    app.run_sql(&format!("UPDATE insight_slices SET content = {broken} WHERE {days}")).await;
+    assert_eq!(see("period=90d").await, [180, 20]);
+    assert_eq!(see("period=90d&projectId=notes").await, [90, 10]);
 }
 
 async fn calls_count_once_however_many_fold_at_once(store: Store) {

@@ -14,6 +14,7 @@ mod slice;
 mod subject;
 pub mod topic;
 mod view;
+pub mod week;
 
 use uuid::Uuid;
 

@@ -43,7 +43,7 @@ impl Line {
         Self { calls: self.calls, errors: self.errors, frustrated: self.frustrated, latencies: Latencies::default() }
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         for number in [self.calls, self.errors, self.frustrated] {
             write(number, out);
         }
@@ -72,7 +72,7 @@ pub(super) struct RawLine<'a> {
 }
 
 impl<'a> RawLine<'a> {
-    fn take(bytes: &mut &'a [u8]) -> Option<Self> {
+    pub(super) fn take(bytes: &mut &'a [u8]) -> Option<Self> {
         let (calls, errors, frustrated) = (take(bytes)?, take(bytes)?, take(bytes)?);
         Some(Self { calls, errors, frustrated, latencies: take_bytes(bytes)? })
     }

@@ -9,6 +9,7 @@ use super::period::{Period, Span};
 use super::slice::{Dimension, Line, MalformedSlice, RawLine, RawSlice};
 use super::subject::{Subject, TenantName, tenant_scope};
 use super::topic::Topic;
+use super::week::StoredWeek;
 use crate::id::{ServerId, TopicId};
 use crate::project::Narrowing;
 use crate::time::Timestamp;
@@ -77,26 +78,33 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Sums up what the store has. It reads and adds for some milliseconds: not beside requests on one thread.
+    /// Sums up what the store has: slices, and weeks that stand for seven days of their scope each, whose slices are not among
+    /// the others. It reads and adds for some milliseconds: not beside requests on one thread.
     ///
     /// # Errors
     /// [`MalformedSlice`]
-    pub fn of(query: &SumQuery, stored: &[StoredSlice]) -> Result<Self, MalformedSlice> {
+    pub fn of(query: &SumQuery, stored: &[StoredSlice], weeks: &[StoredWeek]) -> Result<Self, MalformedSlice> {
         let servers: HashSet<Uuid> =
             query.scopes.iter().filter(|scope| matches!(scope, Scope::Server(_))).map(Scope::id).collect();
         let mut rows = Vec::with_capacity(stored.len());
         for row in stored {
-            rows.push(Row {
-                raw: RawSlice::read(&row.bytes).ok_or(MalformedSlice)?,
-                // A server's slice is the server's line.
-                server: servers.contains(&row.scope).then(|| row.scope.as_bytes().as_slice()),
-                begins: row.begins,
-            });
+            rows.push(Row::read(&row.bytes, &row.scope, &servers, Some(row.begins))?);
+        }
+        for week in weeks {
+            if let Some(slice) = &week.slice {
+                rows.push(Row::read(slice, &week.scope, &servers, None)?);
+            }
         }
         let only = query.servers.as_ref();
         let mut sum = Self { series: query.span.begins().map(|at| (at, Line::default())).collect(), ..Self::default() };
+        for week in weeks {
+            for (day, total) in week.totals()? {
+                sum.series.entry(day).or_default().merge(&total);
+            }
+        }
         for row in &rows {
-            let step = sum.series.entry(row.begins).or_default();
+            let Some(begins) = row.begins else { continue };
+            let step = sum.series.entry(begins).or_default();
             if let (None, Some(_)) = (row.server, only) {
                 row.lines(Dimension::Server, only, |_, line| {
                     step.merge(&line.line().ok_or(MalformedSlice)?);
@@ -142,10 +150,22 @@ struct Row<'a> {
     raw: RawSlice<'a>,
     /// The server whose slice it is.
     server: Option<&'a [u8]>,
-    begins: Timestamp,
+    /// The hour or day that it is of; none of a week, whose days are told apart by its totals.
+    begins: Option<Timestamp>,
 }
 
 impl<'a> Row<'a> {
+    fn read(
+        bytes: &'a [u8],
+        scope: &'a Uuid,
+        servers: &HashSet<Uuid>,
+        begins: Option<Timestamp>,
+    ) -> Result<Self, MalformedSlice> {
+        // A server's slice is the server's line.
+        let server = servers.contains(scope).then(|| scope.as_bytes().as_slice());
+        Ok(Self { raw: RawSlice::read(bytes).ok_or(MalformedSlice)?, server, begins })
+    }
+
     /// Shows each line of a dimension, of some servers alone where that is asked; the exact sum of those and of all that have
     /// no line.
     fn lines(

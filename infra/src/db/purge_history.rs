@@ -11,8 +11,8 @@ use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, Quer
 use uuid::Uuid;
 
 use super::entity::{
-    call_record, call_telemetry, insight_session, insight_slice, insight_topic, run, run_step, usage_bucket,
-    workflow_baseline,
+    call_record, call_telemetry, insight_session, insight_slice, insight_topic, insight_week, run, run_step,
+    usage_bucket, workflow_baseline,
 };
 use super::fault::store_fault;
 use super::insights::untouched;
@@ -100,6 +100,9 @@ impl SqlPurge {
                 deleted += self.older::<insight_slice::Entity>(of_kind, Column::Begins, before).await?;
             }
         }
+        // Those whose first days are gone; the others' days tell what is left of them.
+        let before = Grain::Day.begin(now.before(retention.insights)).as_micros();
+        deleted += self.older::<insight_week::Entity>(Condition::all(), insight_week::Column::Begins, before).await?;
         let ended = CallSession::lowest_id(now.before(retention.calls.min(retention.insights))).as_uuid();
         let mut last = None;
         while let Some(organization) = next_with::<insight_session::Entity>(self.db.reader(), last).await? {

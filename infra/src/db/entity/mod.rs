@@ -23,6 +23,7 @@ pub mod insight_intake;
 pub mod insight_session;
 pub mod insight_slice;
 pub mod insight_topic;
+pub mod insight_week;
 pub mod installation;
 pub mod invitation;
 pub mod membership;

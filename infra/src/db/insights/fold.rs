@@ -1,10 +1,13 @@
 //! Folding calls into slices, sessions and topics.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::access::SystemScope;
 use domain::id::{OrganizationId, TopicId};
 use domain::insight::topic::TopicBook;
+use domain::insight::week::touched;
 use domain::insight::{Intake, IntakeCall, fold};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
@@ -20,7 +23,7 @@ use super::super::organizations_with::next_with;
 use super::super::patience::DatabaseTransaction;
 use super::super::scoped::{self, unscoped};
 use super::super::{CHUNK, Database};
-use super::{sessions, slices, topics};
+use super::{sessions, slices, topics, weeks};
 
 /// Calls of one transaction where there is one writer: what the writer of calls stores at once at most. Who changes something
 /// waits for it; calls of as many tenants and sessions take a hundred times as long as those of one.
@@ -36,7 +39,9 @@ const ROWS: u64 = 512;
 /// Folds in the database.
 #[derive(Clone)]
 pub struct SqlInsightFold {
-    db: Database,
+    pub(super) db: Database,
+    // Weeks that were thrown away, since calls came late.
+    late: Arc<AtomicU64>,
 }
 
 /// What one transaction folded.
@@ -53,8 +58,14 @@ pub enum Batch {
 impl SqlInsightFold {
     /// Folds in this database.
     #[must_use]
-    pub const fn new(db: Database) -> Self {
-        Self { db }
+    pub fn new(db: Database) -> Self {
+        Self { db, late: Arc::default() }
+    }
+
+    /// How many weeks were thrown away for calls that came late.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
     }
 
     /// Folds everything that was left before it began; how many calls that were. Hours before `oldest_hour` are not made.
@@ -106,8 +117,11 @@ impl SqlInsightFold {
         }
         sessions::fold(&transaction, &scope, &calls).await?;
         let topics = by_topic(&transaction, &scope, &calls).await?;
-        slices::add(&transaction, &scope, fold(&calls, &topics, oldest_hour)).await?;
+        let folded = fold(&calls, &topics, oldest_hour);
+        let late = weeks::forget(&transaction, &scope, &touched(folded.keys())).await?;
+        slices::add(&transaction, &scope, folded).await?;
         transaction.commit().await.map_err(store_fault)?;
+        self.late.fetch_add(late, Ordering::Relaxed);
         Ok(Batch::Folded(calls.len()))
     }
 
@@ -167,7 +181,7 @@ impl SqlInsightFold {
 
 /// Makes this the only one that folds the organization's calls, until the transaction ends; false when another one does,
 /// for which nobody waits.
-async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<bool, StoreFault> {
+pub(super) async fn lock(transaction: &DatabaseTransaction, scope: &SystemScope) -> Result<bool, StoreFault> {
     if transaction.get_database_backend() == DbBackend::Sqlite {
         // It has one writer.
         return Ok(true);

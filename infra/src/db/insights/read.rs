@@ -11,13 +11,14 @@ use domain::id::{CallSessionId, TopicId};
 use domain::insight::port::InsightStore;
 use domain::insight::topic::Topic;
 use domain::insight::topic::change::TopicChange;
+use domain::insight::week::StoredWeek;
 use domain::insight::{CallSession, Narrowed, StoredSlice, Sum, SumQuery};
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
 use domain::tenant::TenantText;
 use domain::time::Timestamp;
 use sea_orm::{ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::super::audit::record;
@@ -25,14 +26,12 @@ use super::super::call_rows;
 use super::super::entity::{call_record, call_telemetry, insight_session, insight_slice, insight_topic};
 use super::super::fault::store_fault;
 use super::super::{Database, scoped};
-use super::{sessions, topics};
+use super::{SCOPES, sessions, topics, weeks};
 
 /// Sessions that one request looks at.
 const SESSIONS: u64 = 2_000;
 /// Call records that one request looks at.
 const CALLS: u64 = 10_000;
-/// Scopes of one statement.
-const SCOPES: usize = 100;
 
 /// Insights in the database.
 #[derive(Clone)]
@@ -53,28 +52,30 @@ impl InsightStore for SqlInsights {
     async fn sum(&self, grant: &Grant<InsightsRead>, query: SumQuery) -> Result<Sum, StoreFault> {
         use insight_slice::Column;
         let scopes: Vec<Uuid> = query.scopes.iter().map(domain::insight::Scope::id).collect();
-        // One by one, and not from the first to the last: the rows of other scopes lie between them.
-        let begins: Vec<i64> = query.span.begins().map(Timestamp::as_micros).collect();
+        let weeks = weeks::of(self.db.reader(), grant, &query, &scopes).await?;
         let mut stored = Vec::new();
-        for chunk in scopes.chunks(SCOPES) {
-            let rows: Vec<(i64, Uuid, Vec<u8>)> = scoped::find::<insight_slice::Entity>(grant)
-                .select_only()
-                .columns([Column::Begins, Column::Scope, Column::Content])
-                .filter(Column::Kind.eq(query.kind.number()))
-                .filter(Column::Begins.is_in(begins.iter().copied()))
-                .filter(Column::Scope.is_in(chunk.iter().copied()))
-                .into_tuple()
-                .all(self.db.reader())
-                .await
-                .map_err(store_fault)?;
-            stored.extend(rows.into_iter().map(|(begins, scope, bytes)| StoredSlice {
-                begins: Timestamp::from_micros(begins),
-                scope,
-                bytes,
-            }));
+        for (begins, scopes) in days_besides(&query, &scopes, &weeks) {
+            for chunk in scopes.chunks(SCOPES) {
+                let rows: Vec<(i64, Uuid, Vec<u8>)> = scoped::find::<insight_slice::Entity>(grant)
+                    .select_only()
+                    .columns([Column::Begins, Column::Scope, Column::Content])
+                    .filter(Column::Kind.eq(query.kind.number()))
+                    // One by one, and not from the first to the last: the rows of other scopes lie between them.
+                    .filter(Column::Begins.is_in(begins.iter().copied()))
+                    .filter(Column::Scope.is_in(chunk.iter().copied()))
+                    .into_tuple()
+                    .all(self.db.reader())
+                    .await
+                    .map_err(store_fault)?;
+                stored.extend(rows.into_iter().map(|(begins, scope, bytes)| StoredSlice {
+                    begins: Timestamp::from_micros(begins),
+                    scope,
+                    bytes,
+                }));
+            }
         }
         // The threads that serve requests have better to do.
-        let summed = tokio::task::spawn_blocking(move || Sum::of(&query, &stored)).await;
+        let summed = tokio::task::spawn_blocking(move || Sum::of(&query, &stored, &weeks)).await;
         let summed = summed.map_err(|error| StoreFault::Broken(Box::new(error)))?;
         summed.map_err(|fault| StoreFault::Corrupt(fault.to_string()))
     }
@@ -228,6 +229,21 @@ impl InsightStore for SqlInsights {
         self.add_telemetry(grant, &mut page.items).await?;
         Ok(page)
     }
+}
+
+/// The hours or days that weeks do not stand for, each with the scopes of which it must be read.
+fn days_besides(query: &SumQuery, scopes: &[Uuid], weeks: &[StoredWeek]) -> HashMap<Vec<i64>, Vec<Uuid>> {
+    let mut covered: HashMap<Uuid, HashSet<Timestamp>> = HashMap::new();
+    for stored in weeks {
+        covered.entry(stored.scope).or_default().extend(stored.week.days());
+    }
+    let mut besides: HashMap<Vec<i64>, Vec<Uuid>> = HashMap::new();
+    for scope in scopes {
+        let covered = covered.get(scope);
+        let begins = query.span.begins().filter(|begins| covered.is_none_or(|days| !days.contains(begins)));
+        besides.entry(begins.map(Timestamp::as_micros).collect()).or_default().push(*scope);
+    }
+    besides
 }
 
 fn of_tenant(session: &CallSession) -> Condition {
