@@ -20,6 +20,7 @@ on_both! {
     weeks_are_read_in_place_of_their_days
     calls_count_once_however_many_fold_at_once
     the_period_before_is_what_a_period_is_compared_with
+    many_small_batches_are_folded_at_once_and_keep_no_other_organization_waiting
 }
 
 const DAY: Duration = Duration::from_hours(24);
@@ -247,7 +248,7 @@ async fn calls_count_once_however_many_fold_at_once(store: Store) {
             let (mut calls, mut idle) = (0, 0);
             while idle < 40 {
                 match fold.fold_batch(organization, now.before(DAY)).await.expect("folded") {
-                    Batch::Folded(some) => calls += some,
+                    Batch::Folded { calls: some, .. } => calls += some,
                     Batch::Overtaken => {}
                     Batch::Empty => {
                         idle += 1;
@@ -285,6 +286,34 @@ async fn the_period_before_is_what_a_period_is_compared_with(store: Store) {
     acme.record(calls.to_vec()).await;
     let seen = acme.owner().get("/api/v1/insights/overview?period=7d").await.expect(200);
     assert_eq!((&seen["calls"], &seen["previous"]["calls"]), (&json!(3), &json!(4)));
+}
+
+/// More rows than are looked at for one batch, of an organization that has its turn before another.
+async fn many_small_batches_are_folded_at_once_and_keep_no_other_organization_waiting(store: Store) {
+    let app = App::on(store).await;
+    let mut organizations = [app.organization("acme").await, app.organization("globex").await];
+    organizations.sort_by_key(|organization| organization.id.clone());
+    let rows = &app.services().audit_rows;
+    for _ in 0..600 {
+        rows.append(&[], &[call(&organizations[0], "look")]).await.expect("written");
+    }
+    rows.append(&[], &[call(&organizations[1], "look")]).await.expect("written");
+    let fold = &app.services().insight_fold;
+    let organization = organizations[0].id.parse().expect("an id");
+    let before = fold.waiting().await.expect("an answer");
+    let first = fold.fold_batch(organization, SystemClock.now().before(DAY)).await.expect("folded");
+    // Keyrack folds by itself as well, and may have taken some.
+    if before == 601
+        && let Batch::Folded { calls, more } = first
+    {
+        assert_eq!((calls, more), (512, true), "what is left is known");
+    }
+    infra::insights::once(fold, SystemClock.now()).await.expect("folded");
+    let began = Instant::now();
+    while fold.waiting().await.expect("an answer") > 0 {
+        assert!(began.elapsed() < Duration::from_secs(2), "some of both are left");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// An intake that cannot be read stops nobody but its organization.

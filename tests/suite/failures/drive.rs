@@ -72,8 +72,7 @@ where
         ended(&row, asked, over + row.recovers + SLACK).await;
     }
     recovered(&row, site, over).await;
-    let answers = watch.end().await;
-    assert!(answers > 20, "{}: only {answers} answers", row.fault);
+    watch.end(&row.fault).await;
     reckon(site, &row).await;
 }
 

@@ -1,8 +1,8 @@
 //! Somebody who asks all the time: with a key that works, with one that was revoked, and with what never was a key.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use tokio::task::JoinHandle;
@@ -11,32 +11,42 @@ use super::site::{Seen, Site, Token};
 
 /// How long between two questions.
 const PAUSE: Duration = Duration::from_millis(40);
+/// Answers that show something: where there is nobody to answer for most of the time, more are waited for at the end.
+const ENOUGH: usize = 20;
+/// How long.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Asks until it is ended.
 pub struct Watch {
     ended: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<usize>>,
+    answers: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
     pub fn begin(site: &Arc<Site>) -> Self {
-        let ended = Arc::<AtomicBool>::default();
+        let (ended, answers) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let never = "kr_7Gk2mQ0xZt4Rv9Ab_0123456789abcdefghijABCDEFGHIJ0123456789abcdefghi".to_owned();
         let never = Token { id: String::new(), token: never };
         let who = [(site.good.clone(), good as fn(&Seen)), (site.bad.clone(), bad), (never, bad)];
-        let tasks = who.map(|(key, judge)| tokio::spawn(ask(Arc::clone(site), key, judge, Arc::clone(&ended))));
-        let shown = tokio::spawn(ask_of(Arc::clone(site), site.bad.clone(), Arc::clone(&ended)));
-        Self { ended, tasks: tasks.into_iter().chain([shown]).collect() }
+        let until = || (Arc::clone(&ended), Arc::clone(&answers));
+        let tasks = who.map(|(key, judge)| tokio::spawn(ask(Arc::clone(site), key, judge, until())));
+        let shown = tokio::spawn(ask_of(Arc::clone(site), site.bad.clone(), until()));
+        Self { tasks: tasks.into_iter().chain([shown]).collect(), ended, answers }
     }
 
-    /// How often was answered. Panics where an answer was wrong.
-    pub async fn end(self) -> usize {
-        self.ended.store(true, Ordering::Relaxed);
-        let mut answers = 0;
-        for task in self.tasks {
-            answers += task.await.expect("every answer was right");
+    /// Panics where an answer was wrong, and where there are too few.
+    pub async fn end(self, what: &str) {
+        let began = Instant::now();
+        while self.answers.load(Ordering::Relaxed) < ENOUGH && began.elapsed() < PATIENCE {
+            tokio::time::sleep(PAUSE).await;
         }
-        answers
+        self.ended.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("every answer was right");
+        }
+        let answers = self.answers.load(Ordering::Relaxed);
+        assert!(answers >= ENOUGH, "{what}: only {answers} answers");
     }
 }
 
@@ -50,32 +60,31 @@ fn bad(seen: &Seen) {
     assert!(matches!(seen.status, None | Some(401 | 408 | 503)), "what is no key was told {seen:?}");
 }
 
-async fn ask(site: Arc<Site>, key: Token, judge: fn(&Seen), ended: Arc<AtomicBool>) -> usize {
-    let mut answers = 0;
+/// Whether it is ended, and how often was answered.
+type Until = (Arc<AtomicBool>, Arc<AtomicUsize>);
+
+async fn ask(site: Arc<Site>, key: Token, judge: fn(&Seen), (ended, answers): Until) {
     while !ended.load(Ordering::Relaxed) {
         let seen = site.seen(site.by(&key, Method::GET, "/api/v1/me")).await;
         judge(&seen);
-        answers += usize::from(seen.status.is_some());
+        answers.fetch_add(usize::from(seen.status.is_some()), Ordering::Relaxed);
         // A refusal of a key that once was one is in its organization's log.
         if seen.status == Some(401) && !key.id.is_empty() {
             site.decided(&seen);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    answers
 }
 
 /// Somebody else asks whether a key is good that was revoked.
-async fn ask_of(site: Arc<Site>, key: Token, ended: Arc<AtomicBool>) -> usize {
-    let mut answers = 0;
+async fn ask_of(site: Arc<Site>, key: Token, (ended, answers): Until) {
     while !ended.load(Ordering::Relaxed) {
         let seen = site.verified(&key).await;
         good(&seen);
         if seen.status == Some(200) {
             assert_eq!(seen.json()["valid"], false, "a revoked key is good: {seen:?}");
-            answers += 1;
+            answers.fetch_add(1, Ordering::Relaxed);
         }
         tokio::time::sleep(PAUSE).await;
     }
-    answers
 }

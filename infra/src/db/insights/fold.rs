@@ -35,6 +35,8 @@ const CALLS_BESIDE_OTHERS: i32 = 16_384;
 const ADDING_UP: Duration = Duration::from_secs(30);
 /// Rows that are looked at for so many.
 const ROWS: u64 = 512;
+/// How often all organizations get their turn before whoever folds looks after something else.
+const TURNS: usize = 64;
 
 /// Folds in the database.
 #[derive(Clone)]
@@ -47,8 +49,13 @@ pub struct SqlInsightFold {
 /// What one transaction folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batch {
-    /// So many calls.
-    Folded(usize),
+    /// So many calls, and whether more were left.
+    Folded {
+        /// Calls.
+        calls: usize,
+        /// Whether more were left.
+        more: bool,
+    },
     /// Another node was quicker.
     Overtaken,
     /// Nothing was left.
@@ -68,31 +75,27 @@ impl SqlInsightFold {
         self.late.load(Ordering::Relaxed)
     }
 
-    /// Folds everything that was left before it began; how many calls that were. Hours before `oldest_hour` are not made.
+    /// Folds what was left, a batch of each organization in turn, so that one whose calls come faster than they are folded
+    /// keeps no other waiting; how many calls that were. Hours before `oldest_hour` are not made.
     ///
     /// # Errors
     /// The first [`StoreFault`] there was; the calls of other organizations are folded all the same.
     pub async fn fold(&self, oldest_hour: Timestamp) -> Result<usize, StoreFault> {
-        let (mut last, mut folded, mut fault) = (None, 0, None);
-        while let Some(organization) = next_with::<insight_intake::Entity>(self.db.reader(), last).await? {
-            loop {
+        let (mut folded, mut fault) = (0, None);
+        for _ in 0..TURNS {
+            let (mut last, mut left) = (None, false);
+            while let Some(organization) = next_with::<insight_intake::Entity>(self.db.reader(), last).await? {
                 match self.fold_batch(organization, oldest_hour).await {
-                    Ok(Batch::Folded(calls)) => {
-                        folded += calls;
-                        // Less than fits is all that was left; more may have come, and others have their turn.
-                        if calls < usize::try_from(self.calls_at_once()).unwrap_or(0) {
-                            break;
-                        }
-                    }
+                    Ok(Batch::Folded { calls, more }) => (folded, left) = (folded + calls, left || more),
                     // What another node is at is left to it.
-                    Ok(Batch::Overtaken | Batch::Empty) => break,
-                    Err(error) => {
-                        fault = fault.or(Some(error));
-                        break;
-                    }
+                    Ok(Batch::Overtaken | Batch::Empty) => {}
+                    Err(error) => fault = fault.or(Some(error)),
                 }
+                last = Some(organization);
             }
-            last = Some(organization);
+            if !left {
+                break;
+            }
         }
         fault.map_or(Ok(folded), Err)
     }
@@ -103,7 +106,7 @@ impl SqlInsightFold {
     /// [`StoreFault`]; then none of them was folded.
     pub async fn fold_batch(&self, organization: OrganizationId, oldest_hour: Timestamp) -> Result<Batch, StoreFault> {
         let scope = SystemScope::new(organization, "calls are folded into what insights read");
-        let (ids, calls) = self.left(&scope).await?;
+        let Left { ids, calls, more } = self.left(&scope).await?;
         if ids.is_empty() {
             return Ok(Batch::Empty);
         }
@@ -122,7 +125,7 @@ impl SqlInsightFold {
         slices::add(&transaction, &scope, folded).await?;
         transaction.commit().await.map_err(store_fault)?;
         self.late.fetch_add(late, Ordering::Relaxed);
-        Ok(Batch::Folded(calls.len()))
+        Ok(Batch::Folded { calls: calls.len(), more })
     }
 
     fn calls_at_once(&self) -> i32 {
@@ -142,7 +145,7 @@ impl SqlInsightFold {
     }
 
     /// Rows that are to be folded, and their calls in the order of their beginnings.
-    async fn left(&self, scope: &SystemScope) -> Result<(Vec<Uuid>, Vec<IntakeCall>), StoreFault> {
+    async fn left(&self, scope: &SystemScope) -> Result<Left, StoreFault> {
         use insight_intake::Column;
         let sizes: Vec<(Uuid, i32)> = scoped::find::<insight_intake::Entity>(scope)
             .select_only()
@@ -160,7 +163,8 @@ impl SqlInsightFold {
             fits
         });
         let ids: Vec<Uuid> = fitting.map(|(id, _)| *id).collect();
-        let Some(last) = ids.last() else { return Ok((ids, Vec::new())) };
+        let more = ids.len() < sizes.len() || sizes.len() as u64 == ROWS;
+        let Some(last) = ids.last() else { return Ok(Left { ids, calls: Vec::new(), more }) };
         let rows = scoped::find::<insight_intake::Entity>(scope)
             .filter(Column::Id.lte(*last))
             .order_by_asc(Column::Id)
@@ -175,8 +179,17 @@ impl SqlInsightFold {
             calls.extend(unpacked.map_err(|fault| StoreFault::Corrupt(format!("intake {}: {fault}", row.id)))?);
         }
         calls.sort_by_key(|call| (call.at, call.request_id));
-        Ok((ids, calls))
+        Ok(Left { ids, calls, more })
     }
+}
+
+/// Calls that are to be folded.
+struct Left {
+    /// The rows that they are in.
+    ids: Vec<Uuid>,
+    calls: Vec<IntakeCall>,
+    /// Whether there were other rows.
+    more: bool,
 }
 
 /// Makes this the only one that folds the organization's calls, until the transaction ends; false when another one does,
