@@ -61,6 +61,7 @@ mod members;
 mod migrations;
 mod mixup;
 mod modern;
+mod newer_version;
 mod no_writes;
 mod nodes;
 mod nodes_apart;

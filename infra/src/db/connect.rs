@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::store::StoreFault;
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, Standing};
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{AccessMode, ConnectOptions, DbErr, IsolationLevel};
 use sqlx::Connection;
@@ -163,14 +163,20 @@ impl Database {
         Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, _lock: Some(Arc::new(lock)) })
     }
 
-    /// Runs the migrations that are still to be run; how many were. One node at a time does.
+    /// Runs the migrations that are still to be run; how many were. One node at a time does. Those of a newer version only
+    /// add, so that this one serves beside them.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub async fn migrate(&self) -> Result<usize, StoreFault> {
         let _lock = self.wait_for(Lock::Migrations).await.map_err(store_fault)?;
-        let pending = Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len();
-        Migrator::up(self.writer.inner(), None).await.map_err(store_fault)?;
+        let Standing { pending, newer } = self.standing().await?;
+        if !newer.is_empty() {
+            tracing::info!(newer = newer.join(", "), "the database was migrated by a newer version; this one goes on");
+        }
+        if pending > 0 {
+            Migrator::up(self.writer.inner(), None).await.map_err(store_fault)?;
+        }
         Ok(pending)
     }
 
@@ -182,12 +188,12 @@ impl Database {
         self.try_share(Lock::Serving).await?.ok_or(ConnectFault::Served)
     }
 
-    /// How many migrations are still to be run.
+    /// Which migrations are still to be run, and which a newer version has run. Only looks.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn pending_migrations(&self) -> Result<usize, StoreFault> {
-        Ok(Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len())
+    pub async fn standing(&self) -> Result<Standing, StoreFault> {
+        Standing::of(self.reader.inner()).await.map_err(store_fault)
     }
 
     /// Asks the database for a sign of life.

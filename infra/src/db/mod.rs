@@ -100,6 +100,7 @@ pub use key_directory::SqlKeyDirectory;
 pub use keys::SqlKeyStore;
 pub use last_used::SqlLastUsed;
 pub use members::SqlMembers;
+pub use migration::Standing;
 pub use nodes::{CONFIRMED, Numbered, SeenNode, SqlNodes, listen};
 pub use organizations::SqlOrganizations;
 pub use policies::SqlPolicies;

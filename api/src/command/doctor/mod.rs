@@ -7,7 +7,7 @@ mod nodes;
 mod report;
 mod root;
 
-use infra::db::{Database, DatabaseKind, DatabaseUrl};
+use infra::db::{Database, DatabaseKind, DatabaseUrl, Standing};
 use infra::limit::SharedLimiter;
 
 use self::report::Report;
@@ -88,18 +88,25 @@ async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bo
             return (None, false);
         }
     };
-    let whole = match database.pending_migrations().await {
-        Ok(0) => {
+    let whole = match database.standing().await {
+        Ok(Standing { pending: 0, newer }) => {
             report.good("database", "reached, schema up to date");
+            if !newer.is_empty() {
+                let finding = format!(
+                    "it has migrations of a newer version: {}; this one serves beside it until it is replaced",
+                    newer.join(", ")
+                );
+                report.good("database", &finding);
+            }
             true
         }
-        Ok(steps) => {
-            let finding = format!("{steps} migrations are to be run");
+        Ok(Standing { pending, .. }) => {
+            let finding = format!("{pending} migrations are to be run");
             report.bad("database", &finding, "run `keyrack migrate`, or start the server");
             false
         }
         Err(fault) => {
-            report.bad("database", &chain(&fault), "check that the user may create tables");
+            report.bad("database", &chain(&fault), "look at the database's own log");
             false
         }
     };
