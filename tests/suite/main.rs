@@ -90,6 +90,7 @@ mod runs;
 mod runs_everything;
 mod schedules;
 mod secrets;
+mod server_timeouts;
 mod sessions;
 mod shared_limits;
 mod sign_in;

@@ -17,20 +17,17 @@ use super::advisory::{Held, Lock};
 use super::fault::store_fault;
 use super::kept::{WritesRefused, keeping};
 use super::patience::{DatabaseConnection, DatabaseTransaction, Patience, Patient};
+use super::session::{LOCKS_AWAITED, Purpose, for_purpose};
 use crate::cluster::Lease;
 
 /// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
 const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it gets 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = LOCKS_AWAITED;
 /// How long any statement is waited for on PostgreSQL, unless the operator says otherwise.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a decision waits for the database when the node has no lease.
 const WITHOUT_LEASE: Duration = Duration::from_secs(1);
-/// How long a transaction may hold its locks and say nothing. Ours never pause for so long; only a node that is cut off does.
-/// It is less than anybody waits for a lock, by enough for what is left to do then: a revocation that meets the lock of a node
-/// that was cut off in the middle of a change is late, and does not fail.
-const IDLE_TRANSACTION: Duration = Duration::from_secs(3);
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,14 +131,7 @@ impl Database {
                 // One more than one: a lock holds a connection of its own.
                 let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
-                // Whoever waits for somebody else's lock waits no longer than for a connection; and a node that is cut off in
-                // the middle of a change gives up what it has locked, so that the others can go on.
-                options.map_sqlx_postgres_opts(|postgres| {
-                    postgres.options([
-                        ("lock_timeout", format!("{}ms", ACQUIRE_TIMEOUT.as_millis())),
-                        ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_TRANSACTION.as_millis())),
-                    ])
-                });
+                options.map_sqlx_postgres_opts(|postgres| for_purpose(postgres, Purpose::Requests));
                 let refused = Arc::<WritesRefused>::default();
                 let noted = Arc::clone(&refused);
                 options.map_sqlx_postgres_pool_opts(move |pool| keeping(pool, &noted));

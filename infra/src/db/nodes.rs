@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::root::RootPrints;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Postgres, Row};
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use super::changes::CHANGED;
 use super::connect::DatabaseUrl;
 use super::fault::store_fault;
 use super::installation::{ROOT_FINGERPRINT, ROOT_UNSETTLED, unsettled_value};
+use super::session::{Purpose, for_purpose};
 use crate::cluster::roll::NodeRow;
 use crate::cluster::{Known, Unfit};
 
@@ -66,6 +67,7 @@ impl SqlNodes {
     pub fn at(url: &DatabaseUrl, patience: Duration) -> Result<Option<Self>, StoreFault> {
         let DatabaseUrl::Postgres(url) = url else { return Ok(None) };
         let options = url.parse().map_err(|error: sqlx::Error| StoreFault::Unavailable(Box::new(error)))?;
+        let options = for_purpose(options, Purpose::Nodes);
         Ok(Some(Self { options, patience, connection: None }))
     }
 
@@ -277,7 +279,12 @@ async fn join(connection: &mut PgConnection, id: Uuid, known: &Known) -> Result<
 /// Whatever keeps it from listening.
 pub async fn listen(url: &DatabaseUrl) -> Result<PgListener, sqlx::Error> {
     let DatabaseUrl::Postgres(url) = url else { return Err(sqlx::Error::PoolClosed) };
-    let mut listener = PgListener::connect(url).await?;
+    // A pool of one: whoever listens has nothing else.
+    let options = for_purpose(url.parse()?, Purpose::Nodes);
+    let pool =
+        PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_with(options).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.ignore_pool_close_event(true);
     listener.listen_all([CHANGED, CONFIRMED]).await?;
     Ok(listener)
 }
