@@ -37,6 +37,7 @@ mod decisions;
 mod dependencies;
 mod deployment;
 mod doctor;
+mod doctor_reached;
 mod documents;
 mod failures;
 mod faults;

@@ -3,11 +3,12 @@
 mod clock;
 mod egress;
 mod journal;
+mod listen;
 mod nodes;
 mod report;
 mod root;
 
-use infra::db::{Database, DatabaseKind, DatabaseUrl, Standing};
+use infra::db::{ConnectFault, Database, DatabaseKind, DatabaseUrl, Standing};
 use infra::limit::SharedLimiter;
 
 use self::report::Report;
@@ -26,11 +27,11 @@ pub async fn run(settings: &Settings) -> Result<(), String> {
     for name in crate::cli::unknown_variables() {
         report.bad("settings", &format!("{name} is no setting"), "see docs/settings.md for the names");
     }
-    check_listen(settings, &mut report);
+    let beside = listen::check(settings.listen, &mut report);
     journal::check(settings, &mut report);
     check_redis(settings, &mut report).await;
     egress::check_setting(settings, &mut report);
-    let (database, whole) = open(settings, &mut report).await;
+    let (database, whole) = open(settings, beside, &mut report).await;
     let told = match &database {
         Some(database) => Told::read(database).await,
         None => Told::default(),
@@ -66,8 +67,9 @@ async fn check_contents(
     egress::check_servers(settings, database, report).await;
 }
 
-/// The database if it can be opened, and whether its schema is up to date.
-async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bool) {
+/// The database if it can be opened, and whether its schema is up to date. A file belongs to the node that listens here, if
+/// one is there.
+async fn open(settings: &Settings, beside: bool, report: &mut Report) -> (Option<Database>, bool) {
     let url = settings.database();
     if let DatabaseUrl::Sqlite(path) = &url
         && !path.exists()
@@ -77,6 +79,14 @@ async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bo
     }
     let database = match Database::open(&url, 1).await {
         Ok(database) => database,
+        Err(ConnectFault::InUse(path)) if beside => {
+            let finding = format!(
+                "{} belongs to the node that serves; what is in it can be looked at when that is stopped",
+                path.display()
+            );
+            report.good("database", &finding);
+            return (None, false);
+        }
         Err(fault) => {
             let fix = match url.kind() {
                 DatabaseKind::Sqlite => "check the path and its permissions; stop the server first if it runs",
@@ -130,17 +140,6 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
             "redis",
             &format!("{url}: {}", chain(&fault)),
             "check KEYRACK_REDIS_URL, and that Redis runs and lets this user in; until then each node counts limits for itself",
-        ),
-    }
-}
-
-fn check_listen(settings: &Settings, report: &mut Report) {
-    match std::net::TcpListener::bind(settings.listen) {
-        Ok(_) => report.good("listen", &format!("{} is free", settings.listen)),
-        Err(error) => report.bad(
-            "listen",
-            &format!("{}: {error}", settings.listen),
-            "choose another KEYRACK_LISTEN, or stop what has the port",
         ),
     }
 }
