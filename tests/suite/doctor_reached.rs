@@ -1,9 +1,10 @@
-//! `keyrack doctor` on what is reached over the network: the port that the node listens on, and a PostgreSQL that is not
+//! `keyrack doctor` on what is reached over the network: the port that the node listens on, Redis, and a PostgreSQL that is not
 //! there. What a node needs is tried as the node does it.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use support::{Serving, postgres};
+use support::{Redis, Serving, postgres};
 
 use crate::doctor::{ROOT, doctor, faulty, keyrack, says};
 
@@ -52,6 +53,62 @@ async fn beside_the_node_that_serves_all_is_well_and_it_says_so() {
     let (well, report) = with(&other).await;
     assert!(!well, "{report}");
     faulty(&report, &format!("listen: {other}"), "stop what has the port");
+}
+
+/// That Redis answers a PING says nothing of whether limits can be counted in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_cannot_count_limits_is_told_although_it_answers() {
+    let (redis, data) = (Redis::start().await, tempfile::tempdir().expect("a directory"));
+    let ask = async |url: &str| doctor(data.path(), &[("KEYRACK_REDIS_URL", url)]).await;
+    let client = redis::Client::open(redis.url.as_str()).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let (well, report) = ask(&redis.url).await;
+    assert!(well, "{report}");
+    says(&report, "counts limits");
+    // What it counted is over at once, and Redis forgets it soon.
+    let began = Instant::now();
+    while redis::cmd("DBSIZE").query_async::<u64>(&mut connection).await.expect("a number") > 0 {
+        assert!(began.elapsed() < Duration::from_secs(10), "something is left behind");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let mut run = async |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).query_async::<()>(&mut connection).await.unwrap_or_else(|error| panic!("{error}"));
+    };
+    run(&["ACL", "SETUSER", "limited", "on", ">hunter2", "~*", "+@all", "-@scripting"]).await;
+    let limited = redis.url.replace("redis://", "redis://limited:hunter2@");
+    let (well, report) = ask(&limited).await;
+    assert!(!well && !report.contains("hunter2"), "{report}");
+    faulty(&report, "redis: ", "EVALSHA");
+    // Who may not read its settings may count all the same.
+    run(&["ACL", "SETUSER", "limited", "+@scripting", "-info"]).await;
+    let (well, report) = ask(&limited).await;
+    assert!(well, "{report}");
+    says(&report, "does not tell its maxmemory-policy");
+
+    // A window that is thrown away to make room is a limit that begins anew.
+    run(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
+    let (well, report) = ask(&redis.url).await;
+    assert!(well, "nothing is evicted where memory has no bound: {report}");
+    run(&["CONFIG", "SET", "maxmemory", "100mb"]).await;
+    for policy in ["volatile-lru", "allkeys-lfu", "volatile-ttl"] {
+        run(&["CONFIG", "SET", "maxmemory-policy", policy]).await;
+        let (well, report) = ask(&redis.url).await;
+        assert!(!well, "{report}");
+        faulty(&report, policy, "noeviction");
+    }
+    run(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    let (well, report) = ask(&redis.url).await;
+    assert!(well, "{report}");
+
+    // A replica answers every question, and counts nothing.
+    let primary = Redis::start().await;
+    let (host, port) = primary.url.trim_start_matches("redis://").split_once(':').expect("a port");
+    run(&["REPLICAOF", host, port]).await;
+    let (well, report) = ask(&redis.url).await;
+    assert!(!well, "{report}");
+    faulty(&report, "redis: ", "writes");
 }
 
 #[tokio::test]

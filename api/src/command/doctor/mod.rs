@@ -5,11 +5,11 @@ mod egress;
 mod journal;
 mod listen;
 mod nodes;
+mod redis;
 mod report;
 mod root;
 
 use infra::db::{ConnectFault, Database, DatabaseKind, DatabaseUrl, Standing};
-use infra::limit::SharedLimiter;
 
 use self::report::Report;
 use self::root::Told;
@@ -29,7 +29,7 @@ pub async fn run(settings: &Settings) -> Result<(), String> {
     }
     let beside = listen::check(settings.listen, &mut report);
     journal::check(settings, &mut report);
-    check_redis(settings, &mut report).await;
+    redis::check(settings, &mut report).await;
     egress::check_setting(settings, &mut report);
     let (database, whole) = open(settings, beside, &mut report).await;
     let told = match &database {
@@ -121,25 +121,4 @@ async fn open(settings: &Settings, beside: bool, report: &mut Report) -> (Option
         }
     };
     (Some(database), whole)
-}
-
-async fn check_redis(settings: &Settings, report: &mut Report) {
-    let Some(url) = &settings.redis_url else {
-        let alone = settings.database().kind() == DatabaseKind::Sqlite;
-        let nodes = if alone {
-            "counted in memory"
-        } else {
-            "counted by each node for itself; set KEYRACK_REDIS_URL to share them"
-        };
-        return report.good("limits", nodes);
-    };
-    let answered = async { SharedLimiter::new(url, 1)?.ping().await };
-    match answered.await {
-        Ok(()) => report.good("redis", &format!("{url} answers")),
-        Err(fault) => report.bad(
-            "redis",
-            &format!("{url}: {}", chain(&fault)),
-            "check KEYRACK_REDIS_URL, and that Redis runs and lets this user in; until then each node counts limits for itself",
-        ),
-    }
 }
