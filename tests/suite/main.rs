@@ -39,6 +39,7 @@ mod deployment;
 mod doctor;
 mod doctor_reached;
 mod documents;
+mod failover;
 mod failures;
 mod faults;
 mod fuzz;

@@ -22,9 +22,10 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use known::{JoinFault, Known, Unfit};
 pub use lease::{Lease, Moment};
+use node::Parts;
 
 use crate::cache::Caches;
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, Outdated};
 
 /// How long a node trusts what it remembers, from before it asked to renew its lease.
 pub const HELD: Duration = Duration::from_secs(4);
@@ -60,6 +61,7 @@ pub struct Cluster {
 impl Cluster {
     /// Joins the nodes of this database, and keeps `caches` true to what all of them change, on a thread of its own: neither
     /// requests nor what else runs beside them delay a lease. None for a database that belongs to this process alone.
+    /// `outdated` is of the connections that requests use.
     ///
     /// # Errors
     /// [`JoinFault`] when no lease is to be had.
@@ -68,6 +70,7 @@ impl Cluster {
         known: Known,
         caches: Caches,
         lease: Arc<Lease>,
+        outdated: Arc<Outdated>,
     ) -> Result<Option<Self>, JoinFault> {
         if !matches!(url, DatabaseUrl::Postgres(_)) {
             return Ok(None);
@@ -78,7 +81,7 @@ impl Cluster {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {
-                Ok(runtime) => runtime.block_on(node::run(url, known, caches, lease, asked, joined)),
+                Ok(runtime) => runtime.block_on(node::run(url, Parts { known, caches, lease, outdated }, asked, joined)),
                 Err(error) => drop(joined.send(Err(StoreFault::Unavailable(Box::new(error)).into()))),
             }
         };

@@ -15,7 +15,7 @@ use tracing::log::LevelFilter;
 
 use super::advisory::{Held, Lock};
 use super::fault::store_fault;
-use super::kept::{WritesRefused, keeping};
+use super::kept::{Outdated, keeping};
 use super::patience::{DatabaseConnection, DatabaseTransaction, Patience, Patient};
 use super::session::{LOCKS_AWAITED, Purpose, for_purpose};
 use crate::cluster::Lease;
@@ -115,6 +115,7 @@ pub struct Database {
     writer: DatabaseConnection,
     kind: DatabaseKind,
     lease: Arc<Lease>,
+    outdated: Arc<Outdated>,
     // Held for as long as the database is open; closing the file releases the lock.
     _lock: Option<Arc<File>>,
 }
@@ -132,13 +133,20 @@ impl Database {
                 let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
                 options.map_sqlx_postgres_opts(|postgres| for_purpose(postgres, Purpose::Requests));
-                let refused = Arc::<WritesRefused>::default();
-                let noted = Arc::clone(&refused);
+                let outdated = Arc::<Outdated>::default();
+                let noted = Arc::clone(&outdated);
                 options.map_sqlx_postgres_pool_opts(move |pool| keeping(pool, &noted));
-                let patience = Patience { limit: STATEMENT_TIMEOUT, refused };
+                let patience = Patience { limit: STATEMENT_TIMEOUT, outdated: Arc::clone(&outdated) };
                 let pool = Patient::new(sea_orm::Database::connect(options).await?, Some(patience));
                 let lease = Arc::new(Lease::always());
-                Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, lease, _lock: None })
+                Ok(Self {
+                    reader: pool.clone(),
+                    writer: pool,
+                    kind: DatabaseKind::Postgres,
+                    lease,
+                    outdated,
+                    _lock: None,
+                })
             }
         }
     }
@@ -150,7 +158,8 @@ impl Database {
         let writer = Patient::new(sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?, None);
         let reader = Patient::new(sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?, None);
         let lease = Arc::new(Lease::always());
-        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, _lock: Some(Arc::new(lock)) })
+        let outdated = Arc::default();
+        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, outdated, _lock: Some(Arc::new(lock)) })
     }
 
     /// Runs the migrations that are still to be run; how many were. One node at a time does. Those of a newer version only
@@ -192,6 +201,12 @@ impl Database {
     /// [`StoreFault`]
     pub async fn ping(&self) -> Result<(), StoreFault> {
         self.in_time(async { self.reader.inner().ping().await.map_err(store_fault) }).await
+    }
+
+    /// Which of its connections are to be replaced, for whoever meets another server than they lead to.
+    #[must_use]
+    pub const fn outdated(&self) -> &Arc<Outdated> {
+        &self.outdated
     }
 
     /// The same database, whose node has this lease.
