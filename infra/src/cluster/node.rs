@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::listener::{self, Heard, Told};
 use super::roll::Roll;
 use super::waiting::WaitingRoom;
-use super::{AWAITED, Ask, FIT_PATIENCE, HELD, JoinFault, Known, Lease, Moment, PATIENCE, RENEWAL, watchdog};
+use super::{AWAITED, Ask, FIT_PATIENCE, HELD, JoinFault, Known, Lease, Moment, PATIENCE, RENEWAL, Watchdog};
 use crate::cache::{Caches, change_text};
 use crate::db::{DatabaseUrl, Outdated, Server, SqlNodes};
 
@@ -40,6 +40,7 @@ struct Place {
 }
 
 /// What a node is made of.
+#[derive(Clone)]
 pub struct Parts {
     /// What it tells the others.
     pub known: Known,
@@ -49,7 +50,12 @@ pub struct Parts {
     pub lease: Arc<Lease>,
     /// Which connections of its requests are to be replaced.
     pub outdated: Arc<Outdated>,
+    /// Ends what is under way without a lease; told to stop before the node gives its lease up.
+    pub watchdog: Watchdog,
 }
+
+/// Who waits for the node's first lease; nobody any more once it was had.
+pub type Joined = Option<oneshot::Sender<Result<(), JoinFault>>>;
 
 struct Node {
     nodes: SqlNodes,
@@ -75,17 +81,20 @@ struct Due {
 }
 
 /// Runs until everybody who could ask is gone, or the node is to leave. Tells `joined` when it has its first lease, or
-/// why it has none.
+/// why it has none; where nobody waits for that any more, it joins when it can.
 pub async fn run(
     url: DatabaseUrl,
-    Parts { known, caches, lease, outdated }: Parts,
-    mut asked: mpsc::UnboundedReceiver<Ask>,
-    joined: oneshot::Sender<Result<(), JoinFault>>,
+    Parts { known, caches, lease, outdated, watchdog }: Parts,
+    asked: &mut mpsc::UnboundedReceiver<Ask>,
+    joined: &mut Joined,
 ) {
     let nodes = match SqlNodes::at(&url, PATIENCE) {
         Ok(Some(nodes)) => nodes,
         Ok(None) => return,
-        Err(fault) => return drop(joined.send(Err(fault.into()))),
+        Err(fault) => {
+            watchdog.stop();
+            return tell(joined, Err(fault.into()));
+        }
     };
     let (tells, met) = watch::channel(Met::default());
     let nodes = {
@@ -95,13 +104,16 @@ pub async fn run(
     let place = Place { number: 0, mark: Uuid::nil() };
     let (roll, room) = (Roll::default(), WaitingRoom::default());
     let mut node = Node { nodes, met: met.clone(), servers: 0, known, caches, lease, id: None, place, roll, room };
-    if let Err(fault) = node.join_first().await {
-        return drop(joined.send(Err(fault)));
+    if joined.is_some() {
+        let first = node.join_first().await;
+        let failed = first.is_err();
+        tell(joined, first);
+        if failed {
+            return watchdog.stop();
+        }
     }
-    let _ = joined.send(Ok(()));
     let (tell, mut heard) = mpsc::unbounded_channel();
     let listener = tokio::spawn(listener::run(url, met, tell));
-    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&node.lease), node.caches.clone()));
     let mut renewal = interval(RENEWAL);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut purge = interval(PURGE);
@@ -141,7 +153,7 @@ pub async fn run(
         }
         node.room.settle();
     };
-    watchdog.abort();
+    watchdog.stop();
     listener.abort();
     node.leave().await;
     if let Some(left) = left {
@@ -162,6 +174,12 @@ fn meet(server: Server, outdated: &Outdated, caches: &Caches, tells: &watch::Sen
         met.connections += 1;
         met.servers += u64::from(server == Server::Another);
     });
+}
+
+fn tell(joined: &mut Joined, outcome: Result<(), JoinFault>) {
+    if let Some(joined) = joined.take() {
+        let _ = joined.send(outcome);
+    }
 }
 
 impl Node {
