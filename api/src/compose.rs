@@ -255,7 +255,12 @@ impl Node {
     ///
     /// # Errors
     /// [`JoinFault`]
-    pub async fn join(settings: &Settings, known: &Obtained, overlap: &Overlap) -> Result<Self, JoinFault> {
+    pub async fn join(
+        settings: &Settings,
+        database: &Database,
+        known: &Obtained,
+        overlap: &Overlap,
+    ) -> Result<Self, JoinFault> {
         let alone = settings.database().kind() == DatabaseKind::Sqlite;
         let lease = Arc::new(if alone { Lease::always() } else { Lease::none() });
         let caches = Caches::new(settings.cache_entries, &lease);
@@ -266,7 +271,9 @@ impl Node {
             leaving: matches!(known.beside, Some(Beside::Next(_))),
             overlap: moves.then(|| overlap.clone()),
         };
-        let cluster = Cluster::join(&settings.database(), tells, caches.clone(), Arc::clone(&lease)).await?;
+        let outdated = Arc::clone(database.outdated());
+        let (url, trusted) = (settings.database(), Arc::clone(&lease));
+        let cluster = Cluster::join(&url, tells, caches.clone(), trusted, outdated).await?;
         let changes = match &cluster {
             Some(cluster) => Changes::among(caches, cluster.clone()),
             None => Changes::alone(caches, &settings.node_name),

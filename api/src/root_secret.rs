@@ -124,7 +124,7 @@ pub async fn open(settings: &Settings) -> Result<(Roots, Database, Node), StartF
     let overlap = Overlap::default();
     // Nodes with the next root secret are as good as this one.
     overlap.set(matches!(obtained.beside, Some(Beside::Next(_))));
-    let node = Node::join(settings, &obtained, &overlap).await?;
+    let node = Node::join(settings, &database, &obtained, &overlap).await?;
     let Obtained { current, beside, moves } = obtained;
     if let (Some(Beside::Previous(previous)), true) = (&beside, moves) {
         match database.move_root(previous, &current).await? {

@@ -6,6 +6,9 @@
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::ConnectionTrait;
+use sea_orm_migration::seaql_migrations;
+pub use standing::Standing;
 
 mod m20261121_000001_accounts;
 mod m20261121_000002_servers;
@@ -39,6 +42,7 @@ mod m20261122_000030_node_details;
 mod m20261122_000031_audit_journals;
 mod m20261122_000032_audit_block_times;
 mod m20261130_000033_insight_weeks;
+mod standing;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -81,5 +85,18 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000032_audit_block_times::Migration),
             Box::new(m20261130_000033_insight_weeks::Migration),
         ]
+    }
+
+    /// Those of this version alone. By itself the migrator refuses a database that has a step which it does not know: then a
+    /// node of the version before could not start again once a newer one has migrated, and nobody could go back.
+    async fn get_migration_models<C>(db: &C) -> Result<Vec<seaql_migrations::Model>, DbErr>
+    where
+        C: ConnectionTrait,
+    {
+        Self::install(db).await?;
+        let known = Self::migrations();
+        let mut steps = standing::steps(db).await?;
+        steps.retain(|step| known.iter().any(|known| known.name() == step.version));
+        Ok(steps)
     }
 }

@@ -1,5 +1,6 @@
 """A whole installation as processes: PostgreSQL, Redis, nodes, nginx, and the sample MCP server. What docker-compose.yml
-starts as containers, with the same commands and the same nginx.conf; everything on 127.0.0.1."""
+starts as containers, with the commands, health checks and settings that stand there, and the same nginx.conf; everything on
+127.0.0.1."""
 
 import json
 import os
@@ -12,15 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/bench"))
 
+from compose import Compose  # noqa: E402
 from rig import databases  # noqa: E402
 from rig.databases import HOST  # noqa: E402
 from rig.processes import Failure, find_program, free_port, listens  # noqa: E402
 
 OWNER = {"email": "ann@example.com", "password": "correct horse battery"}
-# As the compose file has them, but for what a container has by itself: an address and a directory of its own.
-SETTINGS = {"KEYRACK_EGRESS_ALLOW": "127.0.0.0/8", "KEYRACK_TRUSTED_PROXIES": "127.0.0.0/8", "KEYRACK_LOG_FORMAT": "json"}
-
-
 class Answer:
     """An answer, read to its end."""
 
@@ -59,16 +57,24 @@ class Cluster:
         self.binary, self.scratch, self.processes = binary, scratch, processes
         self.port = free_port()
         self.ports = {f"keyrack-{number}": free_port() for number in range(1, nodes + 1)}
-        self.root_secret = secrets.token_hex(32)
-        self.database_url = self.redis_url = self.sample_url = None
+        self.sample_port = free_port()
+        self.sample_url = f"http://{HOST}:{self.sample_port}/mcp"
+        self.variables = {
+            "KEYRACK_PUBLIC_URL": self.public_url,
+            "KEYRACK_ROOT_SECRET": secrets.token_hex(32),
+            "POSTGRES_PASSWORD": secrets.token_hex(24),
+        }
+        self.postgres = self.redis = self.compose = None
 
     @property
     def public_url(self):
         return f"http://{HOST}:{self.port}"
 
     def start(self):
-        self.database_url = f"{databases.start_postgres(self.processes, self.scratch)}/keyrack"
-        self.redis_url = databases.start_redis(self.processes, compose_command("redis")[1:])
+        self.compose = Compose(self.variables, self.places())
+        self.postgres = databases.start_postgres(self.processes, self.scratch, databases=[self.database()])
+        self.redis = databases.start_redis(self.processes, self.compose.command("redis")[1:])
+        self.compose.places = self.places()
         # All at once: one of them migrates, and the others wait for it.
         for name in self.ports:
             self.start_node(name)
@@ -77,23 +83,66 @@ class Cluster:
         self.start_nginx()
         self.start_sample()
 
+    def database(self):
+        """The image of PostgreSQL makes a user and a database of these names; the user is that of every cluster here."""
+        said = self.compose.services["postgres"]["environment"]
+        if said["POSTGRES_USER"] != "keyrack":
+            raise Failure("the user of the database is called otherwise")
+        return said["POSTGRES_DB"]
+
+    def places(self):
+        """Where what the files name is here."""
+        sample = f"{HOST}:{self.sample_port}"
+        places = {
+            "0.0.0.0:3001": sample,
+            "sample:3001": sample,
+            f"{HOST}/3001": f"{HOST}/{self.sample_port}",
+            "proxy:8080": f"{HOST}:{self.port}",
+            f"{HOST}:8080": f"{HOST}:{self.port}",
+            # The network of the containers.
+            "10.83.0.0/24": "127.0.0.0/8",
+        }
+        for name, url in (("postgres", self.postgres), ("redis", self.redis)):
+            if url:
+                at, address = ("@", url.rpartition("@")[2]) if name == "postgres" else ("://", url.rpartition("://")[2])
+                places[f"{at}{name}"] = f"{at}{address}"
+        return places
+
     def environment(self, name):
         data = self.scratch / name
         data.mkdir(exist_ok=True)
+        # A third node is as the others are.
+        said = self.compose.settings(name if name in self.compose.services else self.compose.nodes()[0])
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("KEYRACK_")},
-            **SETTINGS,
+            **said,
+            # What a container has by itself: an address, a directory and a name of its own, and the log that its image says.
             "KEYRACK_LISTEN": f"{HOST}:{self.ports[name]}",
             "KEYRACK_DATA_DIR": str(data),
-            "KEYRACK_PUBLIC_URL": self.public_url,
-            "KEYRACK_DATABASE_URL": self.database_url,
-            "KEYRACK_REDIS_URL": self.redis_url,
-            "KEYRACK_ROOT_SECRET": self.root_secret,
             "KEYRACK_NODE_NAME": name,
+            "KEYRACK_LOG_FORMAT": "json",
         }
 
+    def check(self, service):
+        """Runs a service's health check, as the files have it; whether it is well."""
+        program, *arguments = self.compose.check(service)
+        environment = dict(os.environ)
+        if program == "keyrack":
+            program, environment = self.binary, self.environment(service)
+        elif service == "postgres":
+            port = self.postgres.rpartition(":")[2]
+            environment |= {"PGHOST": HOST, "PGPORT": port}
+        elif service == "redis":
+            # Its program knows no variable for where to ask.
+            arguments = ["-p", self.redis.rpartition(":")[2], *arguments]
+        try:
+            self.processes.run(f"check-{service}", [program, *arguments], None, 10, environment)
+        except Failure:
+            return False
+        return True
+
     def start_node(self, name):
-        self.processes.start(name, [self.binary, "serve"], None, self.environment(name))
+        self.processes.start(name, [self.binary, *self.compose.serves()], None, self.environment(name))
 
     def wait_for_node(self, name):
         self.processes.wait_for(name, lambda: is_ready(self.ports[name]))
@@ -120,12 +169,8 @@ class Cluster:
         self.processes.wait_for("nginx", lambda: listens(self.port))
 
     def start_sample(self):
-        port = free_port()
-        self.sample_url = f"http://{HOST}:{port}/mcp"
-        jwks = f"{self.public_url}/.well-known/jwks.json"
-        command = [self.binary, "sample-server", f"--listen={HOST}:{port}", f"--url={self.sample_url}"]
-        self.processes.start("sample", [*command, f"--keyrack={self.public_url}", f"--jwks={jwks}"], None)
-        self.processes.wait_for("sample", lambda: listens(port))
+        self.processes.start("sample", [self.binary, *self.compose.command("sample")], None)
+        self.processes.wait_for("sample", lambda: listens(self.sample_port))
 
     def create_owner(self):
         arguments = ["--email", OWNER["email"], "--organization-name", "Acme", "--organization-slug", "acme"]
@@ -154,12 +199,3 @@ def is_ready(port):
         return ask(port, "GET", "/ready", timeout=2).status == 200
     except (OSError, HTTPException):
         return False
-
-
-def compose_command(service):
-    """The command of a service in docker-compose.yml, where it is one list on one line."""
-    text = (ROOT / "docker-compose.yml").read_text()
-    found = re.search(rf"^  {service}:\n(?:    .*\n)*?    command: (\[.*\])$", text, re.MULTILINE)
-    if not found:
-        raise Failure(f"docker-compose.yml has no command of {service} that can be read here")
-    return json.loads(found[1])

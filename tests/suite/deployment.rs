@@ -158,3 +158,27 @@ fn the_unit_runs_a_command_of_ours_with_settings_of_ours() {
         assert!(is_a_setting(name), "{name} is no setting");
     }
 }
+
+/// What systemd itself says of the unit. The program stands elsewhere here.
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit() {
+    let unit = read("deploy/systemd/keyrack.service");
+    let verify = |unit: &str| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("keyrack.service");
+        std::fs::write(&path, unit.replace("/usr/local/bin/keyrack", env!("CARGO_BIN_EXE_keyrack_under_test")))
+            .expect("it is written");
+        let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
+        let output = output.unwrap_or_else(|error| panic!("systemd-analyze: {error}: run `tests/run`"));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    // Of other units of the machine it may say what it likes.
+    let ours =
+        |said: String| said.lines().filter(|line| line.contains("keyrack")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(ours(verify(&unit)), [""; 0]);
+    for (right, wrong) in
+        [("Type=exec", "Type=often"), ("NoNewPrivileges=", "NoOldPrivileges="), ("serve", "serve\nExec=")]
+    {
+        assert!(!ours(verify(&unit.replacen(right, wrong, 1))).is_empty(), "{wrong} goes unnoticed");
+    }
+}

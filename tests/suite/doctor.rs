@@ -13,10 +13,10 @@ use serde_json::json;
 use support::{App, AppOptions, Store, Upstream, postgres};
 
 const KEYRACK: &str = env!("CARGO_BIN_EXE_keyrack_under_test");
-const ROOT: &str = "a root secret of the tests, long enough";
+pub const ROOT: &str = "a root secret of the tests, long enough";
 const OTHER: &str = "another root secret of the tests, long enough";
 
-fn keyrack(data: &Path, settings: &[(&str, &str)]) -> Command {
+pub fn keyrack(data: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(KEYRACK);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("KEYRACK_DATA_DIR", data).env("KEYRACK_LISTEN", "127.0.0.1:0");
@@ -28,7 +28,7 @@ fn keyrack(data: &Path, settings: &[(&str, &str)]) -> Command {
 }
 
 /// What it says, and whether all is well.
-async fn doctor(data: &Path, settings: &[(&str, &str)]) -> (bool, String) {
+pub async fn doctor(data: &Path, settings: &[(&str, &str)]) -> (bool, String) {
     let mut command = keyrack(data, settings);
     let output = tokio::task::spawn_blocking(move || command.arg("doctor").output().expect("it runs")).await;
     let output = output.expect("it ends");
@@ -37,13 +37,13 @@ async fn doctor(data: &Path, settings: &[(&str, &str)]) -> (bool, String) {
 }
 
 #[track_caller]
-fn says(report: &str, finding: &str) {
+pub fn says(report: &str, finding: &str) {
     assert!(report.contains(finding), "no {finding:?} in:\n{report}");
 }
 
 /// There is a fault with this finding, and what to do about it says `fix`.
 #[track_caller]
-fn faulty(report: &str, finding: &str, fix: &str) {
+pub fn faulty(report: &str, finding: &str, fix: &str) {
     let lines: Vec<&str> = report.lines().collect();
     let at = lines.iter().position(|line| line.starts_with("FAULT") && line.contains(finding));
     let at = at.unwrap_or_else(|| panic!("no fault {finding:?} in:\n{report}"));

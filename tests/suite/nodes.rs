@@ -3,15 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use domain::key::port::{KeyDirectory, LiveKey};
-use domain::key::token::PresentedToken;
 use futures_util::StreamExt;
-use infra::cache::TokenPlace;
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use serde_json::{Value, json};
 use support::app::try_start;
-use support::{App, AppOptions, Organization, Store, Upstream, postgres};
+use support::{App, AppOptions, Organization, Store, Upstream, Wire, postgres};
 
 /// Three nodes on one database.
 async fn three() -> [App; 3] {
@@ -152,22 +149,30 @@ async fn what_is_under_way_on_another_node_ends_with_its_key() {
     assert!(!matches!(going_on, Ok(None | Some(Err(_)))), "the other key's stream goes on");
 }
 
-/// A request reads the row; the revocation commits, through another node, and is answered; the request stores what it read.
-#[tokio::test]
+/// A request reads the row; the revocation commits, through another node, and is answered; the request stores what it read. Its
+/// answer from the database is held up on its way, so that it is met there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_in_flight_never_puts_a_key_back_that_another_node_revoked() {
-    let [a, b, _c] = three().await;
+    let url = postgres::database().await;
+    let (wire, through) = Wire::to_database(&url).await;
+    let (a, b) = (App::node("a", &url).await, App::node("b", &through).await);
     let acme = a.organization("acme").await;
-    let key = acme.solo().await;
-    let keys = &b.services().token_keys;
-    let digest = PresentedToken::parse(&key.token, keys).expect("a token").digest(keys);
-    let cache = &b.services().caches.keys;
-    let ticket = cache.ticket(&digest);
-    let read = b.services().key_lookups.load(&digest, None).await.expect("the store answers").expect("a key");
-    acme.revoke(&key.id).await;
-    let token = TokenPlace { digest, issue: 1, until: None, earlier: false };
-    assert!(cache.fill(ticket, token, (**read.facts()).clone()).is_none(), "it would be accepted again");
-    assert!(cache.get(&digest).is_none() && read.has_ended());
-    b.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+    for _ in 0..3 {
+        let key = acme.solo().await;
+        let mut row = wire.hold_what_says(key.id.trim_start_matches("key_"));
+        let caller = b.key(&key.token);
+        let asking = tokio::spawn(async move { caller.get("/api/v1/me").await.status });
+        row.met().await;
+        let revoked = acme.revoke(&key.id).await;
+        assert_eq!(names(&revoked["receipt"]), [("a", "confirmed"), ("b", "confirmed")]);
+        b.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+        assert!(!asking.is_finished(), "it has read, and not stored");
+        row.release();
+        assert_eq!(asking.await.expect("an answer"), 401, "it reads again, since what it read is over");
+        for _ in 0..2 {
+            b.key(&key.token).get("/api/v1/me").await.refused(401, "unauthenticated");
+        }
+    }
 }
 
 #[tokio::test]

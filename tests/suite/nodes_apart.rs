@@ -75,7 +75,13 @@ async fn partitioned(part: fn(&Wire)) {
         let (owner, path) = (acme.owner(), format!("/api/v1/api-keys/{}", key.id));
         tokio::spawn(async move { (owner.delete(&path).await.expect(200), Instant::now()) })
     };
-    // Until its lease is over it may go on; from then on it must not, whatever the database does.
+    // Until its lease is over it may go on; from then on it must not, whether anybody was answered or not.
+    while apart.elapsed() < HELD {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for token in [&key.token, &other.token] {
+        c.key(token).get("/api/v1/me").await.refused(503, "unavailable");
+    }
     let (revoked, answered) = revoking.await.expect("an answer");
     assert!(answered - apart < AWAITED + SLACK, "{:?}", answered - apart);
     assert_eq!((why(&revoked, "a"), why(&revoked, "b"), why(&revoked, "c")), ("confirmed", "confirmed", "lease_over"));

@@ -2,8 +2,9 @@
 //! revocation was answered is accepted by a node. And the model with one rule left out at a time, where there must be a
 //! way to such a request: a model that could not fail would prove nothing.
 //!
-//! One key, one node that holds it in memory, the database, and whoever revokes it. Nodes share nothing but the database,
-//! and the answer waits for each of them, so that more nodes add nothing. Every step of a node can be late by any time:
+//! One key, one node that holds it in memory, the database, whoever revokes it, and somebody who changes something else at the
+//! same time: two changes with a number each. Nodes share nothing but the database, and the answer waits for each of them, so
+//! that more nodes add nothing. Every step of a node can be late by any time:
 //! a node that stands still takes no steps while the clock runs. What it sends can be lost, and can come through after it
 //! gave up and sent something else.
 
@@ -18,6 +19,8 @@ const AWAITED: u8 = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Without {
     Nothing,
+    /// The counter is not locked until the commit: the number that is given first may be committed last.
+    CounterLocked,
     /// The node never asks whether its lease is held.
     LeaseCheck,
     /// It looks into its memory first, and then asks whether the lease is held.
@@ -42,11 +45,32 @@ enum Without {
     EmptyingAtAll,
 }
 
+/// A transaction that changes something, and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Change {
+    None,
+    /// It has its number, and nobody sees it yet.
+    Numbered(u8),
+    Committed(u8),
+}
+
+impl Change {
+    const fn is_committed(self) -> bool {
+        matches!(self, Self::Committed(_))
+    }
+
+    /// Its number, for those who read what is committed.
+    const fn seen(self) -> u8 {
+        if let Self::Committed(number) = self { number } else { 0 }
+    }
+}
+
 /// A row of the table of nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Row {
     id: u8,
-    confirmed: bool,
+    /// Every change up to this number.
+    confirmed: u8,
 }
 
 /// A renewal that the node asked for, and how long ago.
@@ -54,7 +78,7 @@ struct Row {
 enum Question {
     None,
     Sent {
-        confirms: bool,
+        confirms: u8,
         age: u8,
     },
     /// The database has done it.
@@ -90,12 +114,14 @@ struct Seen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct State {
     // The database.
-    revoked: bool,
+    revocation: Change,
+    other: Change,
     row: Option<Row>,
     // The node.
     id: u8,
     membership: Membership,
-    applied: bool,
+    /// The number of the last change that it has applied.
+    place: u8,
     /// How long its lease is held yet.
     lease: u8,
     cached: bool,
@@ -103,7 +129,7 @@ struct State {
     filling: Option<bool>,
     question: Question,
     /// What it gave up to wait for, and what may come through yet: for which lease, and what it confirms.
-    lost: Option<(u8, bool)>,
+    lost: Option<(u8, u8)>,
     /// A request that started after the answer is between its two looks; the first was good.
     request: bool,
     // Whoever revokes, and watches.
@@ -130,8 +156,11 @@ enum Step {
     // The database.
     Renew,
     RenewLost,
-    // Whoever revokes.
+    // Whoever revokes, and somebody else.
+    Number,
     Commit,
+    NumberOther,
+    CommitOther,
     ReadNodes,
     Watch,
     Take,
@@ -161,13 +190,19 @@ impl Protocol {
         match order[usize::from(step)] {
             0 => {
                 state.id += 1;
-                state.row = Some(Row { id: state.id, confirmed: false });
+                state.row = Some(Row { id: state.id, confirmed: 0 });
                 state.seen = None;
             }
-            1 => state.applied = state.revoked,
+            1 => state.place = newest(state),
             _ if self.lacks(Without::EmptyingAtAll) => {}
             _ => empty(state),
         }
+    }
+
+    /// Whether a change may take its number: while another has one and is not committed, it waits for the counter.
+    fn may_count(&self, state: &State, change: Change) -> bool {
+        let counting = [state.revocation, state.other].iter().any(|change| matches!(change, Change::Numbered(_)));
+        change == Change::None && (!counting || self.lacks(Without::CounterLocked))
     }
 
     fn may_take(&self, state: &State) -> bool {
@@ -186,15 +221,30 @@ impl Protocol {
     }
 }
 
+/// The newest number that whoever reads now finds.
+fn newest(state: &State) -> u8 {
+    state.revocation.seen().max(state.other.seen())
+}
+
+/// The next number of the counter.
+fn next_number(state: &State) -> Change {
+    let given = [state.revocation, state.other].iter().filter(|change| **change != Change::None).count();
+    Change::Numbered(if given == 0 { 1 } else { 2 })
+}
+
+fn committed(change: Change) -> Option<Change> {
+    if let Change::Numbered(number) = change { Some(Change::Committed(number)) } else { None }
+}
+
 fn empty(state: &mut State) {
     state.cached = false;
     state.filling = state.filling.map(|_| false);
 }
 
 /// What the database does with a renewal; whether it finds the row.
-fn renew(state: &mut State, id: u8, confirms: bool) -> bool {
+fn renew(state: &mut State, id: u8, confirms: u8) -> bool {
     let Some(row) = state.row.as_mut().filter(|row| row.id == id) else { return false };
-    row.confirmed |= confirms;
+    row.confirmed = row.confirmed.max(confirms);
     state.seen = state.seen.map(|seen| Seen { still: false, ..seen });
     true
 }
@@ -216,11 +266,12 @@ impl Model for Protocol {
 
     fn init_states(&self) -> Vec<State> {
         let state = State {
-            revoked: false,
+            revocation: Change::None,
+            other: Change::None,
             row: None,
             id: 0,
             membership: Membership::Out,
-            applied: false,
+            place: 0,
             lease: 0,
             cached: false,
             filling: None,
@@ -238,12 +289,13 @@ impl Model for Protocol {
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
         let early = self.lacks(Without::NodesAfterCommit);
         let inside = state.membership == Membership::In;
+        let revoked = state.revocation.is_committed();
         let possible = [
             (Step::Tick, true),
             (Step::Join, Self::may_join(state)),
-            (Step::Read, state.filling.is_none() && !state.revoked && !state.cached),
+            (Step::Read, state.filling.is_none() && !revoked && !state.cached),
             (Step::Fill, state.filling.is_some()),
-            (Step::Apply, inside && state.revoked && !state.applied),
+            (Step::Apply, inside && newest(state) > state.place),
             (Step::Ask, inside && state.question == Question::None),
             (Step::Renew, matches!(state.question, Question::Sent { .. })),
             (Step::Hear, matches!(state.question, Question::Done { .. } | Question::Refused)),
@@ -251,11 +303,14 @@ impl Model for Protocol {
             (Step::RenewLost, state.lost.is_some()),
             (Step::Look, state.answered && !state.request),
             (Step::LookAgain, state.request),
-            (Step::ReadNodes, state.waits.is_none() && (early || state.revoked)),
-            (Step::Commit, !state.revoked && (!early || state.waits.is_some())),
+            (Step::ReadNodes, state.waits.is_none() && (early || revoked)),
+            (Step::Number, self.may_count(state, state.revocation)),
+            (Step::Commit, committed(state.revocation).is_some() && (!early || state.waits.is_some())),
+            (Step::NumberOther, self.may_count(state, state.other)),
+            (Step::CommitOther, committed(state.other).is_some()),
             (Step::Watch, state.row.is_some() && state.seen.is_none_or(|seen| !seen.still)),
             (Step::Take, self.may_take(state)),
-            (Step::Answer, state.revoked && state.waits.is_some() && !state.answered),
+            (Step::Answer, revoked && state.waits.is_some() && !state.answered),
         ];
         steps.extend(possible.into_iter().filter(|(_, can)| *can).map(|(step, _)| step));
     }
@@ -275,12 +330,15 @@ impl Model for Protocol {
                 let unchanged = state.filling.take() == Some(true);
                 state.cached |= unchanged || self.lacks(Without::Generations);
             }
+            // What is committed and follows on its place. The other change is none of this key's.
             Step::Apply => {
-                empty(&mut state);
-                state.applied = true;
+                if state.revocation.seen() > state.place {
+                    empty(&mut state);
+                }
+                state.place = newest(&state);
             }
             Step::Ask => {
-                let confirms = state.applied || (self.lacks(Without::ApplyBeforeConfirm) && state.revoked);
+                let confirms = if self.lacks(Without::ApplyBeforeConfirm) { newest(&state) } else { state.place };
                 state.question = Question::Sent { confirms, age: 0 };
             }
             Step::Renew => {
@@ -318,12 +376,16 @@ impl Model for Protocol {
                 state.accepted_late |= second;
                 state.request = false;
             }
-            Step::Commit => state.revoked = true,
+            Step::Number => state.revocation = next_number(&state),
+            Step::Commit => state.revocation = committed(state.revocation)?,
+            Step::NumberOther => state.other = next_number(&state),
+            Step::CommitOther => state.other = committed(state.other)?,
             Step::ReadNodes => state.waits = Some(state.row.map(|row| row.id)),
             Step::Watch => state.seen = Some(Seen { age: 0, still: true }),
             Step::Take => (state.row, state.seen) = (None, None),
             Step::Answer => {
-                let gone = |id: u8| state.row.is_none_or(|row| row.id != id || row.confirmed);
+                let number = state.revocation.seen();
+                let gone = |id: u8| state.row.is_none_or(|row| row.id != id || row.confirmed >= number);
                 if !state.waits.flatten().is_none_or(gone) {
                     return None;
                 }
@@ -343,10 +405,17 @@ impl Model for Protocol {
                 state.cached && protocol.holds(state)
             }),
             Property::sometimes("a node confirms, and the revocation is answered", |_, state: &State| {
-                state.answered && state.row.is_some_and(|row| row.confirmed && row.id == 1)
+                let number = state.revocation.seen();
+                state.answered && state.row.is_some_and(|row| row.confirmed >= number && row.id == 1)
+            }),
+            Property::sometimes("a change that came later is applied with the revocation", |_, state: &State| {
+                state.answered && state.revocation.seen() == 1 && state.row.is_some_and(|row| row.confirmed == 2)
             }),
             Property::sometimes("a lease is taken away, and the revocation is answered", |_, state: &State| {
-                state.answered && state.waits == Some(Some(1)) && state.row.is_none() && !state.applied
+                state.answered
+                    && state.waits == Some(Some(1))
+                    && state.row.is_none()
+                    && state.place < state.revocation.seen()
             }),
             Property::sometimes("a node that lost its lease gets another", |protocol: &Self, state: &State| {
                 state.answered && state.id == 2 && protocol.holds(state)
@@ -369,6 +438,7 @@ fn no_request_that_starts_after_the_answer_is_accepted_in_any_order_of_steps() {
 #[test]
 fn every_rule_of_the_protocol_is_needed() {
     for rule in [
+        Without::CounterLocked,
         Without::LeaseCheck,
         Without::LeaseCheckFirst,
         Without::LeaseFromBeforeTheQuestion,

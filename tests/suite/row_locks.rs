@@ -14,7 +14,7 @@ use infra::db::{SqlAccess, SqlLastUsed};
 use reqwest::Method;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait};
 use serde_json::{Value, json};
-use support::{Answer, App, Organization, Store};
+use support::{Answer, App, Organization, Store, Upstream};
 use tokio::task::JoinHandle;
 
 async fn count(db: &DatabaseConnection, what: &str) -> i64 {
@@ -25,9 +25,14 @@ async fn count(db: &DatabaseConnection, what: &str) -> i64 {
 
 /// Returns when a connection waits for somebody's lock.
 async fn waiting(db: &DatabaseConnection) {
+    so_many_wait(db, 1).await;
+}
+
+/// Returns when so many connections wait for somebody's lock.
+async fn so_many_wait(db: &DatabaseConnection, how_many: i64) {
     let stuck = "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for _ in 0..200 {
-        if count(db, stuck).await > 0 {
+        if count(db, stuck).await >= how_many {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -335,4 +340,47 @@ async fn policies_are_read_as_they_were_at_one_moment() {
     let reaches = |user, server: &str| access.permits(user, server.parse().expect("an id"));
     assert_eq!((reaches(member, &one), reaches(member, &two)), (true, false), "as it was when reading began");
     assert_eq!((reaches(owner, &one), reaches(owner, &two)), (false, false));
+}
+
+/// Suspending what is suspended changes nothing, and is announced all the same: what nodes are told last must be what the row
+/// says. Both wait for the counter of changes here, in the order in which they came to the row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_suspending_and_resuming_a_tenant_at_once_all_nodes_know_which_came_last() {
+    let (scene, upstream) = (Scene::new().await, Upstream::start());
+    scene.acme.server("up", &upstream.url("/echo")).await;
+    let other = scene.app.beside("other").await;
+    let (platform, client) = (scene.acme.platform().await.token, scene.acme.client().await.token);
+    for (token, query, area) in [(platform, "?org_id=globex&user_id=ann", "orgs"), (client, "?user_id=marina", "users")]
+    {
+        let call = async |node: &App| node.key(&token).mcp("up", query, "ping", json!({})).await;
+        call(&scene.app).await.expect(200);
+        let list = format!("/api/v1/tenants/{area}");
+        // The newest: the one that was made by the call.
+        let tenant = async || {
+            let all = scene.acme.owner().get(&list).await.expect(200);
+            all["items"].as_array().and_then(|all| all.last()).expect("a tenant").clone()
+        };
+        let path = format!("{list}/{}", tenant().await["id"].as_str().expect("an id"));
+        scene.acme.owner().post(&format!("{path}/suspend"), &Value::Null).await.expect(200);
+        let counter = under_way(&scene.app, &["SELECT number FROM cache_change_counter FOR UPDATE"]).await;
+        let resumed = scene.asked(Method::POST, &format!("{path}/resume"), Value::Null);
+        waiting(&scene.db).await;
+        let suspended = {
+            let owner = scene.acme.owner().at(&other);
+            tokio::spawn(async move { owner.post(&format!("{path}/suspend"), &Value::Null).await })
+        };
+        so_many_wait(&scene.db, 2).await;
+        counter.commit().await.expect("let go");
+        resumed.await.expect("an answer").expect(200);
+        suspended.await.expect("an answer").expect(200);
+        let expected = if tenant().await["status"] == "suspended" { 403 } else { 200 };
+        for node in [&scene.app, &other] {
+            call(node).await.expect(expected);
+        }
+        let path = format!("{list}/{}", tenant().await["id"].as_str().expect("an id"));
+        scene.acme.owner().post(&format!("{path}/resume"), &Value::Null).await.expect(200);
+        for node in [&scene.app, &other] {
+            call(node).await.expect(200);
+        }
+    }
 }

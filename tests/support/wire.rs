@@ -1,14 +1,14 @@
 //! A wire between a node and what it depends on, which can be slow, be stalled or cut, or lead nowhere, as networks do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,33 @@ struct Now {
     first: u64,
 }
 
+/// One answer that is held up: the first that says something.
+struct Awaited {
+    says: Vec<u8>,
+    met: oneshot::Sender<()>,
+    released: oneshot::Receiver<()>,
+}
+
+type Hold = Arc<Mutex<Option<Awaited>>>;
+
+/// An answer that is held up, until it is let go.
+pub struct Held {
+    met: oneshot::Receiver<()>,
+    release: oneshot::Sender<()>,
+}
+
+impl Held {
+    /// Returns when the answer was given at the far end, and is held up.
+    pub async fn met(&mut self) {
+        (&mut self.met).await.expect("the wire is there");
+    }
+
+    /// Lets it go on its way.
+    pub fn release(self) {
+        let _ = self.release.send(());
+    }
+}
+
 /// A wire.
 #[derive(Clone)]
 pub struct Wire {
@@ -49,6 +76,7 @@ pub struct Wire {
     pub address: SocketAddr,
     now: Arc<watch::Sender<Now>>,
     connections: Arc<AtomicU64>,
+    hold: Hold,
 }
 
 impl Wire {
@@ -57,9 +85,9 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (now, seen) = watch::channel(Now { state: State::Whole, first: 0 });
-        let connections = Arc::<AtomicU64>::default();
-        tokio::spawn(listen(listener, to, seen, Arc::clone(&connections)));
-        Self { address, now: Arc::new(now), connections }
+        let (connections, hold) = (Arc::<AtomicU64>::default(), Hold::default());
+        tokio::spawn(listen(listener, to, seen, Arc::clone(&connections), Arc::clone(&hold)));
+        Self { address, now: Arc::new(now), connections, hold }
     }
 
     /// One between a node and the database at this address; the address that the node uses instead.
@@ -103,12 +131,26 @@ impl Wire {
         self.now.send_replace(Now { state: State::Whole, first });
     }
 
+    /// Holds up the next answer that says this, and with it its connection; all others go on.
+    pub fn hold_what_says(&self, text: &str) -> Held {
+        let ((met, is_met), (release, released)) = (oneshot::channel(), oneshot::channel());
+        let awaited = Awaited { says: text.as_bytes().to_vec(), met, released };
+        *self.hold.lock().expect("whole") = Some(awaited);
+        Held { met: is_met, release }
+    }
+
     fn becomes(&self, state: State) {
         self.now.send_modify(|now| now.state = state);
     }
 }
 
-async fn listen(mut listener: TcpListener, to: SocketAddr, mut now: watch::Receiver<Now>, count: Arc<AtomicU64>) {
+async fn listen(
+    mut listener: TcpListener,
+    to: SocketAddr,
+    mut now: watch::Receiver<Now>,
+    count: Arc<AtomicU64>,
+    hold: Hold,
+) {
     let address = listener.local_addr().expect("an address");
     loop {
         let accepted = tokio::select! {
@@ -117,7 +159,7 @@ async fn listen(mut listener: TcpListener, to: SocketAddr, mut now: watch::Recei
         };
         if let Some((near, _)) = accepted {
             let number = count.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(connection(near, to, number, now.clone()));
+            tokio::spawn(connection(near, to, number, now.clone(), Arc::clone(&hold)));
         }
         if now.borrow().state == State::Gone {
             drop(listener);
@@ -134,7 +176,7 @@ async fn until(now: &mut watch::Receiver<Now>, so: impl Fn(State) -> bool) {
     }
 }
 
-async fn connection(near: TcpStream, to: SocketAddr, number: u64, mut now: watch::Receiver<Now>) {
+async fn connection(near: TcpStream, to: SocketAddr, number: u64, mut now: watch::Receiver<Now>, hold: Hold) {
     let reached = now.wait_for(|now| now.state.breaks() || now.state.passes() && number >= now.first).await;
     if reached.is_ok_and(|now| now.state.breaks()) {
         return;
@@ -143,13 +185,29 @@ async fn connection(near: TcpStream, to: SocketAddr, number: u64, mut now: watch
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
     let ((near_out, near_in), (far_out, far_in)) = (near.into_split(), far.into_split());
     tokio::select! {
-        () = pass(near_out, far_in, number, now.clone()) => {}
-        () = pass(far_out, near_in, number, now.clone()) => {}
+        () = pass(near_out, far_in, number, now.clone(), None) => {}
+        () = pass(far_out, near_in, number, now.clone(), Some(hold)) => {}
         _ = now.wait_for(|now| now.state.breaks()) => {}
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u64, mut now: watch::Receiver<Now>) {
+/// Waits where this is the answer that is to be held up.
+async fn held_up(hold: &Hold, said: &[u8]) {
+    let says = |awaited: &mut Awaited| said.windows(awaited.says.len()).any(|part| part == awaited.says);
+    let held = hold.lock().expect("whole").take_if(says);
+    if let Some(Awaited { met, released, .. }) = held {
+        let _ = met.send(());
+        let _ = released.await;
+    }
+}
+
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    number: u64,
+    mut now: watch::Receiver<Now>,
+    hold: Option<Hold>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await;
@@ -161,6 +219,9 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: u64, mut 
         };
         tokio::time::sleep(delay).await;
         let Ok(length @ 1..) = read else { return };
+        if let Some(hold) = &hold {
+            held_up(hold, &buffer[..length]).await;
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

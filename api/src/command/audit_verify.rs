@@ -76,7 +76,7 @@ async fn database(settings: &Settings, given: Option<PublicKeys>) -> Result<(), 
     }
     // One connection reads the log; PostgreSQL's pool has one more.
     let database = Database::open(&url, 1).await.map_err(|fault| chain(&fault))?;
-    if database.pending_migrations().await.map_err(|fault| chain(&fault))? > 0 {
+    if database.standing().await.map_err(|fault| chain(&fault))?.pending > 0 {
         return Err("the database is of an earlier version; run `keyrack migrate` first".to_owned());
     }
     let known = database.root_fingerprint().await.map_err(|fault| chain(&fault))?;

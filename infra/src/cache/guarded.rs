@@ -2,9 +2,9 @@
 //!
 //! The race that resurrects revoked keys is: a request reads the row, a revocation commits and empties the cache, the
 //! request stores what it read. Here a reader takes the generation of the entry's stripe before it reads the store, and
-//! stores only if the generation is unchanged, checked under the entry's lock; whoever changes something first bumps the
-//! generation and then removes the entry under the same lock. So either the reader sees the bump, or the remover sees
-//! the entry.
+//! stores only if the generation is unchanged, checked under the entry's lock; whoever changes something bumps the generation
+//! first, which takes no lock, and then removes the entry under that lock. So either the reader sees the bump, or the remover
+//! sees the entry.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};

@@ -1,13 +1,15 @@
 //! Hearing of changes and confirmations as they are committed. What is heard is only quicker than what is asked: a node
-//! that hears nothing still asks with every renewal.
+//! that hears nothing still asks with every renewal. It listens where the node asks: anew whenever the node has connected anew,
+//! since that can be another server.
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::PATIENCE;
+use super::node::Met;
 use crate::db::{CONFIRMED, DatabaseUrl, listen};
 
 /// How long it is quiet before the connection is asked whether it still is one.
@@ -26,6 +28,15 @@ pub enum Heard {
     Gone,
 }
 
+/// And where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// What.
+    pub heard: Heard,
+    /// How often the node had connected when this was listened to.
+    pub connections: u64,
+}
+
 fn heard(channel: &str, payload: &str) -> Heard {
     if channel != CONFIRMED {
         return Heard::Changed;
@@ -35,28 +46,36 @@ fn heard(channel: &str, payload: &str) -> Heard {
 }
 
 /// Listens for as long as anybody wants to hear, and again after every fault.
-pub async fn run(url: DatabaseUrl, tell: mpsc::UnboundedSender<Heard>) {
+pub async fn run(url: DatabaseUrl, mut met: watch::Receiver<Met>, tell: mpsc::UnboundedSender<Told>) {
     while !tell.is_closed() {
-        if let Err(error) = hear(&url, &tell).await {
+        if let Err(error) = hear(&url, &mut met, &tell).await {
             tracing::debug!(%error, "other nodes are not heard; trying again");
         }
         sleep(PAUSE).await;
     }
 }
 
-async fn hear(url: &DatabaseUrl, tell: &mpsc::UnboundedSender<Heard>) -> Result<(), sqlx::Error> {
+async fn hear(
+    url: &DatabaseUrl,
+    met: &mut watch::Receiver<Met>,
+    tell: &mpsc::UnboundedSender<Told>,
+) -> Result<(), sqlx::Error> {
+    let connections = met.borrow_and_update().connections;
+    let tell = |heard| {
+        let _ = tell.send(Told { heard, connections });
+    };
     let late = |_| sqlx::Error::PoolTimedOut;
     let mut listener = timeout(PATIENCE, listen(url)).await.map_err(late)??;
     // What was told before is not heard.
-    let _ = tell.send(Heard::Changed);
+    tell(Heard::Changed);
     loop {
-        match timeout(QUIET, listener.try_recv()).await {
-            Ok(Ok(Some(told))) => {
-                let _ = tell.send(heard(told.channel(), told.payload()));
-            }
-            Ok(Ok(None)) => {
-                let _ = tell.send(Heard::Changed);
-            }
+        let next = tokio::select! {
+            next = timeout(QUIET, listener.try_recv()) => next,
+            _ = met.changed() => return Ok(()),
+        };
+        match next {
+            Ok(Ok(Some(told))) => tell(heard(told.channel(), told.payload())),
+            Ok(Ok(None)) => tell(Heard::Changed),
             Ok(Err(error)) => return Err(error),
             // A connection whose other end is gone is quiet, too.
             Err(_) => {

@@ -10,6 +10,7 @@ mod lease;
 mod listener;
 mod node;
 pub mod roll;
+mod supervised;
 mod waiting;
 mod watchdog;
 
@@ -22,9 +23,12 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use known::{JoinFault, Known, Unfit};
 pub use lease::{Lease, Moment};
+use node::Parts;
+use supervised::Ended;
+use watchdog::Watchdog;
 
 use crate::cache::Caches;
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, Outdated};
 
 /// How long a node trusts what it remembers, from before it asked to renew its lease.
 pub const HELD: Duration = Duration::from_secs(4);
@@ -60,6 +64,7 @@ pub struct Cluster {
 impl Cluster {
     /// Joins the nodes of this database, and keeps `caches` true to what all of them change, on a thread of its own: neither
     /// requests nor what else runs beside them delay a lease. None for a database that belongs to this process alone.
+    /// `outdated` is of the connections that requests use.
     ///
     /// # Errors
     /// [`JoinFault`] when no lease is to be had.
@@ -68,22 +73,18 @@ impl Cluster {
         known: Known,
         caches: Caches,
         lease: Arc<Lease>,
+        outdated: Arc<Outdated>,
     ) -> Result<Option<Self>, JoinFault> {
         if !matches!(url, DatabaseUrl::Postgres(_)) {
             return Ok(None);
         }
+        let unavailable = |error| StoreFault::Unavailable(Box::new(error));
+        let watchdog = Watchdog::start(Arc::clone(&lease), caches.clone()).map_err(unavailable)?;
         let (asks, asked) = mpsc::unbounded_channel();
         let (joined, ready) = oneshot::channel();
-        let url = url.clone();
-        let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(node::run(url, known, caches, lease, asked, joined)),
-                Err(error) => drop(joined.send(Err(StoreFault::Unavailable(Box::new(error)).into()))),
-            }
-        };
-        let thread = std::thread::Builder::new().name("keyrack-lease".to_owned()).spawn(run);
-        thread.map_err(|error| StoreFault::Unavailable(Box::new(error)))?;
+        let (url, parts) = (url.clone(), Parts { known, caches, lease, outdated, watchdog });
+        let run = move || keep(&url, &parts, asked, joined);
+        std::thread::Builder::new().name("keyrack-lease".to_owned()).spawn(run).map_err(unavailable)?;
         ready.await.unwrap_or_else(|error| Err(StoreFault::Unavailable(Box::new(error)).into()))?;
         Ok(Some(Self { asks }))
     }
@@ -111,4 +112,31 @@ impl Cluster {
             let _ = left.await;
         }
     }
+}
+
+/// Keeps the lease on this thread until the node leaves.
+fn keep(
+    url: &DatabaseUrl,
+    parts: &Parts,
+    mut asked: mpsc::UnboundedReceiver<Ask>,
+    joined: oneshot::Sender<Result<(), JoinFault>>,
+) {
+    let mut joined = Some(joined);
+    supervised::run(&parts.lease, &parts.caches, || {
+        // Another one each time, since nobody knows what the one before was in the middle of.
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                runtime.block_on(node::run(url.clone(), parts.clone(), &mut asked, &mut joined));
+                Ended::Done
+            }
+            Err(error) => {
+                if let Some(joined) = joined.take() {
+                    let _ = joined.send(Err(StoreFault::Unavailable(Box::new(error)).into()));
+                    parts.watchdog.stop();
+                    return Ended::Done;
+                }
+                Ended::Again
+            }
+        }
+    });
 }

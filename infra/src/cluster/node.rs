@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::store::StoreFault;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
-use super::listener::{self, Heard};
+use super::listener::{self, Heard, Told};
 use super::roll::Roll;
 use super::waiting::WaitingRoom;
-use super::{AWAITED, Ask, FIT_PATIENCE, HELD, JoinFault, Known, Lease, Moment, PATIENCE, RENEWAL, watchdog};
+use super::{AWAITED, Ask, FIT_PATIENCE, HELD, JoinFault, Known, Lease, Moment, PATIENCE, RENEWAL, Watchdog};
 use crate::cache::{Caches, change_text};
-use crate::db::{DatabaseUrl, SqlNodes};
+use crate::db::{DatabaseUrl, Outdated, Server, SqlNodes};
 
 /// Changes per statement.
 const AT_ONCE: i64 = 500;
@@ -23,6 +23,15 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often old changes are deleted.
 const PURGE: Duration = Duration::from_mins(10);
 
+/// How often this node has connected.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Met {
+    /// Connections that were made.
+    pub connections: u64,
+    /// Those of them that led to another server than the one before.
+    pub servers: u64,
+}
+
 /// The last change that was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -30,8 +39,29 @@ struct Place {
     mark: Uuid,
 }
 
+/// What a node is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// What it tells the others.
+    pub known: Known,
+    /// What it remembers.
+    pub caches: Caches,
+    /// Whether it may trust that.
+    pub lease: Arc<Lease>,
+    /// Which connections of its requests are to be replaced.
+    pub outdated: Arc<Outdated>,
+    /// Ends what is under way without a lease; told to stop before the node gives its lease up.
+    pub watchdog: Watchdog,
+}
+
+/// Who waits for the node's first lease; nobody any more once it was had.
+pub type Joined = Option<oneshot::Sender<Result<(), JoinFault>>>;
+
 struct Node {
     nodes: SqlNodes,
+    met: watch::Receiver<Met>,
+    // How many servers were met when confirmations began to be noted.
+    servers: u64,
     known: Known,
     caches: Caches,
     lease: Arc<Lease>,
@@ -51,30 +81,39 @@ struct Due {
 }
 
 /// Runs until everybody who could ask is gone, or the node is to leave. Tells `joined` when it has its first lease, or
-/// why it has none.
+/// why it has none; where nobody waits for that any more, it joins when it can.
 pub async fn run(
     url: DatabaseUrl,
-    known: Known,
-    caches: Caches,
-    lease: Arc<Lease>,
-    mut asked: mpsc::UnboundedReceiver<Ask>,
-    joined: oneshot::Sender<Result<(), JoinFault>>,
+    Parts { known, caches, lease, outdated, watchdog }: Parts,
+    asked: &mut mpsc::UnboundedReceiver<Ask>,
+    joined: &mut Joined,
 ) {
     let nodes = match SqlNodes::at(&url, PATIENCE) {
         Ok(Some(nodes)) => nodes,
         Ok(None) => return,
-        Err(fault) => return drop(joined.send(Err(fault.into()))),
+        Err(fault) => {
+            watchdog.stop();
+            return tell(joined, Err(fault.into()));
+        }
+    };
+    let (tells, met) = watch::channel(Met::default());
+    let nodes = {
+        let (caches, replaced) = (caches.clone(), Arc::clone(&outdated));
+        nodes.telling(outdated, move |server| meet(server, &replaced, &caches, &tells))
     };
     let place = Place { number: 0, mark: Uuid::nil() };
     let (roll, room) = (Roll::default(), WaitingRoom::default());
-    let mut node = Node { nodes, known, caches, lease, id: None, place, roll, room };
-    if let Err(fault) = node.join_first().await {
-        return drop(joined.send(Err(fault)));
+    let mut node = Node { nodes, met: met.clone(), servers: 0, known, caches, lease, id: None, place, roll, room };
+    if joined.is_some() {
+        let first = node.join_first().await;
+        let failed = first.is_err();
+        tell(joined, first);
+        if failed {
+            return watchdog.stop();
+        }
     }
-    let _ = joined.send(Ok(()));
     let (tell, mut heard) = mpsc::unbounded_channel();
-    let listener = tokio::spawn(listener::run(url, tell));
-    let watchdog = tokio::spawn(watchdog::run(Arc::clone(&node.lease), node.caches.clone()));
+    let listener = tokio::spawn(listener::run(url, met, tell));
     let mut renewal = interval(RENEWAL);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut purge = interval(PURGE);
@@ -88,12 +127,12 @@ pub async fn run(
                 Some(next) => ask = Some(next),
                 None => break None,
             },
-            Some(heard) = heard.recv() => node.hear(heard, &mut due),
+            Some(told) = heard.recv() => node.hear(told, &mut due),
             () = sleep(LOOK), if !node.room.is_empty() => due.nodes = true,
             _ = purge.tick() => node.purge().await,
         }
-        while let Ok(heard) = heard.try_recv() {
-            node.hear(heard, &mut due);
+        while let Ok(told) = heard.try_recv() {
+            node.hear(told, &mut due);
         }
         let mut leave = None;
         while let Some(next) = ask {
@@ -114,7 +153,7 @@ pub async fn run(
         }
         node.room.settle();
     };
-    watchdog.abort();
+    watchdog.stop();
     listener.abort();
     node.leave().await;
     if let Some(left) = left {
@@ -122,10 +161,33 @@ pub async fn run(
     }
 }
 
+/// Before a single statement goes through a connection that was made just now. Where it leads to another server than the one
+/// before, nobody reads from that one any more, and nothing stays that was read there: what is applied and confirmed from
+/// now on is the new one's.
+fn meet(server: Server, outdated: &Outdated, caches: &Caches, tells: &watch::Sender<Met>) {
+    if server == Server::Another {
+        tracing::warn!("the database is another server than before, or was started anew; everything is forgotten");
+        outdated.server_changed();
+        caches.forget_everything();
+    }
+    tells.send_modify(|met| {
+        met.connections += 1;
+        met.servers += u64::from(server == Server::Another);
+    });
+}
+
+fn tell(joined: &mut Joined, outcome: Result<(), JoinFault>) {
+    if let Some(joined) = joined.take() {
+        let _ = joined.send(outcome);
+    }
+}
+
 impl Node {
-    fn hear(&mut self, heard: Heard, due: &mut Due) {
+    fn hear(&mut self, Told { heard, connections }: Told, due: &mut Due) {
         match heard {
             Heard::Changed => due.changes = true,
+            // Of numbers that may be another's by now.
+            Heard::Confirmed(..) if connections != self.met.borrow().connections => due.nodes = true,
             Heard::Confirmed(id, number) => self.room.confirmed(id, number),
             Heard::Gone => due.nodes = true,
         }
@@ -222,6 +284,7 @@ impl Node {
         loop {
             // With the last one that was applied, which shows that these follow on it.
             let changes = self.nodes.changes_since(self.place.number, AT_ONCE).await?;
+            self.notice();
             let more = changes.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
             let begins = changes.first().map(|first| Place { number: first.number, mark: first.mark });
             let new = if self.place.number == 0 {
@@ -232,6 +295,7 @@ impl Node {
                 tracing::warn!(number = self.place.number, "the database has lost changes; everything is forgotten");
                 self.place = self.newest().await?;
                 self.caches.forget_everything();
+                self.room.forget();
                 return Ok(true);
             };
             for change in new {
@@ -252,9 +316,19 @@ impl Node {
         }
     }
 
+    /// Confirmations of another server's numbers say nothing of this one's.
+    fn notice(&mut self) {
+        let servers = self.met.borrow().servers;
+        if servers != self.servers {
+            self.servers = servers;
+            self.room.forget();
+        }
+    }
+
     /// Reads who has a lease, takes away those that stand still, and tells those who wait.
     async fn look(&mut self) -> Result<(), StoreFault> {
         let mut rows = self.nodes.all().await?;
+        self.notice();
         for (id, renewals) in self.roll.observe(&rows, Instant::now(), AWAITED) {
             if self.nodes.end(id, renewals).await? {
                 let name = rows.iter().find(|row| row.id == id).map(|row| row.name.as_str());

@@ -44,6 +44,12 @@ impl WaitingRoom {
         *known = number.max(*known);
     }
 
+    /// Numbers may be another's from now on, since the database has lost some: what was confirmed before says nothing. What
+    /// the rows say does, with which they were lost.
+    pub fn forget(&mut self) {
+        self.confirmed.clear();
+    }
+
     /// All nodes that have a lease, read just now: after everybody here has come. Who is not among them has none.
     pub fn nodes(&mut self, rows: &[NodeRow]) {
         self.confirmed.retain(|node, _| rows.iter().any(|row| row.id == *node));
@@ -143,6 +149,20 @@ mod tests {
         drop(answer);
         room.settle();
         assert!(room.is_empty());
+    }
+
+    #[test]
+    fn what_was_confirmed_before_the_database_lost_numbers_counts_for_no_later_change() {
+        let (mut room, mut answer) = room(8);
+        // Of the numbers that were lost.
+        room.confirmed(Uuid::from_u128(1), 10);
+        room.forget();
+        room.nodes(&[row(1, 7)]);
+        room.settle();
+        assert!(answer.try_recv().is_err(), "it has not applied this one");
+        room.confirmed(Uuid::from_u128(1), 8);
+        room.settle();
+        assert_eq!(names(&answer.try_recv().expect("now it has")), [("node 1", Why::Confirmed)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::store::StoreFault;
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, Standing};
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{AccessMode, ConnectOptions, DbErr, IsolationLevel};
 use sqlx::Connection;
@@ -15,22 +15,19 @@ use tracing::log::LevelFilter;
 
 use super::advisory::{Held, Lock};
 use super::fault::store_fault;
-use super::kept::{WritesRefused, keeping};
+use super::kept::{Outdated, keeping};
 use super::patience::{DatabaseConnection, DatabaseTransaction, Patience, Patient};
+use super::session::{LOCKS_AWAITED, Purpose, for_purpose};
 use crate::cluster::Lease;
 
 /// Connections that read from an SQLite file. Readers do not block in WAL mode; more than a few only cost memory.
 const SQLITE_READERS: u32 = 4;
 /// How long a request waits for a connection before it gets 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = LOCKS_AWAITED;
 /// How long any statement is waited for on PostgreSQL, unless the operator says otherwise.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a decision waits for the database when the node has no lease.
 const WITHOUT_LEASE: Duration = Duration::from_secs(1);
-/// How long a transaction may hold its locks and say nothing. Ours never pause for so long; only a node that is cut off does.
-/// It is less than anybody waits for a lock, by enough for what is left to do then: a revocation that meets the lock of a node
-/// that was cut off in the middle of a change is late, and does not fail.
-const IDLE_TRANSACTION: Duration = Duration::from_secs(3);
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +115,7 @@ pub struct Database {
     writer: DatabaseConnection,
     kind: DatabaseKind,
     lease: Arc<Lease>,
+    outdated: Arc<Outdated>,
     // Held for as long as the database is open; closing the file releases the lock.
     _lock: Option<Arc<File>>,
 }
@@ -134,21 +132,21 @@ impl Database {
                 // One more than one: a lock holds a connection of its own.
                 let mut options = options(url.clone(), max_connections.max(2));
                 options.min_connections(1);
-                // Whoever waits for somebody else's lock waits no longer than for a connection; and a node that is cut off in
-                // the middle of a change gives up what it has locked, so that the others can go on.
-                options.map_sqlx_postgres_opts(|postgres| {
-                    postgres.options([
-                        ("lock_timeout", format!("{}ms", ACQUIRE_TIMEOUT.as_millis())),
-                        ("idle_in_transaction_session_timeout", format!("{}ms", IDLE_TRANSACTION.as_millis())),
-                    ])
-                });
-                let refused = Arc::<WritesRefused>::default();
-                let noted = Arc::clone(&refused);
+                options.map_sqlx_postgres_opts(|postgres| for_purpose(postgres, Purpose::Requests));
+                let outdated = Arc::<Outdated>::default();
+                let noted = Arc::clone(&outdated);
                 options.map_sqlx_postgres_pool_opts(move |pool| keeping(pool, &noted));
-                let patience = Patience { limit: STATEMENT_TIMEOUT, refused };
+                let patience = Patience { limit: STATEMENT_TIMEOUT, outdated: Arc::clone(&outdated) };
                 let pool = Patient::new(sea_orm::Database::connect(options).await?, Some(patience));
                 let lease = Arc::new(Lease::always());
-                Ok(Self { reader: pool.clone(), writer: pool, kind: DatabaseKind::Postgres, lease, _lock: None })
+                Ok(Self {
+                    reader: pool.clone(),
+                    writer: pool,
+                    kind: DatabaseKind::Postgres,
+                    lease,
+                    outdated,
+                    _lock: None,
+                })
             }
         }
     }
@@ -160,17 +158,24 @@ impl Database {
         let writer = Patient::new(sea_orm::Database::connect(sqlite_options(url.clone(), 1)).await?, None);
         let reader = Patient::new(sea_orm::Database::connect(sqlite_options(url, SQLITE_READERS)).await?, None);
         let lease = Arc::new(Lease::always());
-        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, _lock: Some(Arc::new(lock)) })
+        let outdated = Arc::default();
+        Ok(Self { reader, writer, kind: DatabaseKind::Sqlite, lease, outdated, _lock: Some(Arc::new(lock)) })
     }
 
-    /// Runs the migrations that are still to be run; how many were. One node at a time does.
+    /// Runs the migrations that are still to be run; how many were. One node at a time does. Those of a newer version only
+    /// add, so that this one serves beside them.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub async fn migrate(&self) -> Result<usize, StoreFault> {
         let _lock = self.wait_for(Lock::Migrations).await.map_err(store_fault)?;
-        let pending = Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len();
-        Migrator::up(self.writer.inner(), None).await.map_err(store_fault)?;
+        let Standing { pending, newer } = self.standing().await?;
+        if !newer.is_empty() {
+            tracing::info!(newer = newer.join(", "), "the database was migrated by a newer version; this one goes on");
+        }
+        if pending > 0 {
+            Migrator::up(self.writer.inner(), None).await.map_err(store_fault)?;
+        }
         Ok(pending)
     }
 
@@ -182,12 +187,12 @@ impl Database {
         self.try_share(Lock::Serving).await?.ok_or(ConnectFault::Served)
     }
 
-    /// How many migrations are still to be run.
+    /// Which migrations are still to be run, and which a newer version has run. Only looks.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn pending_migrations(&self) -> Result<usize, StoreFault> {
-        Ok(Migrator::get_pending_migrations(self.writer.inner()).await.map_err(store_fault)?.len())
+    pub async fn standing(&self) -> Result<Standing, StoreFault> {
+        Standing::of(self.reader.inner()).await.map_err(store_fault)
     }
 
     /// Asks the database for a sign of life.
@@ -196,6 +201,12 @@ impl Database {
     /// [`StoreFault`]
     pub async fn ping(&self) -> Result<(), StoreFault> {
         self.in_time(async { self.reader.inner().ping().await.map_err(store_fault) }).await
+    }
+
+    /// Which of its connections are to be replaced, for whoever meets another server than they lead to.
+    #[must_use]
+    pub const fn outdated(&self) -> &Arc<Outdated> {
+        &self.outdated
     }
 
     /// The same database, whose node has this lease.

@@ -4,12 +4,13 @@
 //! The connection is no part of a pool. When a statement fails or hangs, it is dropped, and the next statement has a new
 //! one: what still hangs in the old one may come through late, and every statement here bears that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::root::RootPrints;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, Postgres, Row};
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use super::changes::CHANGED;
 use super::connect::DatabaseUrl;
 use super::fault::store_fault;
 use super::installation::{ROOT_FINGERPRINT, ROOT_UNSETTLED, unsettled_value};
+use super::kept::Outdated;
+use super::session::{Purpose, for_purpose};
 use crate::cluster::roll::NodeRow;
 use crate::cluster::{Known, Unfit};
 
@@ -55,6 +58,19 @@ pub struct SqlNodes {
     options: PgConnectOptions,
     patience: Duration,
     connection: Option<PgConnection>,
+    // Which start of which server the last connection led to.
+    server: Option<String>,
+    outdated: Arc<Outdated>,
+    made: Box<dyn Fn(Server) + Send>,
+}
+
+/// Where a connection leads that was made just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// To the server of the one before, or it is the first.
+    Same,
+    /// To another one, or to one that was started anew.
+    Another,
 }
 
 impl SqlNodes {
@@ -66,25 +82,58 @@ impl SqlNodes {
     pub fn at(url: &DatabaseUrl, patience: Duration) -> Result<Option<Self>, StoreFault> {
         let DatabaseUrl::Postgres(url) = url else { return Ok(None) };
         let options = url.parse().map_err(|error: sqlx::Error| StoreFault::Unavailable(Box::new(error)))?;
-        Ok(Some(Self { options, patience, connection: None }))
+        let options = for_purpose(options, Purpose::Nodes);
+        let (outdated, made) = (Arc::default(), Box::new(|_| ()));
+        Ok(Some(Self { options, patience, connection: None, server: None, outdated, made }))
     }
 
-    async fn ask(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreFault> {
-        let (slot, options) = (&mut self.connection, &self.options);
-        let asked = async {
-            let connection = match slot {
-                Some(connection) => connection,
-                none => none.insert(PgConnection::connect_with(options).await?),
-            };
-            query.fetch_all(connection).await
+    /// The same for a node whose other connections are these, and which is told of each connection that is made, before a
+    /// single statement of the node's goes through it.
+    #[must_use]
+    pub fn telling(self, outdated: Arc<Outdated>, made: impl Fn(Server) + Send + 'static) -> Self {
+        Self { outdated, made: Box::new(made), ..self }
+    }
+
+    /// The connection, made anew if there is none.
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        // Behind one address there can be another machine, or the same with what it had at another time.
+        const SERVER: &str =
+            "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time())";
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = PgConnection::connect_with(&self.options).await?;
+                let server: String = sqlx::raw_sql(SERVER).fetch_one(&mut connection).await?.try_get(0)?;
+                let before = self.server.replace(server);
+                let same = before.is_none() || before == self.server;
+                (self.made)(if same { Server::Same } else { Server::Another });
+                connection
+            }
         };
-        let fault = match tokio::time::timeout(self.patience, asked).await {
-            Ok(Ok(rows)) => return Ok(rows),
-            Ok(Err(error)) => unavailable(error),
+        Ok(self.connection.insert(connection))
+    }
+
+    /// What became of a statement, which is waited for so long. A connection that it failed on is not used again.
+    async fn settled<T>(
+        &mut self,
+        within: Duration,
+        ask: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreFault> {
+        let asked = async { ask(self.connection().await?).await };
+        let fault = match tokio::time::timeout(within, asked).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => {
+                self.outdated.note_cause(&error);
+                unavailable(error)
+            }
             Err(late) => StoreFault::Unavailable(Box::new(late)),
         };
         self.connection = None;
         Err(fault)
+    }
+
+    async fn ask(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreFault> {
+        self.settled(self.patience, async |connection| query.fetch_all(connection).await).await
     }
 
     /// Adds a node, unless it does not fit to those that are there. From when this returns changes wait for the node.
@@ -95,23 +144,8 @@ impl SqlNodes {
     /// # Errors
     /// [`StoreFault`]
     pub async fn join(&mut self, id: Uuid, known: &Known) -> Result<Result<(), Unfit>, StoreFault> {
-        let (slot, options) = (&mut self.connection, &self.options);
-        let asked = async {
-            let connection = match slot {
-                Some(connection) => connection,
-                none => none.insert(PgConnection::connect_with(options).await?),
-            };
-            join(connection, id, known).await
-        };
         // Several statements, by a node that nobody waits for yet.
-        let outcome = tokio::time::timeout(self.patience * 5, asked).await;
-        let fault = match outcome {
-            Ok(Ok(joined)) => return Ok(joined),
-            Ok(Err(error)) => unavailable(error),
-            Err(late) => StoreFault::Unavailable(Box::new(late)),
-        };
-        self.connection = None;
-        Err(fault)
+        self.settled(self.patience * 5, async |connection| join(connection, id, known).await).await
     }
 
     /// Renews a node's lease, says that it has applied every change up to `confirmed`, and with `tell` tells the others so.
@@ -277,7 +311,12 @@ async fn join(connection: &mut PgConnection, id: Uuid, known: &Known) -> Result<
 /// Whatever keeps it from listening.
 pub async fn listen(url: &DatabaseUrl) -> Result<PgListener, sqlx::Error> {
     let DatabaseUrl::Postgres(url) = url else { return Err(sqlx::Error::PoolClosed) };
-    let mut listener = PgListener::connect(url).await?;
+    // A pool of one: whoever listens has nothing else.
+    let options = for_purpose(url.parse()?, Purpose::Nodes);
+    let pool =
+        PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_with(options).await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.ignore_pool_close_event(true);
     listener.listen_all([CHANGED, CONFIRMED]).await?;
     Ok(listener)
 }

@@ -14,15 +14,15 @@ use sea_orm::{
     TransactionTrait,
 };
 
-use super::kept::WritesRefused;
+use super::kept::Outdated;
 
 /// How long is waited, and what is noted of the answers.
 #[derive(Debug, Clone)]
 pub struct Patience {
     /// The longest that a statement is waited for.
     pub limit: Duration,
-    /// Whether writes were refused.
-    pub refused: Arc<WritesRefused>,
+    /// Which connections are to be replaced.
+    pub outdated: Arc<Outdated>,
 }
 
 /// A connection or a transaction that is asked with patience.
@@ -40,12 +40,12 @@ pub type DatabaseTransaction = Patient<sea_orm::DatabaseTransaction>;
 
 /// What is answered in time.
 async fn within<T>(patience: Option<&Patience>, answer: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-    let Some(Patience { limit, refused }) = patience else { return answer.await };
+    let Some(Patience { limit, outdated }) = patience else { return answer.await };
     let answered = tokio::time::timeout(*limit, answer).await.unwrap_or_else(|_| {
         let late = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {limit:?}"));
         Err(DbErr::Query(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(late)))))
     });
-    answered.inspect_err(|error| refused.note(error))
+    answered.inspect_err(|error| outdated.note(error))
 }
 
 impl<C> Patient<C> {
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_answered_in_time_is_an_outage() {
-        let patience = Patience { limit: Duration::from_millis(5), refused: Arc::default() };
+        let patience = Patience { limit: Duration::from_millis(5), outdated: Arc::default() };
         let given_up = within::<()>(Some(&patience), std::future::pending()).await;
         let fault = store_fault(given_up.expect_err("nobody answers"));
         assert!(matches!(fault, StoreFault::Unavailable(_)), "{fault:?}");

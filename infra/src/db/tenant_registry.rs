@@ -312,7 +312,9 @@ impl TenantRegistry for SqlTenants {
                 .filter(Column::Id.eq(id.as_uuid()))
                 .filter(managed_orgs(managed, whole))
         };
-        let Some(row) = find(false).one(&transaction).await.map_err(store_fault)? else { return Ok(None) };
+        // Locked also when there is nothing to change: whoever comes next to the row is also the next to tell the nodes.
+        let row = find(false).lock_exclusive().one(&transaction).await.map_err(store_fault)?;
+        let Some(row) = row else { return Ok(None) };
         if find(true).one(&transaction).await.map_err(store_fault)?.is_none() {
             return Err(SuspendFault::InPart);
         }
@@ -324,7 +326,11 @@ impl TenantRegistry for SqlTenants {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let now = find(true).one(&transaction).await.map_err(store_fault)?;
+        let now = scoped::find::<tenant_org::Entity>(grant)
+            .filter(Column::Id.eq(id.as_uuid()))
+            .one(&transaction)
+            .await
+            .map_err(store_fault)?;
         let (organization, org) = (grant.organization_id(), text(&row.external_id)?);
         if changed.rows_affected > 0 {
             record(&transaction, [event]).await?;
@@ -351,7 +357,8 @@ impl TenantRegistry for SqlTenants {
                 .filter(Column::Id.eq(id.as_uuid()))
                 .filter(managed_users(grant, managed))
         };
-        if find().one(&transaction).await.map_err(store_fault)?.is_none() {
+        // Locked also when there is nothing to change, as above.
+        if find().lock_exclusive().one(&transaction).await.map_err(store_fault)?.is_none() {
             return Ok(None);
         }
         let column = Column::SuspendedAt;
@@ -362,7 +369,12 @@ impl TenantRegistry for SqlTenants {
             .exec(&transaction)
             .await
             .map_err(store_fault)?;
-        let rows = find().all(&transaction).await.map_err(store_fault)?;
+        // Not as `find` does: the list of who manages it can have changed meanwhile, and the nodes must be told all the same.
+        let rows = scoped::find::<tenant_user::Entity>(grant)
+            .filter(Column::Id.eq(id.as_uuid()))
+            .all(&transaction)
+            .await
+            .map_err(store_fault)?;
         let now = user_records(&transaction, grant, &rows).await?.pop();
         if changed.rows_affected > 0 {
             record(&transaction, [event]).await?;

@@ -3,6 +3,7 @@
 mod local;
 mod redis_url;
 pub mod shared;
+pub mod trial;
 
 pub use local::LocalLimiter;
 pub use redis_url::{InvalidRedisUrl, RedisUrl};

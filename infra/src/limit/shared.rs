@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis cannot be used")]
-pub struct RedisFault(#[from] RedisError);
+pub struct RedisFault(#[from] pub(super) RedisError);
 
 /// A limiter of many nodes.
 pub struct SharedLimiter {
@@ -62,12 +62,19 @@ impl SharedLimiter {
         Ok(Self { redis, local: LocalLimiter::new(capacity), began: Instant::now(), away_until, away })
     }
 
-    /// Whether Redis answers, for those who look into an installation.
-    ///
-    /// # Errors
-    /// [`RedisFault`]
-    pub async fn ping(&self) -> Result<(), RedisFault> {
-        Ok(redis::cmd("PING").query_async(&mut self.redis.clone()).await?)
+    /// A way to ask Redis something else.
+    pub(super) fn redis(&self) -> ConnectionManager {
+        self.redis.clone()
+    }
+
+    /// Counts one request against a window of this name, which is over after a millisecond.
+    pub(super) async fn count_once(&self, name: &str) -> Result<(), RedisError> {
+        let mut redis = self.redis();
+        let counted = async {
+            let asked = WINDOW.key(name).arg(1).arg(1_000).arg(RUNS).invoke_async(&mut redis).await;
+            asked.map(|_: (bool, u32, u64, u64)| ())
+        };
+        tokio::time::timeout(CONNECT + ANSWER, counted).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn count(&self, limited: Limited, limit: RateLimit) -> Result<Verdict, RedisError> {
@@ -85,7 +92,6 @@ impl SharedLimiter {
             Ok(if within { Verdict::Within(quota) } else { over })
         };
         // All of it: connecting, and loading the script where Redis does not have it.
-        let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
         tokio::time::timeout(CONNECT + ANSWER, asked).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -112,6 +118,10 @@ impl SharedLimiter {
             tracing::info!("Redis is back; limits are counted there");
         }
     }
+}
+
+fn late() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 #[async_trait]

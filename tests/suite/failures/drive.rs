@@ -93,15 +93,17 @@ async fn look(row: &Row, when: &str, asked: Asked, cell: for<'a> fn(&'a Row, Op)
             }
             (answered, Ok(seen)) => {
                 let seen = seen.unwrap_or_else(|error| panic!("{who}: {error}"));
-                println!("failures: {who}: {:?} {} in {:?}", seen.status, seen.code, seen.took);
-                let as_said = match answered {
-                    Answered::Status(_) if expected.or_unavailable && seen.status == Some(503) => true,
-                    Answered::Status(status) => seen.status == Some(status),
-                    Answered::Not => seen.status.is_none(),
-                    Answered::Later => false,
-                };
-                assert!(as_said, "{who}: expected {expected:?}, seen {seen:?}\n{}", support::logs::tail());
-                proper(&who, &seen);
+                for seen in seen.each() {
+                    println!("failures: {who}: {:?} {} in {:?}", seen.status, seen.code, seen.took);
+                    let as_said = match answered {
+                        Answered::Status(_) if expected.or_unavailable && seen.status == Some(503) => true,
+                        Answered::Status(status) => seen.status == Some(status),
+                        Answered::Not => seen.status.is_none(),
+                        Answered::Later => false,
+                    };
+                    assert!(as_said, "{who}: expected {expected:?}, seen {seen:?}\n{}", support::logs::tail());
+                    proper(&who, seen);
+                }
             }
         }
     }
@@ -127,12 +129,14 @@ async fn ended(row: &Row, asked: Asked, until: Instant) {
         let who = format!("{}, {}, under way", row.fault, op.name());
         let seen = tokio::time::timeout(left, answer).await.unwrap_or_else(|_| panic!("{who}: it hangs"));
         let seen = seen.unwrap_or_else(|error| panic!("{who}: {error}"));
-        println!("failures: {who}: {:?} {} in {:?}", seen.status, seen.code, seen.took);
-        // A person's session is over when their node's clock says so.
-        if !matches!(op, Op::Manage | Op::Audit) || row.fault != "clock stepped" {
-            good(&seen);
+        for seen in seen.each() {
+            println!("failures: {who}: {:?} {} in {:?}", seen.status, seen.code, seen.took);
+            // A person's session is over when their node's clock says so.
+            if !matches!(op, Op::Manage | Op::Audit) || row.fault != "clock stepped" {
+                good(seen);
+            }
+            proper(&who, seen);
         }
-        proper(&who, &seen);
     }
 }
 
@@ -141,8 +145,8 @@ async fn recovered(row: &Row, site: &Arc<Site>, over: Instant) {
     for op in Op::ALL {
         loop {
             let seen = site.ask(op).await;
-            good(&seen);
-            if seen.status == Some(op.fine()) {
+            seen.each().for_each(good);
+            if seen.is(op.fine()) {
                 break;
             }
             let late = over.elapsed() > row.recovers + SLACK;

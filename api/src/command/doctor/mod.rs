@@ -3,12 +3,13 @@
 mod clock;
 mod egress;
 mod journal;
+mod listen;
 mod nodes;
+mod redis;
 mod report;
 mod root;
 
-use infra::db::{Database, DatabaseKind, DatabaseUrl};
-use infra::limit::SharedLimiter;
+use infra::db::{ConnectFault, Database, DatabaseKind, DatabaseUrl, Standing};
 
 use self::report::Report;
 use self::root::Told;
@@ -26,11 +27,11 @@ pub async fn run(settings: &Settings) -> Result<(), String> {
     for name in crate::cli::unknown_variables() {
         report.bad("settings", &format!("{name} is no setting"), "see docs/settings.md for the names");
     }
-    check_listen(settings, &mut report);
+    let beside = listen::check(settings.listen, &mut report);
     journal::check(settings, &mut report);
-    check_redis(settings, &mut report).await;
+    redis::check(settings, &mut report).await;
     egress::check_setting(settings, &mut report);
-    let (database, whole) = open(settings, &mut report).await;
+    let (database, whole) = open(settings, beside, &mut report).await;
     let told = match &database {
         Some(database) => Told::read(database).await,
         None => Told::default(),
@@ -66,8 +67,9 @@ async fn check_contents(
     egress::check_servers(settings, database, report).await;
 }
 
-/// The database if it can be opened, and whether its schema is up to date.
-async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bool) {
+/// The database if it can be opened, and whether its schema is up to date. A file belongs to the node that listens here, if
+/// one is there.
+async fn open(settings: &Settings, beside: bool, report: &mut Report) -> (Option<Database>, bool) {
     let url = settings.database();
     if let DatabaseUrl::Sqlite(path) = &url
         && !path.exists()
@@ -77,6 +79,14 @@ async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bo
     }
     let database = match Database::open(&url, 1).await {
         Ok(database) => database,
+        Err(ConnectFault::InUse(path)) if beside => {
+            let finding = format!(
+                "{} belongs to the node that serves; what is in it can be looked at when that is stopped",
+                path.display()
+            );
+            report.good("database", &finding);
+            return (None, false);
+        }
         Err(fault) => {
             let fix = match url.kind() {
                 DatabaseKind::Sqlite => "check the path and its permissions; stop the server first if it runs",
@@ -88,52 +98,27 @@ async fn open(settings: &Settings, report: &mut Report) -> (Option<Database>, bo
             return (None, false);
         }
     };
-    let whole = match database.pending_migrations().await {
-        Ok(0) => {
+    let whole = match database.standing().await {
+        Ok(Standing { pending: 0, newer }) => {
             report.good("database", "reached, schema up to date");
+            if !newer.is_empty() {
+                let finding = format!(
+                    "it has migrations of a newer version: {}; this one serves beside it until it is replaced",
+                    newer.join(", ")
+                );
+                report.good("database", &finding);
+            }
             true
         }
-        Ok(steps) => {
-            let finding = format!("{steps} migrations are to be run");
+        Ok(Standing { pending, .. }) => {
+            let finding = format!("{pending} migrations are to be run");
             report.bad("database", &finding, "run `keyrack migrate`, or start the server");
             false
         }
         Err(fault) => {
-            report.bad("database", &chain(&fault), "check that the user may create tables");
+            report.bad("database", &chain(&fault), "look at the database's own log");
             false
         }
     };
     (Some(database), whole)
-}
-
-async fn check_redis(settings: &Settings, report: &mut Report) {
-    let Some(url) = &settings.redis_url else {
-        let alone = settings.database().kind() == DatabaseKind::Sqlite;
-        let nodes = if alone {
-            "counted in memory"
-        } else {
-            "counted by each node for itself; set KEYRACK_REDIS_URL to share them"
-        };
-        return report.good("limits", nodes);
-    };
-    let answered = async { SharedLimiter::new(url, 1)?.ping().await };
-    match answered.await {
-        Ok(()) => report.good("redis", &format!("{url} answers")),
-        Err(fault) => report.bad(
-            "redis",
-            &format!("{url}: {}", chain(&fault)),
-            "check KEYRACK_REDIS_URL, and that Redis runs and lets this user in; until then each node counts limits for itself",
-        ),
-    }
-}
-
-fn check_listen(settings: &Settings, report: &mut Report) {
-    match std::net::TcpListener::bind(settings.listen) {
-        Ok(_) => report.good("listen", &format!("{} is free", settings.listen)),
-        Err(error) => report.bad(
-            "listen",
-            &format!("{}: {error}", settings.listen),
-            "choose another KEYRACK_LISTEN, or stop what has the port",
-        ),
-    }
 }
