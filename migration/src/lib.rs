@@ -38,6 +38,7 @@ mod m20261121_000029_cache_changes;
 mod m20261122_000030_node_details;
 mod m20261122_000031_audit_journals;
 mod m20261122_000032_audit_block_times;
+mod m20261122_000034_schedule_owners;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000030_node_details::Migration),
             Box::new(m20261122_000031_audit_journals::Migration),
             Box::new(m20261122_000032_audit_block_times::Migration),
+            Box::new(m20261122_000034_schedule_owners::Migration),
         ]
     }
 }

@@ -87,6 +87,7 @@ mod run_events;
 mod run_queue;
 mod runs;
 mod runs_everything;
+mod schedule_owners;
 mod schedules;
 mod secrets;
 mod sessions;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::schedule::Schedule;
+use super::scheduler::ScheduleOwner;
 use super::step::Step;
 use crate::id::{OrganizationId, ProjectId, WorkflowId};
 use crate::text::{Description, Name};
@@ -47,6 +48,8 @@ pub struct Workflow {
     pub definition: Definition,
     /// When it runs by itself.
     pub schedule: Option<Schedule>,
+    /// On whose behalf it then runs; none when it has no schedule.
+    pub schedule_owner: Option<ScheduleOwner>,
     /// The project that it belongs to.
     pub project: Option<ProjectId>,
     /// When it was put away. An archived workflow is not run.

@@ -152,6 +152,11 @@ impl SqlRuns {
         let run = whole(&transaction, scope, row).await?;
         record(&transaction, [event.about(AuditTarget::Run(new.id))]).await?;
         // With the head of the organization's chain locked, so that of two wishes at once one sees the other's run.
+        if new.trigger == Trigger::Schedule
+            && let Some(again) = self.scheduled_before(scope, new, once, &transaction).await?
+        {
+            return Ok(again);
+        }
         if let Some(other) = once.and_then(|once| once.other)
             && let Some(again) = self.again(scope, new, other, &transaction).await?
         {
@@ -168,6 +173,27 @@ impl SqlRuns {
     async fn waiting_of(&self, db: &DatabaseTransaction, scope: &impl WithinOrganization) -> Result<u64, StoreFault> {
         let waiting = scoped::find::<Entity>(scope).filter(Column::Status.eq(status_number(RunStatus::Pending)));
         waiting.count(db).await.map_err(store_fault)
+    }
+
+    /// The run of this time, when it was asked for on behalf of whoever stood behind the schedule until a moment ago.
+    async fn scheduled_before(
+        &self,
+        scope: &impl WithinOrganization,
+        new: &NewRun,
+        once: Option<&Once>,
+        transaction: &DatabaseTransaction,
+    ) -> Result<Option<Dispatched>, StoreFault> {
+        let Some(once) = once else { return Ok(None) };
+        let row = scoped::find::<Entity>(scope)
+            .filter(Column::OnceDigest.eq(once.digest.to_vec()))
+            .filter(Column::Id.ne(new.id.as_uuid()))
+            .one(transaction)
+            .await
+            .map_err(store_fault)?;
+        match row {
+            Some(row) => whole(transaction, scope, row).await.map(|run| Some(Dispatched::Again(run))),
+            None => Ok(None),
+        }
     }
 
     /// What a wish is whose name is there already.

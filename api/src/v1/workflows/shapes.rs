@@ -4,7 +4,7 @@ use domain::id::WorkflowId;
 use domain::time::Timestamp;
 use domain::workflow::check::{Seen, ServerRef};
 use domain::workflow::port::MadeVersion;
-use domain::workflow::{Definition, Expectation, Schedule, Step};
+use domain::workflow::{Definition, Expectation, Schedule, ScheduleOwner, Step};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -34,6 +34,8 @@ pub struct WorkflowShape {
     timeout_seconds: Option<u64>,
     /// When it runs by itself; null for never.
     schedule: Option<ScheduleShape>,
+    /// On whose behalf it then runs: whoever set the schedule or changed the steps last; null for never.
+    scheduled_by: Option<ScheduleOwnerShape>,
     /// When it runs by itself next, RFC 3339 UTC; null for never.
     next_run_at: Option<String>,
     /// When it ran by itself for the last time, RFC 3339 UTC; null for never.
@@ -118,6 +120,16 @@ pub struct ScheduleShape {
     time_zone: String,
 }
 
+/// On whose behalf a workflow runs by itself. At each time it is decided anew what they may.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScheduleOwnerShape {
+    /// `key` or `member`.
+    #[schema(example = "member")]
+    kind: &'static str,
+    /// `key_…` or `usr_…`
+    id: String,
+}
+
 /// One version of a workflow. It never changes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -152,6 +164,7 @@ impl WorkflowShape {
             steps: steps(&workflow.definition),
             timeout_seconds: workflow.definition.timeout.map(|timeout| timeout.as_secs()),
             schedule: workflow.schedule.as_ref().map(ScheduleShape::from),
+            scheduled_by: workflow.schedule_owner.as_ref().map(ScheduleOwnerShape::from),
             last_run_at: last.map(time),
             next_run_at: runs.and_then(|schedule| schedule.next_after(now)).map(time),
             project_id: workflow.project.map(|project| project.to_string()),
@@ -194,6 +207,12 @@ impl From<&Expectation> for ExpectationShape {
 impl From<&Schedule> for ScheduleShape {
     fn from(schedule: &Schedule) -> Self {
         Self { cron: schedule.cron.clone(), time_zone: schedule.time_zone.clone() }
+    }
+}
+
+impl From<&ScheduleOwner> for ScheduleOwnerShape {
+    fn from(owner: &ScheduleOwner) -> Self {
+        Self { kind: owner.who.kind(), id: owner.who.id() }
     }
 }
 
