@@ -13,6 +13,7 @@ on_both! {
     a_schedule_takes_what_running_the_workflow_takes
     a_schedule_runs_as_the_key_that_set_it_and_as_nobody_when_it_is_revoked
     whoever_changes_the_steps_stands_behind_the_schedule
+    a_schedule_that_is_sent_again_is_its_senders
 }
 
 const WORKFLOWS: &str = "/api/v1/workflows";
@@ -155,4 +156,25 @@ async fn whoever_changes_the_steps_stands_behind_the_schedule(store: Store) {
     scene.app.settled().await;
     let events = acme.owner().get("/api/v1/audit-events?action=workflow.update&limit=10").await.expect(200);
     assert_eq!(events["items"][0]["reason"], "version 3, schedule", "{events:#}");
+}
+
+async fn a_schedule_that_is_sent_again_is_its_senders(store: Store) {
+    let scene = scene(store, &[]).await;
+    let acme = &scene.acme;
+    let (eve, ed) = (acme.member("eve", "editor").await, acme.member("ed", "editor").await);
+    let nightly = scheduled(&eve.actor(), WORKFLOWS).await;
+    acme.owner().delete(&format!("/api/v1/org/members/{}", eve.id)).await;
+    let run = comes(&scene, &nightly).await;
+    assert_eq!((run["status"].as_str(), behind(&run)), (Some("error"), ("member", eve.id.as_str())), "{run:#}");
+    let before = acme.owner().get(&nightly).await.expect(200);
+    let after = patch(&ed.actor(), &nightly, json!({"schedule": yearly()})).await.expect(200);
+    assert_eq!((&after["schedule"], &after["nextRunAt"]), (&before["schedule"], &before["nextRunAt"]));
+    let run = comes(&scene, &nightly).await;
+    assert_eq!((run["status"].as_str(), behind(&run)), (Some("pass"), ("member", ed.id.as_str())), "{run:#}");
+    // Once more is nothing, and leaves nothing.
+    patch(&ed.actor(), &nightly, json!({"schedule": yearly()})).await.expect(200);
+    scene.app.settled().await;
+    let events = acme.owner().get("/api/v1/audit-events?action=workflow.update&limit=10").await.expect(200);
+    let reasons: Vec<_> = events["items"].as_array().expect("events").iter().map(|event| &event["reason"]).collect();
+    assert_eq!(reasons, [&json!("schedule")], "{events:#}");
 }

@@ -110,8 +110,8 @@ impl WorkflowChange {
         })
     }
 
-    /// The same for whoever makes the change. A schedule that they set is theirs, and other steps make it theirs, too: else their
-    /// steps would run with another's rights.
+    /// The same for whoever makes the change. A schedule that they send is theirs, also one that is there already: so a schedule
+    /// whose owner has left is taken over. Other steps make it theirs, too; else their steps would run with another's rights.
     ///
     /// # Errors
     /// [`ChangeRefusal`]
@@ -122,10 +122,11 @@ impl WorkflowChange {
         expected: Option<u32>,
         at: Timestamp,
     ) -> Result<Workflow, ChangeRefusal> {
+        let sent = self.schedule.is_some();
         let after = self.apply(before, expected, at)?;
         let schedule_owner = match &after.schedule {
             None => None,
-            Some(_) if after.schedule != before.schedule || after.definition.steps != before.definition.steps => {
+            Some(_) if sent || after.definition.steps != before.definition.steps => {
                 Some(scheduler.stands_behind(&after.definition.steps)?)
             }
             Some(_) => before.schedule_owner.clone(),
