@@ -83,6 +83,7 @@ mod root_rolling;
 mod root_secret;
 mod rotation;
 mod row_locks;
+mod run_ends;
 mod run_events;
 mod run_queue;
 mod runs;
