@@ -189,6 +189,15 @@ async fn asking_again_under_a_name_gives_the_same_run(store: Store) {
     owner.post(&path, &json!({"idempotencyKey": ""})).await.refused(400, "validation_failed");
     owner.post(&format!("{WORKFLOWS}/{one}/archive"), &json!({})).await.expect(200);
     owner.post(&path, &json!({})).await.refused(409, "conflict");
+    // A workflow that is put away makes no new run, and those that it made are still found by their names.
+    let again = owner.post(&path, &body).await;
+    assert_eq!(
+        (again.expect(202)["id"].clone(), &again.headers["idempotent-replayed"]),
+        (first["id"].clone(), &"true".parse().expect("a value"))
+    );
+    owner.post(&path, &json!({"idempotencyKey": "new"})).await.refused(409, "conflict");
+    owner.post(&format!("{WORKFLOWS}/{two}/archive"), &json!({})).await.expect(200);
+    owner.post(&other, &body).await.refused(409, "idempotency_conflict");
 }
 
 async fn a_run_that_waits_is_cancelled_at_once_and_one_under_way_drops_its_call(store: Store) {

@@ -116,6 +116,12 @@ pub trait RunStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<Dispatched, StoreFault>;
 
+    /// What became of an earlier wish of the caller's under this name; none when there was none.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn asked_before(&self, grant: &Grant<RunsDispatch>, once: &Once) -> Result<Option<Dispatched>, StoreFault>;
+
     /// A run with its steps.
     ///
     /// # Errors

@@ -96,9 +96,7 @@ impl<C: Clock> RunService<C> {
         event: AuditEvent,
     ) -> Result<(Run, bool), RunFault> {
         let workflow = self.definitions.to_run(grant, id).await?.ok_or(RunFault::NotFound)?;
-        if workflow.archived_at.is_some() {
-            return Err(RunFault::Archived);
-        }
+        let archived = workflow.archived_at.is_some();
         let run = NewRun {
             id: RunId::new(),
             workflow: id,
@@ -108,7 +106,13 @@ impl<C: Clock> RunService<C> {
             actor: RunActor::of(grant),
             at: self.clock.now(),
         };
-        let (run, again) = match self.store.dispatch(grant, run, once, event).await? {
+        let dispatched = match once {
+            // It makes no new run. Those that it made are still found by their names.
+            Some(once) if archived => self.store.asked_before(grant, &once).await?.ok_or(RunFault::Archived)?,
+            None if archived => return Err(RunFault::Archived),
+            once => self.store.dispatch(grant, run, once, event).await?,
+        };
+        let (run, again) = match dispatched {
             Dispatched::Made(run) => (run, false),
             Dispatched::Again(run) => (run, true),
             Dispatched::Other => return Err(RunFault::Reused),

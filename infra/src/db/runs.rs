@@ -13,7 +13,7 @@ use domain::idempotency::{Claim as Once, ClaimName};
 use domain::key::KeyId;
 use domain::organization::port::Members;
 use domain::page::{Page, PageRequest};
-use domain::run::actor::Whose;
+use domain::run::actor::{RunActor, Whose};
 use domain::run::evidence::Evidence;
 use domain::run::port::{Changed, Dispatched, NewRun, RunFilter, RunStore, Standings};
 use domain::run::{Run, RunStatus, StepStatus, Trigger};
@@ -21,7 +21,9 @@ use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock, Timestamp};
 use domain::workflow::Step;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::audit::record;
 use super::entity::run::{self, Column, Entity};
@@ -137,7 +139,7 @@ impl SqlRuns {
             .map_err(store_fault)?;
         if inserted == 0 {
             let name = once.map(|once| ClaimName { digest: once.digest, fingerprint: once.fingerprint });
-            let again = self.again(scope, new, name.ok_or_else(|| corrupt("row"))?, &transaction).await?;
+            let again = again(scope, &new.actor, name.ok_or_else(|| corrupt("row"))?, &transaction).await?;
             return again.ok_or_else(|| StoreFault::Unavailable("the run of this name went meanwhile".into()));
         }
         let steps: Vec<_> =
@@ -158,7 +160,7 @@ impl SqlRuns {
             return Ok(again);
         }
         if let Some(other) = once.and_then(|once| once.other)
-            && let Some(again) = self.again(scope, new, other, &transaction).await?
+            && let Some(again) = again(scope, &new.actor, other, &transaction).await?
         {
             return Ok(again);
         }
@@ -196,27 +198,6 @@ impl SqlRuns {
         }
     }
 
-    /// What a wish is whose name is there already.
-    async fn again(
-        &self,
-        scope: &impl WithinOrganization,
-        new: &NewRun,
-        name: ClaimName,
-        transaction: &DatabaseTransaction,
-    ) -> Result<Option<Dispatched>, StoreFault> {
-        let row = scoped::find::<Entity>(scope)
-            .filter(Column::Actor.eq(new.actor.who.id()))
-            .filter(Column::OnceDigest.eq(name.digest.to_vec()))
-            .one(transaction)
-            .await
-            .map_err(store_fault)?;
-        let Some(row) = row else { return Ok(None) };
-        if row.once_fingerprint.as_deref() != Some(name.fingerprint.as_slice()) {
-            return Ok(Some(Dispatched::Other));
-        }
-        whole(transaction, scope, row).await.map(|run| Some(Dispatched::Again(run)))
-    }
-
     async fn end_waiting(
         &self,
         transaction: &DatabaseTransaction,
@@ -249,6 +230,26 @@ impl SqlRuns {
     }
 }
 
+/// What a wish is whose name is there already.
+async fn again(
+    scope: &impl WithinOrganization,
+    actor: &RunActor,
+    name: ClaimName,
+    db: &impl ConnectionTrait,
+) -> Result<Option<Dispatched>, StoreFault> {
+    let row = scoped::find::<Entity>(scope)
+        .filter(Column::Actor.eq(actor.who.id()))
+        .filter(Column::OnceDigest.eq(name.digest.to_vec()))
+        .one(db)
+        .await
+        .map_err(store_fault)?;
+    let Some(row) = row else { return Ok(None) };
+    if row.once_fingerprint.as_deref() != Some(name.fingerprint.as_slice()) {
+        return Ok(Some(Dispatched::Other));
+    }
+    whole(db, scope, row).await.map(|run| Some(Dispatched::Again(run)))
+}
+
 fn found(scope: &(impl WithinOrganization + ?Sized), id: RunId) -> Select<Entity> {
     scoped::find::<Entity>(scope).filter(Column::Id.eq(id.as_uuid()))
 }
@@ -263,6 +264,17 @@ impl RunStore for SqlRuns {
         event: AuditEvent,
     ) -> Result<Dispatched, StoreFault> {
         self.keep(grant, &run, once.as_ref(), event).await
+    }
+
+    async fn asked_before(&self, grant: &Grant<RunsDispatch>, once: &Once) -> Result<Option<Dispatched>, StoreFault> {
+        let (actor, snapshot) = (RunActor::of(grant), self.db.snapshot().await?);
+        let name = ClaimName { digest: once.digest, fingerprint: once.fingerprint };
+        for name in [Some(name), once.other].into_iter().flatten() {
+            if let Some(again) = again(grant, &actor, name, &snapshot).await? {
+                return Ok(Some(again));
+            }
+        }
+        Ok(None)
     }
 
     async fn get(&self, grant: &Grant<RunsRead>, id: RunId) -> Result<Option<Run>, StoreFault> {
