@@ -543,6 +543,12 @@ async fn what_a_step_said_is_kept_back_from_whoever_does_not_reach_its_server() 
     assert!(!seen.body.contains("for bench only"), "{}", seen.body);
     let seen = seen.expect(200);
     assert_eq!((&seen["steps"][0]["withheld"], &seen["steps"][0]["status"]), (&json!(true), &json!("pass")));
+    let compared = narrow.get(&format!("/api/v1/runs/{id}/compare?with={id}")).await.expect(200);
+    let step = &compared["steps"][0];
+    assert_eq!((&step["withheld"], &step["change"]), (&json!(true), &Value::Null), "what is not seen is not judged");
+    let compared = scene.acme.owner().get(&format!("/api/v1/runs/{id}/compare?with={id}")).await.expect(200);
+    let step = &compared["steps"][0];
+    assert_eq!((&step["withheld"], &step["change"]), (&json!(false), &json!("same")));
     let whole = scene.app.key(&scene.acme.solo().await.token).get(&format!("/api/v1/runs/{id}")).await;
     assert!(whole.body.contains("for bench only"));
 }
