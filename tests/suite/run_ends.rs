@@ -1,6 +1,8 @@
 //! How runs end when something comes in between: a cancellation at an unlucky moment, a node that dies in the middle of an end, a
 //! run that no node can do.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::Store;
 
@@ -8,6 +10,8 @@ use super::runs::{Scene, dispatched, over, scene, step, workflow};
 
 on_both! {
     a_run_that_is_cancelled_between_two_tries_of_a_step_is_cancelled
+    what_ends_a_run_is_written_down_with_its_end
+    a_step_that_an_ended_node_left_as_unknown_ends_the_run
 }
 
 fn statuses(run: &Value) -> Vec<&str> {
@@ -34,4 +38,71 @@ async fn a_run_that_is_cancelled_between_two_tries_of_a_step_is_cancelled(store:
     assert_eq!((run["status"].as_str(), statuses(&run)), (Some("cancelled"), vec!["fail", "cancelled", "cancelled"]));
     assert_eq!(run["reason"], "the run was cancelled", "and not what went wrong before");
     assert_eq!(scene.bench.called("flaky"), 3);
+}
+
+/// Statements after which no run can end, and after which it can again.
+fn no_end(store: Store) -> (&'static str, &'static str) {
+    match store {
+        Store::Sqlite => (
+            "CREATE TRIGGER no_end BEFORE UPDATE OF finished_at ON runs BEGIN SELECT RAISE(ABORT, 'not now'); END",
+            "DROP TRIGGER no_end",
+        ),
+        Store::Postgres => (
+            "CREATE FUNCTION no_end() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''not now''; END' LANGUAGE plpgsql; \
+             CREATE TRIGGER no_end BEFORE UPDATE OF finished_at ON runs FOR EACH ROW EXECUTE FUNCTION no_end()",
+            "DROP TRIGGER no_end ON runs",
+        ),
+    }
+}
+
+async fn what_ends_a_run_is_written_down_with_its_end(store: Store) {
+    let scene = scene(store, &[]).await;
+    let (owner, key) = (scene.acme.owner(), scene.acme.solo().await);
+    let steps = json!([step("a", "fail", json!({"required": false})), step("b", "hang", json!({"required": false}))]);
+    let id = dispatched(&scene.app.key(&key.token), &workflow(&scene.acme, steps).await).await;
+    scene.bench.until_called("hang", 1).await;
+    let (stop, go_on) = no_end(store);
+    scene.app.run_sql(stop).await;
+    scene.acme.revoke(&key.id).await;
+    scene.bench.until_dropped(1).await;
+    // A node that died now must not leave an optional step behind that went wrong, with which the next node would go on.
+    for _ in 0..10 {
+        let run = owner.get(&format!("/api/v1/runs/{id}")).await.expect(200);
+        assert_eq!((run["status"].as_str(), statuses(&run)), (Some("running"), vec!["fail", "running"]), "{run:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    scene.app.run_sql(go_on).await;
+    let run = over(&owner, &id).await;
+    assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["fail", "error"]), "{run:#}");
+    let reason = run["reason"].as_str().expect("a reason");
+    assert!(reason.contains("revoked"), "not what went wrong before, without ending it: {reason}");
+}
+
+/// A run of these steps that waits until what keeps the node busy is cancelled: both runs' ids.
+async fn waiting(scene: &Scene, steps: Value) -> (String, String) {
+    let owner = scene.acme.owner();
+    let busy = dispatched(&owner, &workflow(&scene.acme, json!([step("a", "hang", json!({}))])).await).await;
+    scene.bench.until_called("hang", 1).await;
+    (busy, dispatched(&owner, &workflow(&scene.acme, steps).await).await)
+}
+
+async fn a_step_that_an_ended_node_left_as_unknown_ends_the_run(store: Store) {
+    let scene = scene(store, &[("runs-at-once", "1")]).await;
+    let steps = json!([step("a", "sum", json!({"required": false})), step("b", "echo", json!({}))]);
+    let (busy, id) = waiting(&scene, steps).await;
+    // As versions before this one could leave it: the step's end was written, and the run's was not.
+    let unknown = json!({"error": {"code": "outcome_unknown", "message": "the node that called the tool is gone"}});
+    let run = "SELECT id FROM runs WHERE status = 0";
+    scene
+        .app
+        .run_sql(&format!(
+            "UPDATE run_steps SET status = 4, tries = 1, evidence = '{unknown}' WHERE position = 0 AND run_id IN ({run}); \
+             UPDATE runs SET status = 1, claim = 1, started_at = created_at, lease_until = 0 WHERE status = 0"
+        ))
+        .await;
+    cancel(&scene, &busy).await.expect(200);
+    let run = over(&scene.acme.owner(), &id).await;
+    assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["error", "skipped"]), "{run:#}");
+    assert_eq!(run["reason"], "step a: the node that called the tool is gone");
+    assert_eq!((scene.bench.called("sum"), scene.bench.called("echo")), (0, 0));
 }

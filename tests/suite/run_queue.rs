@@ -53,7 +53,7 @@ fn passed(position: usize, answers: Map<String, Value>) -> StepEnd {
 }
 
 fn over() -> RunEnd {
-    RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped }
+    RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped, last: None }
 }
 
 async fn as_many_runs_of_an_organization_wait_as_may_and_no_more(store: Store) {

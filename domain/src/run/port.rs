@@ -256,6 +256,9 @@ pub struct RunEnd {
     pub reason: String,
     /// What becomes of the steps that were not begun.
     pub rest: StepStatus,
+    /// The end of the step that it ended with, when that was not noted before. Both are noted or neither: else the next node
+    /// could go on after a step that ended the run.
+    pub last: Option<StepEnd>,
 }
 
 /// The runs of all nodes, for the nodes that do them.

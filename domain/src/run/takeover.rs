@@ -17,6 +17,8 @@ pub struct Found {
     pub tries: u32,
     /// How often it may be begun when no node is lost.
     pub allowed: u32,
+    /// Whether it ended, and nobody knows whether it took place.
+    pub unknown: bool,
 }
 
 /// How an abandoned run goes on.
@@ -30,12 +32,17 @@ pub enum Takeover {
     Unknown(usize),
     /// It ends: this step was begun too often.
     TooOften(usize),
+    /// It ends: the node before wrote down that nobody knows of a step, and was lost before it could end the run.
+    WasOver,
 }
 
 /// Decides how an abandoned run goes on. A step is begun in the store before its tool is called, so that what stands there
 /// as not begun was never called.
 #[must_use]
 pub fn takeover(steps: &[Found]) -> Takeover {
+    if steps.iter().any(|step| step.unknown) {
+        return Takeover::WasOver;
+    }
     let begun = steps.iter().enumerate().find(|(_, step)| step.status == StepStatus::Running);
     match begun {
         None => Takeover::GoesOn,
@@ -52,7 +59,7 @@ mod tests {
     use super::*;
 
     const fn found(status: StepStatus, safe: bool, tries: u32) -> Found {
-        Found { status, safe, tries, allowed: 1 }
+        Found { status, safe, tries, allowed: 1, unknown: false }
     }
 
     #[test]
@@ -65,6 +72,8 @@ mod tests {
         assert_eq!(takeover(&[found(StepStatus::Running, true, 1), waiting]), Takeover::Again(0));
         assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX)]), Takeover::Again(0));
         assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX + 1)]), Takeover::TooOften(0));
+        let unknown = Found { unknown: true, ..found(StepStatus::Error, false, 1) };
+        assert_eq!(takeover(&[unknown, waiting]), Takeover::WasOver, "required or not");
     }
 
     proptest! {
@@ -85,7 +94,7 @@ mod tests {
                 let mut at = match takeover(&steps) {
                     Takeover::GoesOn => steps.iter().position(|step| step.status == StepStatus::Pending),
                     Takeover::Again(at) => Some(at),
-                    Takeover::Unknown(_) | Takeover::TooOften(_) => break,
+                    Takeover::Unknown(_) | Takeover::TooOften(_) | Takeover::WasOver => break,
                 };
                 while let Some(step) = at {
                     if !lives() { break; }
