@@ -1,8 +1,9 @@
 //! How runs end when something comes in between: a cancellation at an unlucky moment, a node that dies in the middle of an end, a
 //! run that no node can do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use support::Store;
 
@@ -105,4 +106,32 @@ async fn a_step_that_an_ended_node_left_as_unknown_ends_the_run(store: Store) {
     assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["error", "skipped"]), "{run:#}");
     assert_eq!(run["reason"], "step a: the node that called the tool is gone");
     assert_eq!((scene.bench.called("sum"), scene.bench.called("echo")), (0, 0));
+}
+
+/// Between the look at the run and the wish to end it, the run ends. Only PostgreSQL lets others write in between.
+#[tokio::test]
+async fn a_run_that_ends_while_it_is_cancelled_is_told_to_be_over() {
+    let scene = scene(Store::Postgres, &[]).await;
+    let steps = json!([step("a", "hang", json!({}))]);
+    let id = dispatched(&scene.acme.owner(), &workflow(&scene.acme, steps).await).await;
+    scene.bench.until_called("hang", 1).await;
+    let (ending, watching) = (scene.app.sql().await, scene.app.sql().await);
+    let transaction = ending.begin().await.expect("a transaction");
+    transaction.execute_unprepared("UPDATE runs SET status = 2, finished_at = 1, reason = 'x'").await.expect("locked");
+    let asked = async { cancel(&scene, &id).await };
+    let ends = async {
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                     AND query LIKE 'UPDATE \"runs\"%cancelled_at%'";
+        let statement = sea_orm::Statement::from_string(watching.get_database_backend(), waits);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while watching.query_one_raw(statement.clone()).await.expect("an answer").is_none() {
+            assert!(Instant::now() < deadline, "nobody waits for the run");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        transaction.commit().await.expect("committed");
+    };
+    let (answer, ()) = tokio::join!(asked, ends);
+    answer.refused(409, "conflict");
+    let run = scene.acme.owner().get(&format!("/api/v1/runs/{id}")).await.expect(200);
+    assert_eq!((run["status"].as_str(), run["cancelling"].as_bool()), (Some("pass"), Some(false)));
 }

@@ -365,6 +365,10 @@ impl RunStore for SqlRuns {
         }
         let row = found(grant, id).one(&transaction).await.map_err(store_fault)?.ok_or_else(|| corrupt("row"))?;
         let run = whole(&transaction, grant, row).await?;
+        // Its node was quicker than the wish, and came to another end: nothing was written here.
+        if run.status.is_over() && run.status != RunStatus::Cancelled {
+            return Ok(Changed::Unfit(run));
+        }
         transaction.commit().await.map_err(store_fault)?;
         Ok(Changed::Done(run))
     }
