@@ -39,6 +39,7 @@ mod m20261122_000030_node_details;
 mod m20261122_000031_audit_journals;
 mod m20261122_000032_audit_block_times;
 mod m20261122_000034_schedule_owners;
+mod m20261122_000035_last_scheduled_runs;
 
 /// All steps, in order.
 #[derive(Debug)]
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000031_audit_journals::Migration),
             Box::new(m20261122_000032_audit_block_times::Migration),
             Box::new(m20261122_000034_schedule_owners::Migration),
+            Box::new(m20261122_000035_last_scheduled_runs::Migration),
         ]
     }
 }

@@ -1,6 +1,5 @@
 //! What runs ask of a store.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use super::model::Run;
 use super::status::{RunStatus, StepStatus, Trigger};
 use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use crate::access::rehearse::KeyStanding;
-use crate::access::{Grant, MemberFacts, SystemScope, TenantScope};
+use crate::access::{Grant, MemberFacts, SystemScope};
 use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ProjectId, RunId, UserId, WorkflowId};
 use crate::idempotency::Claim as Once;
@@ -173,17 +172,6 @@ pub trait RunStore: Send + Sync {
         workflow: WorkflowId,
         event: AuditEvent,
     ) -> Result<bool, StoreFault>;
-
-    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
-    /// workflows.
-    ///
-    /// # Errors
-    /// [`StoreFault`]
-    async fn last_scheduled(
-        &self,
-        scope: &TenantScope,
-        workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault>;
 
     /// The run that others of a workflow are compared with.
     ///

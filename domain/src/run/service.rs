@@ -1,6 +1,5 @@
 //! The use cases of runs: asking for them, looking at them, ending and comparing them. Doing them is a node's.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::actor::RunActor;
@@ -18,7 +17,7 @@ use crate::page::{Page, PageRequest};
 use crate::policy::Reach;
 use crate::policy::port::AccessDirectory;
 use crate::store::StoreFault;
-use crate::time::{Clock, Timestamp};
+use crate::time::Clock;
 use crate::workflow::port::Definitions;
 
 /// Why a run was not begun, found or changed.
@@ -183,19 +182,6 @@ impl<C: Clock> RunService<C> {
             return Err(RunFault::Different);
         }
         Ok((other, compare(&before, &after)))
-    }
-
-    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
-    /// workflows.
-    ///
-    /// # Errors
-    /// [`StoreFault`]
-    pub async fn last_scheduled(
-        &self,
-        scope: &TenantScope,
-        workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        self.store.last_scheduled(scope, workflows).await
     }
 
     /// Takes a run that passed as what others of its workflow are compared with.

@@ -74,7 +74,7 @@ impl WorkflowChange {
     }
 
     /// The workflow with the change at this time. `expected` is the version that the change is of, if that was said. Who stands
-    /// behind its schedule is decided by [`WorkflowChange::apply_by`].
+    /// behind its schedule and when it is due is decided by [`WorkflowChange::apply_by`].
     ///
     /// # Errors
     /// [`NotChanged`]
@@ -104,6 +104,8 @@ impl WorkflowChange {
             definition,
             schedule: self.schedule.unwrap_or_else(|| before.schedule.clone()),
             schedule_owner: before.schedule_owner.clone(),
+            due_at: before.due_at,
+            last_run_at: before.last_run_at,
             project: self.project.unwrap_or(before.project),
             archived_at,
             created_at: before.created_at,
@@ -131,7 +133,10 @@ impl WorkflowChange {
             }
             Some(_) => before.schedule_owner.clone(),
         };
-        Ok(Workflow { schedule_owner, ..after })
+        // A time that waits goes on waiting, unless another schedule says when.
+        let moved = after.schedule != before.schedule || after.archived_at != before.archived_at;
+        let due_at = if moved { after.next_after(at) } else { before.due_at };
+        Ok(Workflow { schedule_owner, due_at, ..after })
     }
 }
 
@@ -203,6 +208,8 @@ mod tests {
             definition: Definition { steps: vec![step("look")], timeout: None },
             schedule: None,
             schedule_owner: None,
+            due_at: None,
+            last_run_at: None,
             project: None,
             archived_at: None,
             created_at: at(0),

@@ -1,12 +1,11 @@
 //! Keeping runs, for those who ask for them and look at them. The nodes' side is `run_queue`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use domain::access::rehearse::KeyStanding;
-use domain::access::{Grant, MemberFacts, SystemScope, TenantScope, WithinOrganization};
+use domain::access::{Grant, MemberFacts, SystemScope, WithinOrganization};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{OrganizationId, RunId, UserId, WorkflowId};
 use domain::idempotency::{Claim as Once, ClaimName};
@@ -18,7 +17,7 @@ use domain::run::evidence::Evidence;
 use domain::run::port::{Changed, Dispatched, NewRun, RunFilter, RunStore, Standings};
 use domain::run::{Run, RunStatus, StepStatus, Trigger};
 use domain::store::StoreFault;
-use domain::time::{Clock, SystemClock, Timestamp};
+use domain::time::{Clock, SystemClock};
 use domain::workflow::Step;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
 use sea_orm::{
@@ -150,6 +149,9 @@ impl SqlRuns {
                 .await
                 .map_err(store_fault)?;
         }
+        if new.trigger == Trigger::Schedule {
+            note_scheduled(&transaction, scope, new).await?;
+        }
         let row = found(scope, new.id).one(&transaction).await.map_err(store_fault)?.ok_or_else(|| corrupt("row"))?;
         let run = whole(&transaction, scope, row).await?;
         record(&transaction, [event.about(AuditTarget::Run(new.id))]).await?;
@@ -228,6 +230,21 @@ impl SqlRuns {
         record(transaction, [event.clone(), finish]).await?;
         Ok(true)
     }
+}
+
+/// Notes with the workflow when it last ran by itself.
+async fn note_scheduled(
+    transaction: &DatabaseTransaction,
+    scope: &impl WithinOrganization,
+    new: &NewRun,
+) -> Result<(), StoreFault> {
+    scoped::update::<workflow::Entity>(scope)
+        .filter(workflow::Column::Id.eq(new.workflow.as_uuid()))
+        .col_expr(workflow::Column::LastRunAt, new.at.as_micros().into())
+        .exec(transaction)
+        .await
+        .map(drop)
+        .map_err(store_fault)
 }
 
 /// What a wish is whose name is there already.
@@ -390,25 +407,6 @@ impl RunStore for SqlRuns {
         event: AuditEvent,
     ) -> Result<bool, StoreFault> {
         self.drop_baseline(grant, workflow, event).await
-    }
-
-    async fn last_scheduled(
-        &self,
-        scope: &TenantScope,
-        workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        let rows: Vec<(uuid::Uuid, i64)> = scoped::find::<Entity>(scope)
-            .filter(Column::WorkflowId.is_in(workflows.iter().map(WorkflowId::as_uuid)))
-            .filter(Column::BegunBy.eq(trigger_number(Trigger::Schedule)))
-            .select_only()
-            .column(Column::WorkflowId)
-            .column_as(Column::CreatedAt.max(), "last")
-            .group_by(Column::WorkflowId)
-            .into_tuple()
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(rows.into_iter().map(|(id, at)| (WorkflowId::from_uuid(id), Timestamp::from_micros(at))).collect())
     }
 
     async fn baseline(&self, grant: &Grant<RunsRead>, workflow: WorkflowId) -> Result<Option<RunId>, StoreFault> {

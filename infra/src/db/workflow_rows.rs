@@ -112,6 +112,8 @@ pub async fn workflows(
                 definition: definition(row.id, &text)?,
                 schedule: schedule(&row),
                 schedule_owner: owner(&row)?,
+                due_at: row.due_at.map(Timestamp::from_micros),
+                last_run_at: row.last_run_at.map(Timestamp::from_micros),
                 project: row.project_id.map(ProjectId::from_uuid),
                 archived_at: row.archived_at.map(Timestamp::from_micros),
                 created_at: Timestamp::from_micros(row.created_at),
@@ -205,22 +207,11 @@ pub async fn change(
             .col_expr(Column::ScheduledOrg, org.into())
             .col_expr(Column::ScheduledUser, user.into());
     }
-    if after.schedule != before.schedule || after.archived_at != before.archived_at {
-        update = update.col_expr(Column::DueAt, Expr::from(due(&after, event.at)));
+    if after.due_at != before.due_at {
+        update = update.col_expr(Column::DueAt, Expr::from(after.due_at.map(Timestamp::as_micros)));
     }
     update.exec(transaction).await.map_err(store_fault)?;
     Ok(Some((after, events)))
-}
-
-/// When a workflow is to run by itself next.
-fn due(workflow: &Workflow, at: Timestamp) -> Option<i64> {
-    let schedule = workflow.schedule.as_ref().filter(|_| workflow.archived_at.is_none())?;
-    schedule.next_after(at).map(Timestamp::as_micros)
-}
-
-/// When a new one is.
-pub fn first_due(schedule: Option<&Schedule>, at: Timestamp) -> Option<i64> {
-    schedule?.next_after(at).map(Timestamp::as_micros)
 }
 
 /// People as everything names them, also those who have left the organization.

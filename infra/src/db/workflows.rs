@@ -20,7 +20,7 @@ use super::audit::record;
 use super::entity::{workflow, workflow_version};
 use super::fault::store_fault;
 use super::scoped::unscoped;
-use super::workflow_rows::{self, OwnerColumns, add_version, first_due, people, stored_number, version, workflows};
+use super::workflow_rows::{self, OwnerColumns, add_version, people, stored_number, version, workflows};
 use super::{Database, scoped};
 
 /// Workflows in the database.
@@ -84,6 +84,7 @@ impl WorkflowStore for SqlWorkflows {
         let NewWorkflow { id, name, description, definition, schedule, project, at } = new;
         let (schedule, owner) = schedule.unzip();
         let columns = OwnerColumns::of(owner.as_ref());
+        let due = schedule.as_ref().and_then(|schedule| schedule.next_after(at));
         let row = workflow::ActiveModel {
             id: ActiveValue::Set(id.as_uuid()),
             organization_id: ActiveValue::NotSet,
@@ -97,7 +98,8 @@ impl WorkflowStore for SqlWorkflows {
             scheduled_by_key: ActiveValue::Set(columns.key),
             scheduled_org: ActiveValue::Set(columns.org),
             scheduled_user: ActiveValue::Set(columns.user),
-            due_at: ActiveValue::Set(first_due(schedule.as_ref(), at)),
+            due_at: ActiveValue::Set(due.map(Timestamp::as_micros)),
+            last_run_at: ActiveValue::Set(None),
             created_at: ActiveValue::Set(at.as_micros()),
             archived_at: ActiveValue::Set(None),
         };
@@ -116,6 +118,8 @@ impl WorkflowStore for SqlWorkflows {
             definition,
             schedule,
             schedule_owner: owner,
+            due_at: due,
+            last_run_at: None,
             project,
             archived_at: None,
             created_at: at,

@@ -1,7 +1,6 @@
 //! A workflow as JSON has it.
 
 use domain::id::WorkflowId;
-use domain::time::Timestamp;
 use domain::workflow::check::{Seen, ServerRef};
 use domain::workflow::port::MadeVersion;
 use domain::workflow::{Definition, Expectation, Schedule, ScheduleOwner, Step};
@@ -36,9 +35,9 @@ pub struct WorkflowShape {
     schedule: Option<ScheduleShape>,
     /// On whose behalf it then runs: whoever set the schedule or changed the steps last; null for never.
     scheduled_by: Option<ScheduleOwnerShape>,
-    /// When it runs by itself next, RFC 3339 UTC; null for never.
+    /// When it runs by itself next, RFC 3339 UTC; null for never. A time that came and waits for room is still the next.
     next_run_at: Option<String>,
-    /// When it ran by itself for the last time, RFC 3339 UTC; null for never.
+    /// When it ran by itself for the last time, RFC 3339 UTC, also when that run is kept no longer; null for never.
     last_run_at: Option<String>,
     /// `prj_…` of the project that it belongs to.
     project_id: Option<String>,
@@ -150,12 +149,9 @@ pub struct VersionShape {
     created_by: PersonShape,
 }
 
-impl WorkflowShape {
-    /// A workflow as somebody sees it at this time, which ran by itself at `last`.
-    #[must_use]
-    pub fn new(seen: &Seen, now: Timestamp, last: Option<Timestamp>) -> Self {
+impl From<&Seen> for WorkflowShape {
+    fn from(seen: &Seen) -> Self {
         let workflow = &seen.workflow;
-        let runs = workflow.schedule.as_ref().filter(|_| workflow.archived_at.is_none());
         Self {
             id: workflow.id.to_string(),
             name: workflow.name.to_string(),
@@ -165,8 +161,8 @@ impl WorkflowShape {
             timeout_seconds: workflow.definition.timeout.map(|timeout| timeout.as_secs()),
             schedule: workflow.schedule.as_ref().map(ScheduleShape::from),
             scheduled_by: workflow.schedule_owner.as_ref().map(ScheduleOwnerShape::from),
-            last_run_at: last.map(time),
-            next_run_at: runs.and_then(|schedule| schedule.next_after(now)).map(time),
+            last_run_at: workflow.last_run_at.map(time),
+            next_run_at: workflow.due_at.map(time),
             project_id: workflow.project.map(|project| project.to_string()),
             unreachable_servers: seen.unreachable.iter().map(WorkflowServerShape::from).collect(),
             unsynced_servers: seen.unsynced.iter().map(WorkflowServerShape::from).collect(),

@@ -19,6 +19,7 @@ pub struct Model {
     pub scheduled_org: Option<String>,
     pub scheduled_user: Option<String>,
     pub due_at: Option<i64>,
+    pub last_run_at: Option<i64>,
     pub created_at: i64,
     pub archived_at: Option<i64>,
 }
