@@ -13,6 +13,7 @@ on_both! {
     a_run_that_is_cancelled_between_two_tries_of_a_step_is_cancelled
     what_ends_a_run_is_written_down_with_its_end
     a_step_that_an_ended_node_left_as_unknown_ends_the_run
+    a_run_that_no_node_gets_to_begin_is_an_error_in_the_end
 }
 
 fn statuses(run: &Value) -> Vec<&str> {
@@ -106,6 +107,23 @@ async fn a_step_that_an_ended_node_left_as_unknown_ends_the_run(store: Store) {
     assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["error", "skipped"]), "{run:#}");
     assert_eq!(run["reason"], "step a: the node that called the tool is gone");
     assert_eq!((scene.bench.called("sum"), scene.bench.called("echo")), (0, 0));
+}
+
+async fn a_run_that_no_node_gets_to_begin_is_an_error_in_the_end(store: Store) {
+    let scene = scene(store, &[("runs-at-once", "1")]).await;
+    let (busy, id) = waiting(&scene, json!([step("a", "echo", json!({}))])).await;
+    scene.app.run_sql("UPDATE runs SET claim = 9 WHERE status = 0").await;
+    cancel(&scene, &busy).await.expect(200);
+    let run = over(&scene.acme.owner(), &id).await;
+    assert_eq!(run["status"], "pass", "it may be unlucky: {run:#}");
+    // Whatever takes its nodes away before they begin a step would take the next ones, too.
+    let (busy, id) = waiting(&scene, json!([step("a", "echo", json!({}))])).await;
+    scene.app.run_sql("UPDATE runs SET claim = 10 WHERE status = 0").await;
+    cancel(&scene, &busy).await.expect(200);
+    let run = over(&scene.acme.owner(), &id).await;
+    assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["skipped"]), "{run:#}");
+    assert_eq!(run["reason"], "nodes took the run again and again, and were lost before they began a step of it");
+    assert_eq!(scene.bench.called("echo"), 1);
 }
 
 /// Between the look at the run and the wish to end it, the run ends. Only PostgreSQL lets others write in between.

@@ -9,7 +9,7 @@ use domain::run::fold::{Ended, goes_on, status};
 use domain::run::port::{Carried, Claim, Claimed, RunEnd, StepEnd};
 use domain::run::reason::{Told, reason};
 use domain::run::resolve::Answers;
-use domain::run::takeover::{Found, Takeover, takeover};
+use domain::run::takeover::{Found, Takeover, takeover, worn_out};
 use domain::run::{Run, RunStatus, Seen, StepStatus};
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
@@ -62,9 +62,12 @@ pub async fn go(services: Arc<Services>, claimed: Claimed, signals: Signals) {
 async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Result<(), Lost> {
     let began = Moment::now();
     let Claimed { claim, run, carried } = claimed;
-    let definition = definition(&services, &run, &signals).await?;
+    // Before anything else is done with it: whatever it is may be what ends the nodes.
+    let worn_out = worn_out(claim.number, run.steps.iter().map(|step| (step.status, step.tries)));
+    let definition = if worn_out { None } else { definition(&services, &run, &signals).await? };
     let limit = definition.as_ref().and_then(|it| it.timeout).unwrap_or(services.settings.run_timeout);
     let reason = match (&definition, &carried) {
+        _ if worn_out => Some("nodes took the run again and again, and were lost before they began a step of it"),
         (None, _) => Some("the version of the workflow that the run is of is not there"),
         (_, None) => Some("what its steps carry was sealed under a root secret that is not there any more"),
         (Some(definition), Some(_)) if definition.steps.len() != run.steps.len() => {
