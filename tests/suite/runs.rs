@@ -433,7 +433,16 @@ async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     let baseline = format!("{WORKFLOWS}/{id}/baseline");
     let set = async |run: &Value| owner.with_body(Method::PUT, &baseline, &json!({"runId": run["id"]})).await;
     set(&after).await.refused(409, "conflict");
+    let shown = async || owner.get(&format!("{WORKFLOWS}/{id}")).await.expect(200)["baselineRunId"].clone();
+    assert_eq!(shown().await, Value::Null);
     set(&before).await.expect(200);
+    assert_eq!(shown().await, before["id"]);
+    assert_eq!(owner.get(WORKFLOWS).await.expect(200)["items"][0]["baselineRunId"], before["id"]);
+    let renamed = owner.with_body(Method::PATCH, &format!("{WORKFLOWS}/{id}"), &json!({"name": "renamed"})).await;
+    assert_eq!(renamed.expect(200)["baselineRunId"], before["id"]);
+    let client = scene.app.key(&scene.acme.client().await.token);
+    let theirs = client.get(&format!("{WORKFLOWS}/{id}?user_id=marina")).await.expect(200);
+    assert_eq!(theirs["baselineRunId"], Value::Null, "it is no run that they see");
     let compared = owner.get(&format!("{path}?with=baseline")).await.expect(200);
     assert_eq!(compared, owner.get(&format!("{path}?with={}", text(&before))).await.expect(200));
     assert_eq!(compared["status"], json!({"before": "pass", "after": "fail"}));

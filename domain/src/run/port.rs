@@ -1,5 +1,6 @@
 //! What runs ask of a store.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use super::model::Run;
 use super::status::{RunStatus, StepStatus, Trigger};
 use crate::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use crate::access::rehearse::KeyStanding;
-use crate::access::{Grant, MemberFacts, SystemScope};
+use crate::access::{Grant, MemberFacts, SystemScope, TenantScope};
 use crate::audit::AuditEvent;
 use crate::id::{OrganizationId, ProjectId, RunId, UserId, WorkflowId};
 use crate::idempotency::Claim as Once;
@@ -172,6 +173,16 @@ pub trait RunStore: Send + Sync {
         workflow: WorkflowId,
         event: AuditEvent,
     ) -> Result<bool, StoreFault>;
+
+    /// The baselines of these workflows, as far as the caller sees them.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn baselines(
+        &self,
+        scope: &TenantScope,
+        workflows: &[WorkflowId],
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault>;
 
     /// The run that others of a workflow are compared with.
     ///

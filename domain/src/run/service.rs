@@ -1,5 +1,6 @@
 //! The use cases of runs: asking for them, looking at them, ending and comparing them. Doing them is a node's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::actor::RunActor;
@@ -182,6 +183,18 @@ impl<C: Clock> RunService<C> {
             return Err(RunFault::Different);
         }
         Ok((other, compare(&before, &after)))
+    }
+
+    /// The baselines of workflows that the caller was given, as far as these are runs that they see.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn baselines(
+        &self,
+        scope: &TenantScope,
+        workflows: &[WorkflowId],
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault> {
+        self.store.baselines(scope, workflows).await
     }
 
     /// Takes a run that passed as what others of its workflow are compared with.

@@ -1,11 +1,12 @@
 //! Keeping runs, for those who ask for them and look at them. The nodes' side is `run_queue`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::access::permission::{RunsDispatch, RunsRead, WorkflowsWrite};
 use domain::access::rehearse::KeyStanding;
-use domain::access::{Grant, MemberFacts, SystemScope, WithinOrganization};
+use domain::access::{Grant, MemberFacts, SystemScope, TenantScope, WithinOrganization};
 use domain::audit::{AuditEvent, AuditTarget};
 use domain::id::{OrganizationId, RunId, UserId, WorkflowId};
 use domain::idempotency::{Claim as Once, ClaimName};
@@ -53,21 +54,21 @@ impl SqlRuns {
 }
 
 /// The runs that a caller sees.
-fn seen<P: Send + Sync>(grant: &Grant<P>) -> Select<Entity> {
-    let runs = scoped::find::<Entity>(grant);
+pub(super) fn seen(scope: &TenantScope) -> Select<Entity> {
+    let runs = scoped::find::<Entity>(scope);
     let text = |column: Column, text: Option<&str>| match text {
         Some(text) => column.eq(text),
         None => column.is_null(),
     };
-    match Whose::seen_by(grant) {
+    match Whose::seen_by(scope) {
         Whose::Everybodys => runs,
         Whose::Tenant { org, user } => runs.filter(text(Column::TenantOrg, org)).filter(text(Column::TenantUser, user)),
     }
 }
 
 /// One of the runs that a caller sees.
-pub(super) fn mine<P: Send + Sync>(grant: &Grant<P>, id: RunId) -> Select<Entity> {
-    seen(grant).filter(Column::Id.eq(id.as_uuid()))
+pub(super) fn mine(scope: &TenantScope, id: RunId) -> Select<Entity> {
+    seen(scope).filter(Column::Id.eq(id.as_uuid()))
 }
 
 fn step_row(run: RunId, at: usize, step: &Step) -> Result<run_step::ActiveModel, StoreFault> {
@@ -407,6 +408,14 @@ impl RunStore for SqlRuns {
         event: AuditEvent,
     ) -> Result<bool, StoreFault> {
         self.drop_baseline(grant, workflow, event).await
+    }
+
+    async fn baselines(
+        &self,
+        scope: &TenantScope,
+        workflows: &[WorkflowId],
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault> {
+        self.read_baselines(scope, workflows).await
     }
 
     async fn baseline(&self, grant: &Grant<RunsRead>, workflow: WorkflowId) -> Result<Option<RunId>, StoreFault> {

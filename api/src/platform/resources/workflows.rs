@@ -63,7 +63,8 @@ async fn read(caller: &Arc<Caller>, rest: &str) -> Result<Value, Problem> {
         None => {
             let id = named(rest)?;
             let seen = caller.services.workflows.get(&grant, id).await?;
-            written(serde_json::to_value(WorkflowShape::from(&seen)))
+            let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
+            written(serde_json::to_value(WorkflowShape::new(&seen, baseline)))
         }
         Some((id, number)) => {
             let number = number.parse().map_err(|_| Problem::new(Code::NotFound))?;

@@ -46,12 +46,14 @@ struct Which {
 
 async fn run(caller: Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let (id, proposal) = (named(&which.workflow)?, proposals::named(&which.proposal)?);
-    let (proposal, seen) = to_the_end(async move {
+    let (proposal, seen, baseline) = to_the_end(async move {
         let grant = caller.granted::<WorkflowsWrite>()?;
+        let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
         let event = caller.event("workflow.apply", AuditTarget::Workflow(id));
-        caller.services.proposals.apply(&grant, id, proposal, event).await.map_err(Problem::from)
+        let (proposal, seen) = caller.services.proposals.apply(&grant, id, proposal, event).await?;
+        Ok::<_, Problem>((proposal, seen, baseline))
     })
     .await?;
-    let applied = AppliedShape::new(&proposal, &seen);
+    let applied = AppliedShape::new(&proposal, &seen, baseline);
     serde_json::to_value(applied).map_err(Problem::internal)
 }

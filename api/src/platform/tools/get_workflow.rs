@@ -59,5 +59,6 @@ async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let first = PageRequest::default();
     let open = caller.services.proposals.list(&grant, id, Some(ProposalState::Open), first).await?;
     let proposals: Vec<_> = open.items.iter().map(ProposalShape::from).collect();
-    Ok(json!({"workflow": WorkflowShape::from(&seen), "proposals": proposals}))
+    let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
+    Ok(json!({"workflow": WorkflowShape::new(&seen, baseline), "proposals": proposals}))
 }

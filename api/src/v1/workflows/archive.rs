@@ -57,11 +57,13 @@ async fn put(
     archived: bool,
 ) -> Result<HttpResponse, Problem> {
     let id = named(id)?;
+    // Before the change: what was done is answered whatever becomes of a reading.
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let seen = to_the_end(async move {
         let event = allowed.event("workflow.update", AuditTarget::Workflow(id));
         let done = services.workflows.archive(&allowed, id, archived, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), done).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::from(&seen)))
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

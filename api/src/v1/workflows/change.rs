@@ -33,11 +33,13 @@ pub async fn change_workflow(
 ) -> Result<HttpResponse, Problem> {
     let id = named(&id)?;
     let (draft, version) = body.read().await?.read()?;
+    // Before the change: what was done is answered whatever becomes of a reading.
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let seen = to_the_end(async move {
         let event = allowed.event("workflow.update", AuditTarget::Workflow(id));
         let changed = services.workflows.change(&allowed, id, draft, version, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), changed).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::from(&seen)))
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

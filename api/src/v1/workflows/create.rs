@@ -77,7 +77,7 @@ pub async fn create_workflow(
         let event = allowed.event("workflow.create", AuditTarget::Organization);
         let created = services.workflows.create(&allowed, body.into(), event).await;
         let seen = allowed.noted(&services, AuditTarget::Organization, created).await?;
-        Made::new(StatusCode::CREATED, &WorkflowShape::from(&seen))
+        Made::new(StatusCode::CREATED, &WorkflowShape::new(&seen, None))
     })
     .await
 }

@@ -30,5 +30,6 @@ pub async fn get_workflow(
     let id = named(&id)?;
     let found = services.workflows.get(&allowed, id).await;
     let seen = allowed.noted(&services, AuditTarget::Workflow(id), found).await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::from(&seen)))
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

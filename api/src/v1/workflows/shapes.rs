@@ -1,6 +1,6 @@
 //! A workflow as JSON has it.
 
-use domain::id::WorkflowId;
+use domain::id::{RunId, WorkflowId};
 use domain::workflow::check::{Seen, ServerRef};
 use domain::workflow::port::MadeVersion;
 use domain::workflow::{Definition, Expectation, Schedule, ScheduleOwner, Step};
@@ -39,6 +39,10 @@ pub struct WorkflowShape {
     next_run_at: Option<String>,
     /// When it ran by itself for the last time, RFC 3339 UTC, also when that run is kept no longer; null for never.
     last_run_at: Option<String>,
+    /// `run_…` of its baseline, the run that others are compared with; null for none, and when it is none of the runs that you
+    /// see.
+    #[schema(example = "run_01kafx5tgyf1na07m4q6nf1sgb")]
+    baseline_run_id: Option<String>,
     /// `prj_…` of the project that it belongs to.
     project_id: Option<String>,
     /// Servers of its steps that you cannot connect to now: archived, out of your reach, or outside your key.
@@ -149,8 +153,10 @@ pub struct VersionShape {
     created_by: PersonShape,
 }
 
-impl From<&Seen> for WorkflowShape {
-    fn from(seen: &Seen) -> Self {
+impl WorkflowShape {
+    /// A workflow and its baseline as somebody sees them.
+    #[must_use]
+    pub fn new(seen: &Seen, baseline: Option<RunId>) -> Self {
         let workflow = &seen.workflow;
         Self {
             id: workflow.id.to_string(),
@@ -163,6 +169,7 @@ impl From<&Seen> for WorkflowShape {
             scheduled_by: workflow.schedule_owner.as_ref().map(ScheduleOwnerShape::from),
             last_run_at: workflow.last_run_at.map(time),
             next_run_at: workflow.due_at.map(time),
+            baseline_run_id: baseline.map(|run| run.to_string()),
             project_id: workflow.project.map(|project| project.to_string()),
             unreachable_servers: seen.unreachable.iter().map(WorkflowServerShape::from).collect(),
             unsynced_servers: seen.unsynced.iter().map(WorkflowServerShape::from).collect(),

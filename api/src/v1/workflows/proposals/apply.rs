@@ -36,11 +36,12 @@ pub async fn apply_workflow_change(
 ) -> Result<HttpResponse, Problem> {
     let (id, proposal) = path.into_inner();
     let (id, proposal) = (named(&id)?, shapes::named(&proposal)?);
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let (proposal, seen) = to_the_end(async move {
         let event = allowed.event("workflow.apply", AuditTarget::Workflow(id));
         let applied = services.proposals.apply(&allowed, id, proposal, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), applied).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(AppliedShape::new(&proposal, &seen)))
+    Ok(HttpResponse::Ok().json(AppliedShape::new(&proposal, &seen, baseline)))
 }
