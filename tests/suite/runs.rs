@@ -416,6 +416,40 @@ async fn a_run_that_takes_longer_than_it_may_is_an_error() {
     assert_eq!(run["steps"][0]["error"]["code"], "run_timeout");
 }
 
+#[tokio::test]
+async fn a_workflow_says_how_long_a_run_of_it_may_take() {
+    let scene = scene(Store::Sqlite, &[]).await;
+    let steps = json!([step("a", "hang", json!({})), step("b", "echo", json!({}))]);
+    let body = json!({"name": "in a hurry", "steps": steps, "timeoutSeconds": 1});
+    let made = scene.acme.owner().post(WORKFLOWS, &body).await.expect(201);
+    let began = Instant::now();
+    let id = dispatched(&scene.acme.owner(), made["id"].as_str().expect("an id")).await;
+    let run = over(&scene.acme.owner(), &id).await;
+    assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["error", "skipped"]), "{run:#}");
+    assert_eq!(run["steps"][0]["error"]["code"], "run_timeout");
+    assert!(began.elapsed() < Duration::from_secs(10), "and no minute, as a step may: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn numbers_are_compared_and_what_is_not_to_stand_there_is_told() {
+    let scene = scene(Store::Sqlite, &[]).await;
+    let expect = json!([
+        {"path": "/structuredContent/total", "op": "less", "value": 8},
+        {"path": "/structuredContent/total", "op": "less", "value": 7},
+        {"path": "/structuredContent/total", "op": "greater", "value": 7},
+        {"path": "/structuredContent/total", "op": "not_equals", "value": 8},
+        {"path": "/structuredContent/total", "op": "not_equals", "value": 7.0},
+        {"path": "/structuredContent/none", "op": "not_equals", "value": 7},
+        {"path": "/structuredContent/none", "op": "less", "value": 7},
+    ]);
+    let add = json!({"arguments": {"numbers": [1, 2, 4]}, "expect": expect});
+    let run = ran(&scene, json!([step("add", "sum", add)])).await;
+    let judged = run["steps"][0]["expectations"].as_array().expect("verdicts").iter();
+    let judged: Vec<bool> = judged.filter_map(|judged| judged["passed"].as_bool()).collect();
+    assert_eq!(judged, [true, false, false, true, false, true, false], "{run:#}");
+    assert_eq!(run["reason"], "step add: /structuredContent/total is 7, expected: less 7");
+}
+
 async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     let scene = scene(store, &[]).await;
     let owner = scene.acme.owner();
@@ -456,6 +490,7 @@ async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     assert_eq!(first["expectations"][0]["passed"], json!({"before": null, "after": false}));
     assert_eq!(compared["steps"][1]["change"], "added");
     owner.delete(&baseline).await.expect(204);
+    assert_eq!(shown().await, Value::Null);
     owner.delete(&baseline).await.refused(404, "not_found");
     owner.get(&format!("{path}?with=baseline")).await.refused(409, "conflict");
     let other = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
