@@ -85,6 +85,7 @@ mod rotation;
 mod row_locks;
 mod run_ends;
 mod run_events;
+mod run_nodes;
 mod run_queue;
 mod runs;
 mod runs_everything;
