@@ -42,6 +42,8 @@ mod m20261122_000030_node_details;
 mod m20261122_000031_audit_journals;
 mod m20261122_000032_audit_block_times;
 mod m20261130_000033_insight_weeks;
+mod m20261130_000034_schedule_owners;
+mod m20261130_000035_last_scheduled_runs;
 mod standing;
 
 /// All steps, in order.
@@ -84,6 +86,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000031_audit_journals::Migration),
             Box::new(m20261122_000032_audit_block_times::Migration),
             Box::new(m20261130_000033_insight_weeks::Migration),
+            Box::new(m20261130_000034_schedule_owners::Migration),
+            Box::new(m20261130_000035_last_scheduled_runs::Migration),
         ]
     }
 

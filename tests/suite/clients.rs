@@ -60,7 +60,13 @@ pub(super) fn script(name: &str) -> PathBuf {
 
 /// Starts a server that says where it listens; its endpoint.
 pub(super) async fn start(program: PathBuf) -> (Child, String) {
+    start_with(program, &[]).await
+}
+
+/// Starts one with more in its environment.
+pub(super) async fn start_with(program: PathBuf, environment: &[(&str, &str)]) -> (Child, String) {
     let mut child = Command::new(program)
+        .envs(environment.iter().copied())
         .env("PORT", "0")
         .env("KEYRACK_TEST_TOOLS", tools())
         .stdout(Stdio::piped())

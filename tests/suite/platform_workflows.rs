@@ -239,7 +239,8 @@ async fn two_hundred_workflows_are_a_page_of_resources_and_the_rest_is_the_next(
     for number in 1..=205_u32 {
         let id = format!("x'019{number:05x}000070008000000000000001'");
         scene.app.run_sql(&format!(
-            "INSERT INTO workflows SELECT {id}, organization_id, '{number}', description, version, project_id, cron, time_zone, \
+            "INSERT INTO workflows (id, organization_id, name, description, version, project_id, cron, time_zone, scheduled_by, \
+             due_at, created_at, archived_at) SELECT {id}, organization_id, '{number}', description, version, project_id, cron, time_zone, \
              scheduled_by, due_at, created_at, archived_at FROM workflows WHERE name = '0'; \
              INSERT INTO workflow_versions SELECT organization_id, {id}, number, definition, created_by, created_at \
              FROM workflow_versions WHERE workflow_id = (SELECT id FROM workflows WHERE name = '0')"

@@ -85,3 +85,31 @@ async fn the_stream_of_a_key_that_is_revoked_ends() {
     scene.acme.owner().post(&format!("/api/v1/runs/{id}/cancel"), &json!({})).await.expect(200);
     over(&scene.acme.owner(), &id).await;
 }
+
+#[tokio::test]
+async fn what_a_watcher_may_see_is_decided_anew_while_they_watch() {
+    let scene = scene(Store::Sqlite, &[]).await;
+    let acme = &scene.acme;
+    // Longer than it takes until it is looked again how they stand.
+    scene.bench.delay(Duration::from_millis(2500));
+    let steps = json!([step("a", "echo", json!({"arguments": {"text": "for bench only"}}))]);
+    let id = dispatched(&acme.owner(), &workflow(acme, steps).await).await;
+    let other = acme.server("other", "https://x.example.com/mcp").await;
+    let (narrowed, kept) = (acme.solo().await, acme.solo().await);
+    scene.bench.until_called("echo", 1).await;
+    let watchers = [scene.app.key(&narrowed.token), scene.app.key(&kept.token)];
+    let watch = async |watcher: &Actor| {
+        let seen = events(watcher, &id, None).await;
+        seen.into_iter().filter(|(name, _, _)| name == "step").map(|(_, _, data)| data).collect::<Vec<_>>()
+    };
+    let narrow = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let servers = json!({"servers": [other["id"]]});
+        acme.owner().with_body(Method::PATCH, &format!("/api/v1/api-keys/{}", narrowed.id), &servers).await.expect(200);
+    };
+    let (narrowed, kept, ()) = tokio::join!(watch(&watchers[0]), watch(&watchers[1]), narrow);
+    let at_last = |seen: &[Value]| seen.last().map(|step| (step["status"].clone(), step["withheld"].clone()));
+    assert_eq!(at_last(&kept), Some((json!("pass"), json!(false))), "{kept:#?}");
+    assert_eq!(at_last(&narrowed), Some((json!("pass"), json!(true))), "{narrowed:#?}");
+    assert!(narrowed.last().is_some_and(|step| !step.to_string().contains("for bench only")));
+}

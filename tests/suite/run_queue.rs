@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::access::SystemScope;
 use domain::audit::{AuditActor, AuditEvent};
 use domain::id::RunId;
-use domain::run::actor::{RunActor, Who};
+use domain::run::actor::RunActor;
 use domain::run::evidence::Evidence;
 use domain::run::port::{Carried, Claim, Claimed, NewRun, RunEnd, StepEnd};
 use domain::run::schedule::wish;
@@ -53,7 +53,7 @@ fn passed(position: usize, answers: Map<String, Value>) -> StepEnd {
 }
 
 fn over() -> RunEnd {
-    RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped }
+    RunEnd { status: RunStatus::Pass, reason: "it did".to_owned(), rest: StepStatus::Skipped, last: None }
 }
 
 async fn as_many_runs_of_an_organization_wait_as_may_and_no_more(store: Store) {
@@ -98,7 +98,7 @@ async fn the_wishes_of_several_nodes_for_one_time_make_one_run(store: Store) {
     let scope = SystemScope::new(due.organization, "a test");
     let version = services.definitions.version(scope, due.workflow, due.version).await.expect("the store answers");
     let steps = version.expect("a version").definition.steps;
-    let actor = RunActor { who: Who::Person(due.set_by), name: "a name".to_owned(), org: None, user: None };
+    let actor = RunActor { who: due.owner.who, name: "a name".to_owned(), org: None, user: None };
     for _ in 0..3 {
         let new = NewRun {
             id: RunId::new(),

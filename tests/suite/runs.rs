@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use support::workbench::LEAKED;
 use support::{Actor, App, AppOptions, Organization, Store, Toolbox, Workbench};
 
+use super::schedules::{come, scheduled, until_over, until_runs};
+
 on_both! {
     a_run_takes_results_along_and_shows_what_was_expected_and_found
     only_a_required_step_that_went_wrong_ends_a_run
@@ -189,6 +191,15 @@ async fn asking_again_under_a_name_gives_the_same_run(store: Store) {
     owner.post(&path, &json!({"idempotencyKey": ""})).await.refused(400, "validation_failed");
     owner.post(&format!("{WORKFLOWS}/{one}/archive"), &json!({})).await.expect(200);
     owner.post(&path, &json!({})).await.refused(409, "conflict");
+    // A workflow that is put away makes no new run, and those that it made are still found by their names.
+    let again = owner.post(&path, &body).await;
+    assert_eq!(
+        (again.expect(202)["id"].clone(), &again.headers["idempotent-replayed"]),
+        (first["id"].clone(), &"true".parse().expect("a value"))
+    );
+    owner.post(&path, &json!({"idempotencyKey": "new"})).await.refused(409, "conflict");
+    owner.post(&format!("{WORKFLOWS}/{two}/archive"), &json!({})).await.expect(200);
+    owner.post(&other, &body).await.refused(409, "idempotency_conflict");
 }
 
 async fn a_run_that_waits_is_cancelled_at_once_and_one_under_way_drops_its_call(store: Store) {
@@ -405,6 +416,40 @@ async fn a_run_that_takes_longer_than_it_may_is_an_error() {
     assert_eq!(run["steps"][0]["error"]["code"], "run_timeout");
 }
 
+#[tokio::test]
+async fn a_workflow_says_how_long_a_run_of_it_may_take() {
+    let scene = scene(Store::Sqlite, &[]).await;
+    let steps = json!([step("a", "hang", json!({})), step("b", "echo", json!({}))]);
+    let body = json!({"name": "in a hurry", "steps": steps, "timeoutSeconds": 1});
+    let made = scene.acme.owner().post(WORKFLOWS, &body).await.expect(201);
+    let began = Instant::now();
+    let id = dispatched(&scene.acme.owner(), made["id"].as_str().expect("an id")).await;
+    let run = over(&scene.acme.owner(), &id).await;
+    assert_eq!((run["status"].as_str(), statuses(&run)), (Some("error"), vec!["error", "skipped"]), "{run:#}");
+    assert_eq!(run["steps"][0]["error"]["code"], "run_timeout");
+    assert!(began.elapsed() < Duration::from_secs(10), "and no minute, as a step may: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn numbers_are_compared_and_what_is_not_to_stand_there_is_told() {
+    let scene = scene(Store::Sqlite, &[]).await;
+    let expect = json!([
+        {"path": "/structuredContent/total", "op": "less", "value": 8},
+        {"path": "/structuredContent/total", "op": "less", "value": 7},
+        {"path": "/structuredContent/total", "op": "greater", "value": 7},
+        {"path": "/structuredContent/total", "op": "not_equals", "value": 8},
+        {"path": "/structuredContent/total", "op": "not_equals", "value": 7.0},
+        {"path": "/structuredContent/none", "op": "not_equals", "value": 7},
+        {"path": "/structuredContent/none", "op": "less", "value": 7},
+    ]);
+    let add = json!({"arguments": {"numbers": [1, 2, 4]}, "expect": expect});
+    let run = ran(&scene, json!([step("add", "sum", add)])).await;
+    let judged = run["steps"][0]["expectations"].as_array().expect("verdicts").iter();
+    let judged: Vec<bool> = judged.filter_map(|judged| judged["passed"].as_bool()).collect();
+    assert_eq!(judged, [true, false, false, true, false, true, false], "{run:#}");
+    assert_eq!(run["reason"], "step add: /structuredContent/total is 7, expected: less 7");
+}
+
 async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     let scene = scene(store, &[]).await;
     let owner = scene.acme.owner();
@@ -422,7 +467,16 @@ async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     let baseline = format!("{WORKFLOWS}/{id}/baseline");
     let set = async |run: &Value| owner.with_body(Method::PUT, &baseline, &json!({"runId": run["id"]})).await;
     set(&after).await.refused(409, "conflict");
+    let shown = async || owner.get(&format!("{WORKFLOWS}/{id}")).await.expect(200)["baselineRunId"].clone();
+    assert_eq!(shown().await, Value::Null);
     set(&before).await.expect(200);
+    assert_eq!(shown().await, before["id"]);
+    assert_eq!(owner.get(WORKFLOWS).await.expect(200)["items"][0]["baselineRunId"], before["id"]);
+    let renamed = owner.with_body(Method::PATCH, &format!("{WORKFLOWS}/{id}"), &json!({"name": "renamed"})).await;
+    assert_eq!(renamed.expect(200)["baselineRunId"], before["id"]);
+    let client = scene.app.key(&scene.acme.client().await.token);
+    let theirs = client.get(&format!("{WORKFLOWS}/{id}?user_id=marina")).await.expect(200);
+    assert_eq!(theirs["baselineRunId"], Value::Null, "it is no run that they see");
     let compared = owner.get(&format!("{path}?with=baseline")).await.expect(200);
     assert_eq!(compared, owner.get(&format!("{path}?with={}", text(&before))).await.expect(200));
     assert_eq!(compared["status"], json!({"before": "pass", "after": "fail"}));
@@ -436,6 +490,7 @@ async fn a_run_is_compared_with_another_and_with_the_baseline(store: Store) {
     assert_eq!(first["expectations"][0]["passed"], json!({"before": null, "after": false}));
     assert_eq!(compared["steps"][1]["change"], "added");
     owner.delete(&baseline).await.expect(204);
+    assert_eq!(shown().await, Value::Null);
     owner.delete(&baseline).await.refused(404, "not_found");
     owner.get(&format!("{path}?with=baseline")).await.refused(409, "conflict");
     let other = workflow(&scene.acme, json!([step("a", "echo", json!({}))])).await;
@@ -468,10 +523,18 @@ async fn a_workflow_whose_time_has_come_runs_once_on_behalf_of_whoever_set_the_s
     assert_eq!(shown["nextRunAt"], made["nextRunAt"], "the next time is still to come");
     assert_eq!(shown["lastRunAt"], run["createdAt"]);
     assert_eq!(owner.get(WORKFLOWS).await.expect(200)["items"][0]["lastRunAt"], run["createdAt"]);
-    // Two more looks of the clock.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // Each is a look or more of the clock.
+    let clock = scheduled(&scene, "clock").await;
+    for number in 1..=2 {
+        come(&scene.app, "clock", number).await;
+        until_runs(&scene, &clock, number).await;
+    }
     assert_eq!(runs().await.as_array().expect("runs").len(), 1);
-    assert_eq!(scene.bench.called("echo"), 1);
+    until_over(&scene, &clock).await;
+    assert_eq!(scene.bench.called("echo"), 1 + 2);
+    // Runs are cleared out one day; when it ran last is known all the same.
+    scene.app.run_sql("DELETE FROM run_steps; DELETE FROM runs").await;
+    assert_eq!(owner.get(&format!("{WORKFLOWS}/{id}")).await.expect(200)["lastRunAt"], run["createdAt"]);
 }
 
 async fn a_caller_that_speaks_for_a_tenant_sees_that_tenants_runs_alone(store: Store) {
@@ -534,6 +597,12 @@ async fn what_a_step_said_is_kept_back_from_whoever_does_not_reach_its_server() 
     assert!(!seen.body.contains("for bench only"), "{}", seen.body);
     let seen = seen.expect(200);
     assert_eq!((&seen["steps"][0]["withheld"], &seen["steps"][0]["status"]), (&json!(true), &json!("pass")));
+    let compared = narrow.get(&format!("/api/v1/runs/{id}/compare?with={id}")).await.expect(200);
+    let step = &compared["steps"][0];
+    assert_eq!((&step["withheld"], &step["change"]), (&json!(true), &Value::Null), "what is not seen is not judged");
+    let compared = scene.acme.owner().get(&format!("/api/v1/runs/{id}/compare?with={id}")).await.expect(200);
+    let step = &compared["steps"][0];
+    assert_eq!((&step["withheld"], &step["change"]), (&json!(false), &json!("same")));
     let whole = scene.app.key(&scene.acme.solo().await.token).get(&format!("/api/v1/runs/{id}")).await;
     assert!(whole.body.contains("for bench only"));
 }

@@ -1,10 +1,17 @@
-//! A workflow of five steps against the reference server: it passes, is partial, fails and errs as it should.
+//! A workflow of five steps against the reference server: it passes, is partial, fails and errs as it should, and what a step
+//! was told of a secret is kept nowhere.
+
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::App;
 
-use super::clients::{script, start};
+use super::clients::{script, start_with};
 use super::runs::{dispatched, over};
+
+/// What the server has in its environment, and `get-env` tells.
+const PLANTED_NAME: &str = "DEPLOY_PASSWORD";
+const PLANTED: &str = "hunter2-of-the-environment";
 
 fn step(name: &str, tool: &str, arguments: Value, expect: Value, changes: Value) -> Value {
     let mut step =
@@ -17,8 +24,8 @@ fn step(name: &str, tool: &str, arguments: Value, expect: Value, changes: Value)
 
 #[tokio::test]
 async fn five_steps_against_the_reference_server_end_as_they_should() {
-    let (_server, url) = start(script("everything.sh")).await;
-    let app = App::spawn().await;
+    let (mut server, url) = start_with(script("everything.sh"), &[(PLANTED_NAME, PLANTED)]).await;
+    let mut app = App::spawn().await;
     let acme = app.organization("acme").await;
     acme.server("everything", &url).await;
     let is = |path: &str, value: Value| json!({"path": path, "op": "equals", "value": value});
@@ -84,7 +91,57 @@ async fn five_steps_against_the_reference_server_end_as_they_should() {
     assert_eq!(failed["status"], "fail", "{failed:#}");
     assert_eq!(statuses(&failed), ["pass", "pass", "pass", "fail", "skipped"]);
     assert!(failed["reason"].as_str().is_some_and(|reason| reason.starts_with("step said: /content/0/text is")));
-    let three: Vec<Value> = steps(json!({}), json!({})).as_array().expect("steps")[..3].to_vec();
-    let passed = runs(three.into()).await;
-    assert_eq!((passed["status"].as_str(), passed["reason"].as_str()), (Some("pass"), Some("all 3 steps passed")));
+    // The last two are what the server itself says of arguments that it does not take, and what it tells of its environment.
+    let mut five: Vec<Value> = steps(json!({}), json!({})).as_array().expect("steps")[..3].to_vec();
+    five[2]["expect"] = json!([
+        {"path": "/structuredContent/humidity", "op": "less", "value": 101},
+        {"path": "/structuredContent/conditions", "op": "not_equals", "value": "sunny in July"},
+    ]);
+    let refused = json!([
+        {"path": "/isError", "op": "equals", "value": true},
+        {"path": "/content/0/text", "op": "contains", "value": "Invalid arguments"},
+    ]);
+    five.push(step("refused", "get-sum", json!({"a": "three", "b": 4}), refused.clone(), json!({})));
+    let planted = json!([{"path": "/content/0/text", "op": "contains", "value": PLANTED_NAME}]);
+    five.push(step("environment", "get-env", json!({}), planted, json!({})));
+    let passed = runs(five.clone().into()).await;
+    let end = (passed["status"].as_str(), passed["reason"].as_str());
+    assert_eq!(end, (Some("pass"), Some("all 5 steps passed")), "{passed:#}");
+    assert!(passed["steps"][3]["result"]["content"][0]["text"].as_str().is_some_and(|text| text.contains("get-sum")));
+    let told = passed["steps"][4]["result"]["content"][0]["text"].as_str().expect("a text");
+    assert!(told.contains(PLANTED_NAME) && told.contains("[redacted:"), "{told}");
+    // Without the expectation that it fails, an answer that says so is a failure.
+    five[3]["expect"] = json!([]);
+    let failed = runs(five.into()).await;
+    assert_eq!((failed["status"].as_str(), statuses(&failed)[3].as_str()), (Some("fail"), "fail"), "{failed:#}");
+
+    // The server dies in the middle of a call.
+    let mut dying: Vec<Value> = steps(json!({}), json!({})).as_array().expect("steps").clone();
+    dying[3]["expect"] = json!([]);
+    dying[4]["timeoutSeconds"] = 60.into();
+    let made = acme.owner().post("/api/v1/workflows", &json!({"name": "dying", "steps": dying})).await.expect(201);
+    let id = dispatched(&acme.owner(), made["id"].as_str().expect("an id")).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let run = acme.owner().get(&format!("/api/v1/runs/{id}")).await.expect(200);
+        if run["steps"][4]["status"] == "running" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{run:#}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.kill().await.expect("it is killed");
+    let erred = over(&acme.owner(), &id).await;
+    assert_eq!(statuses(&erred), ["pass", "pass", "pass", "pass", "error"], "{erred:#}");
+    let code = erred["steps"][4]["error"]["code"].as_str().expect("a code");
+    assert!(erred["status"] == "error" && code.starts_with("upstream_") && code != "upstream_timeout", "{erred:#}");
+
+    app.stop().await;
+    let mut bytes = 0;
+    for (path, content) in app.files() {
+        bytes += content.len();
+        let found = content.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+        assert!(!found, "{} has it", path.display());
+    }
+    assert!(bytes > 50_000);
 }

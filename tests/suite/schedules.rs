@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::{App, Store, logs};
 
-use super::runs::{Scene, scene, step};
+use super::runs::{Scene, over, scene, step};
 
 on_both! {
     schedules_that_cannot_be_read_are_told_of_once_and_stop_no_other
@@ -15,14 +15,14 @@ on_both! {
 const WORKFLOWS: &str = "/api/v1/workflows";
 
 /// A workflow that is due on New Year's Day; its id.
-async fn scheduled(scene: &Scene, name: &str) -> String {
+pub(super) async fn scheduled(scene: &Scene, name: &str) -> String {
     let body = json!({"name": name, "steps": [step("a", "echo", json!({}))], "schedule": {"cron": "0 3 1 1 *"}});
     let made = scene.acme.owner().post(WORKFLOWS, &body).await.expect(201);
     made["id"].as_str().expect("an id").to_owned()
 }
 
 /// Lets a time of these come, long ago; each makes one run.
-async fn come(app: &App, names: &str, time: usize) {
+pub(super) async fn come(app: &App, names: &str, time: usize) {
     app.run_sql(&format!("UPDATE workflows SET due_at = {time} WHERE name LIKE '{names}'")).await;
 }
 
@@ -31,11 +31,18 @@ async fn runs_of(scene: &Scene, workflow: &str) -> Vec<Value> {
     runs["items"].as_array().expect("runs").clone()
 }
 
-async fn until_runs(scene: &Scene, workflow: &str, number: usize) {
+pub(super) async fn until_runs(scene: &Scene, workflow: &str, number: usize) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while runs_of(scene, workflow).await.len() < number {
         assert!(Instant::now() < deadline, "{} runs", runs_of(scene, workflow).await.len());
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Returns when every run of a workflow is over.
+pub(super) async fn until_over(scene: &Scene, workflow: &str) {
+    for run in runs_of(scene, workflow).await {
+        over(&scene.acme.owner(), run["id"].as_str().expect("an id")).await;
     }
 }
 
@@ -94,6 +101,9 @@ async fn a_schedule_waits_for_room_and_loses_no_time(store: Store) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(runs_of(&scene, &second).await.is_empty(), "there is no room for it");
+    let shown = scene.acme.owner().get(&format!("{WORKFLOWS}/{second}")).await.expect(200);
+    let waits = shown["nextRunAt"].as_str().is_some_and(|time| time.starts_with("1970-01-01T00:00:00"));
+    assert!(waits && shown["lastRunAt"].is_null(), "the time that waits is the next: {shown:#}");
     let waiting = runs_of(&scene, &first).await[0]["id"].as_str().expect("an id").to_owned();
     scene.acme.owner().post(&format!("/api/v1/runs/{waiting}/cancel"), &json!({})).await.expect(200);
     until_runs(&scene, &second, 1).await;

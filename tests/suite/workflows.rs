@@ -298,7 +298,7 @@ async fn a_workflow_is_due_by_its_schedule_and_is_taken_once(store: Store) {
     assert_eq!(due(SystemClock.now().before(Duration::from_secs(1))).await, []);
     let [first]: [Due; 1] = due(in_minutes(2)).await.try_into().expect("one");
     assert_eq!((first.workflow.to_string(), first.version), (workflow["id"].as_str().expect("an id").to_owned(), 1));
-    assert_eq!((first.set_by.to_string(), first.organization.to_string()), (acme.owner_id.clone(), acme.id.clone()));
+    assert_eq!((first.owner.who.id(), first.organization.to_string()), (acme.owner_id.clone(), acme.id.clone()));
     assert_eq!(Some(first.at.to_string().as_str()), workflow["nextRunAt"].as_str());
     let next = first.schedule.next_after(first.at);
     let taken = tokio::join!(schedules.take(&first, next), schedules.take(&first, next));

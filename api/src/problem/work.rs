@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use domain::field::FieldErrors;
 use domain::run::service::RunFault;
+use domain::workflow::NotScheduled;
 use domain::workflow::proposal::service::ProposalFault;
 use domain::workflow::service::WorkflowFault;
 
@@ -19,7 +21,17 @@ impl From<WorkflowFault> for Problem {
             WorkflowFault::Secret(errors) => Self::fields(Code::SecretArgument, errors),
             WorkflowFault::NotFound => Self::new(Code::NotFound),
             WorkflowFault::NotChanged(why) => Self::because(Code::Conflict, why),
+            WorkflowFault::NotScheduled(why) => why.into(),
             WorkflowFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<NotScheduled> for Problem {
+    fn from(why: NotScheduled) -> Self {
+        match why {
+            NotScheduled::Denied(denied) => denied.into(),
+            NotScheduled::OutOfReach { .. } => FieldErrors::one("schedule", why).into(),
         }
     }
 }
@@ -32,6 +44,7 @@ impl From<ProposalFault> for Problem {
             ProposalFault::NotFound => Self::new(Code::NotFound),
             ProposalFault::Denied(denied) => denied.into(),
             ProposalFault::NotChanged(why) => Self::because(Code::Conflict, why),
+            ProposalFault::NotScheduled(why) => why.into(),
             ProposalFault::Refused(_) => Self::because(Code::Conflict, fault),
             ProposalFault::NoLongerFits(errors) => Self {
                 message: format!("the proposal no longer fits: {errors}"),

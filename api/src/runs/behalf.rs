@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::access::Actor;
-use domain::access::decide::DecisionFault;
+use domain::access::decide::{DecisionFault, Question};
 use domain::access::permission::McpConnect;
+use domain::access::{Actor, Grant, PermissionKind};
 use domain::audit::{AuditActor, AuditEvent, AuditTarget};
+use domain::id::OrganizationId;
 use domain::run::Run;
+use domain::run::actor::RunActor;
 use domain::store::StoreFault;
 use domain::tenant::TenantRefusal;
 use domain::time::{Clock, SystemClock};
@@ -35,7 +37,21 @@ pub struct Nobody {
 /// # Errors
 /// Outside, [`StoreFault`], which says nothing about them; inside, [`Nobody`].
 pub async fn asker(services: &Arc<Services>, run: &Run) -> Result<Result<Arc<Asker>, Nobody>, StoreFault> {
-    let bearer = match run.actor.bearer(run.organization, &*services.standings, SystemClock.now()).await? {
+    let granted = decided::<McpConnect>(services, &run.actor, run.organization, run.actor.question()).await?;
+    Ok(granted.map(|grant| Arc::new(Asker { services: Arc::clone(services), grant })))
+}
+
+/// Decides anew about somebody whose request is over, as they stand in the store now.
+///
+/// # Errors
+/// Outside, [`StoreFault`]; inside, [`Nobody`].
+pub async fn decided<P: PermissionKind>(
+    services: &Services,
+    who: &RunActor,
+    organization: OrganizationId,
+    question: Question<'_>,
+) -> Result<Result<Grant<P>, Nobody>, StoreFault> {
+    let bearer = match who.bearer(organization, &*services.standings, SystemClock.now()).await? {
         Ok(bearer) => bearer,
         Err(gone) => return Ok(Err(Nobody { problem: Problem::because(Code::Unauthenticated, gone), gone: true })),
     };
@@ -44,16 +60,12 @@ pub async fn asker(services: &Arc<Services>, run: &Run) -> Result<Result<Arc<Ask
         target: AuditTarget::Tenant,
         ..AuditEvent::unproven(AuditActor::Proven(actor), "tenant.create", SystemClock.now())
     };
-    let admitted = services.gate.admit_run(&bearer, run.actor.question(), first_use).await;
-    let granted = match admitted {
-        Ok(admitted) => admitted.scope.grant::<McpConnect>().map_err(Problem::from),
+    let granted = match services.gate.admit_run(&bearer, question, first_use).await {
+        Ok(admitted) => admitted.scope.grant::<P>().map_err(Problem::from),
         Err(DecisionFault::Refused(refusal)) => Err(refusal.into()),
         Err(DecisionFault::Store(fault)) => return Err(fault),
     };
-    Ok(match granted {
-        Ok(grant) => Ok(Arc::new(Asker { services: Arc::clone(services), grant })),
-        Err(problem) => Err(Nobody { problem, gone: false }),
-    })
+    Ok(granted.map_err(|problem| Nobody { problem, gone: false }))
 }
 
 /// Returns when whoever began the run is no longer there, or their tenant is suspended: what is under way for them ends.

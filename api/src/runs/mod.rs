@@ -3,7 +3,7 @@
 //! What is decided about a run is decided in `domain::run`; what stands in the store is what happened. A node keeps nothing of
 //! a run that another could not read there.
 
-mod behalf;
+pub(crate) mod behalf;
 mod run;
 mod runner;
 mod schedules;

@@ -9,7 +9,7 @@ use domain::run::fold::{Ended, goes_on, status};
 use domain::run::port::{Carried, Claim, Claimed, RunEnd, StepEnd};
 use domain::run::reason::{Told, reason};
 use domain::run::resolve::Answers;
-use domain::run::takeover::{Found, Takeover, takeover};
+use domain::run::takeover::{Found, Takeover, takeover, worn_out};
 use domain::run::{Run, RunStatus, Seen, StepStatus};
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
@@ -62,9 +62,12 @@ pub async fn go(services: Arc<Services>, claimed: Claimed, signals: Signals) {
 async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Result<(), Lost> {
     let began = Moment::now();
     let Claimed { claim, run, carried } = claimed;
-    let definition = definition(&services, &run, &signals).await?;
+    // Before anything else is done with it: whatever it is may be what ends the nodes.
+    let worn_out = worn_out(claim.number, run.steps.iter().map(|step| (step.status, step.tries)));
+    let definition = if worn_out { None } else { definition(&services, &run, &signals).await? };
     let limit = definition.as_ref().and_then(|it| it.timeout).unwrap_or(services.settings.run_timeout);
     let reason = match (&definition, &carried) {
+        _ if worn_out => Some("nodes took the run again and again, and were lost before they began a step of it"),
         (None, _) => Some("the version of the workflow that the run is of is not there"),
         (_, None) => Some("what its steps carry was sealed under a root secret that is not there any more"),
         (Some(definition), Some(_)) if definition.steps.len() != run.steps.len() => {
@@ -84,18 +87,25 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
         claim,
     };
     if let Some(reason) = reason {
-        under_way.close_open_step().await?;
-        return under_way.finish(RunStatus::Error, Some(reason.to_owned())).await;
+        let open = under_way.open_step();
+        return under_way.finish(RunStatus::Error, Some(reason.to_owned()), open).await;
     }
     for (at, carried) in carried.unwrap_or_default().into_iter().enumerate() {
         let name = under_way.definition.steps[at].name.clone();
         under_way.answers.restore(&name, carried.answers);
         under_way.seen.add(carried.seen);
     }
-    if let Some(ended) = under_way.taken_over().await? {
-        return under_way.finish(ended, None).await;
+    match under_way.taken_over() {
+        TakenOver::GoesOn => under_way.go_on().await,
+        TakenOver::Ends(last) => under_way.finish(RunStatus::Error, None, last).await,
     }
-    under_way.go_on().await
+}
+
+/// What becomes of a run that another node may have had before.
+enum TakenOver {
+    GoesOn,
+    /// It is an error; with the end of the step that the other node left open.
+    Ends(Option<StepEnd>),
 }
 
 /// The number of a run's first claim.
@@ -119,20 +129,22 @@ fn deadline(now: Moment, claim: &Claim, run: &Run, limit: Duration) -> Moment {
 }
 
 impl UnderWay {
-    /// Decides about a step that another node began and did not end; how the run ends, when it ends with it.
-    async fn taken_over(&mut self) -> Result<Option<RunStatus>, Lost> {
+    /// Decides about a step that another node began and did not end.
+    fn taken_over(&mut self) -> TakenOver {
         let found = |(step, as_written): (&domain::run::RunStep, &domain::workflow::Step)| Found {
             status: step.status,
             safe: step.safe,
             tries: step.tries,
             allowed: u32::from(as_written.retries) + 1,
+            unknown: step.evidence.error.as_ref().is_some_and(|error| error.code == OUTCOME_UNKNOWN),
         };
         let steps: Vec<Found> = self.run.steps.iter().zip(&self.definition.steps).map(found).collect();
         let (at, message) = match takeover(&steps) {
-            Takeover::GoesOn => return Ok(None),
+            Takeover::GoesOn => return TakenOver::GoesOn,
+            Takeover::WasOver => return TakenOver::Ends(None),
             Takeover::Again(at) => {
                 self.run.steps[at].status = StepStatus::Pending;
-                return Ok(None);
+                return TakenOver::GoesOn;
             }
             Takeover::Unknown(at) => (
                 at,
@@ -143,24 +155,18 @@ impl UnderWay {
                 (at, "the nodes that called the tool were lost each time; the step is not tried any more")
             }
         };
-        self.end_unknown(at, message).await?;
-        Ok(Some(RunStatus::Error))
+        TakenOver::Ends(Some(self.unknown(at, message)))
     }
 
-    /// Ends the step that another node began and did not end, in a run that cannot be gone on with.
-    async fn close_open_step(&mut self) -> Result<(), Lost> {
-        let open = self.run.steps.iter().position(|step| step.status == StepStatus::Running);
-        match open {
-            Some(at) => self.end_unknown(at, "the run ended before it was known whether the step took place").await,
-            None => Ok(()),
-        }
+    /// The end of the step that another node began and did not end, in a run that cannot be gone on with.
+    fn open_step(&self) -> Option<StepEnd> {
+        let open = self.run.steps.iter().position(|step| step.status == StepStatus::Running)?;
+        Some(self.unknown(open, "the run ended before it was known whether the step took place"))
     }
 
-    async fn end_unknown(&mut self, at: usize, message: &str) -> Result<(), Lost> {
+    fn unknown(&self, at: usize, message: &str) -> StepEnd {
         let evidence = self.run.steps[at].evidence.clone().failed(OUTCOME_UNKNOWN, message, &self.seen);
-        let carried = Carried::default();
-        let end = StepEnd { position: at, status: StepStatus::Error, duration: None, evidence, carried };
-        self.end_step(end).await
+        StepEnd { position: at, status: StepStatus::Error, duration: None, evidence, carried: Carried::default() }
     }
 
     async fn go_on(mut self) -> Result<(), Lost> {
@@ -173,27 +179,27 @@ impl UnderWay {
                 break;
             }
             if self.signals.cancelled.is_cancelled() {
-                return self.finish(RunStatus::Cancelled, None).await;
+                return self.finish(RunStatus::Cancelled, None, None).await;
             }
             if self.signals.stopping.is_cancelled() {
                 return self.hand_back().await;
             }
             let outcome = step::run(&mut self, at).await?;
-            let (ended, fatal) = (outcome.end.status, outcome.fatal);
-            self.end_step(outcome.end).await?;
+            let ended = outcome.end.status;
             if ended == StepStatus::Cancelled {
-                return self.finish(RunStatus::Cancelled, None).await;
+                return self.finish(RunStatus::Cancelled, None, Some(outcome.end)).await;
             }
-            if fatal {
-                return self.finish(RunStatus::Error, None).await;
+            if outcome.fatal {
+                return self.finish(RunStatus::Error, None, Some(outcome.end)).await;
             }
+            self.end_step(outcome.end).await?;
             if !goes_on(Ended { required: before.required, status: ended }) {
                 break;
             }
         }
         let ended = self.run.steps.iter().map(|step| Ended { required: step.required, status: step.status });
         let status = status(ended);
-        self.finish(status, None).await
+        self.finish(status, None, None).await
     }
 
     /// Notes that a step's tool is about to be called.
@@ -206,10 +212,14 @@ impl UnderWay {
 
     async fn end_step(&mut self, end: StepEnd) -> Result<(), Lost> {
         let (queue, claim) = (Arc::clone(&self.services.run_queue), self.claim);
-        let step = &mut self.run.steps[end.position];
-        (step.status, step.evidence) = (end.status, end.evidence.clone());
+        self.note(&end);
         let held = kept_trying(&self.signals, || queue.end_step(&claim, end.clone())).await?;
         if held { Ok(()) } else { Err(Lost) }
+    }
+
+    fn note(&mut self, end: &StepEnd) {
+        let step = &mut self.run.steps[end.position];
+        (step.status, step.evidence) = (end.status, end.evidence.clone());
     }
 
     async fn hand_back(self) -> Result<(), Lost> {
@@ -221,7 +231,8 @@ impl UnderWay {
         Ok(())
     }
 
-    async fn finish(self, status: RunStatus, because: Option<String>) -> Result<(), Lost> {
+    async fn finish(mut self, status: RunStatus, because: Option<String>, last: Option<StepEnd>) -> Result<(), Lost> {
+        last.iter().for_each(|end| self.note(end));
         let told = self.run.steps.iter().map(|step| Told {
             name: &step.name,
             required: step.required,
@@ -237,7 +248,7 @@ impl UnderWay {
             ..event
         };
         let (queue, claim) = (Arc::clone(&self.services.run_queue), self.claim);
-        let end = RunEnd { status, reason, rest };
+        let end = RunEnd { status, reason, rest, last };
         let held = kept_trying(&self.signals, || queue.finish(&claim, end.clone(), event.clone())).await?;
         if held { Ok(()) } else { Err(Lost) }
     }

@@ -11,7 +11,7 @@ use domain::run::port::{Claim, Held};
 use domain::store::StoreFault;
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -128,7 +128,8 @@ impl Work {
 
     /// Takes runs while there is room.
     async fn take(&mut self) {
-        if !self.under_way.is_empty() && self.renewed.elapsed() >= TRUST {
+        // Nothing is waited for here past the time at which it must let go.
+        if !self.under_way.is_empty() && self.renewed.elapsed() + PATIENCE >= TRUST {
             return;
         }
         while self.tasks.len() < self.services.settings.runs_at_once && !self.stopping.is_cancelled() {
@@ -177,6 +178,13 @@ impl Work {
         if self.under_way.is_empty() || self.let_go() {
             return;
         }
+        // A database that hangs answers neither question: waiting for both must not be longer than it may act.
+        let until = self.renewed + TRUST;
+        let _ = timeout_at(until.into(), self.hold_on()).await;
+        self.let_go();
+    }
+
+    async fn hold_on(&mut self) {
         if self.renewed.elapsed() >= RENEWAL {
             let (before, runs) = (Instant::now(), self.under_way.keys().map(|claim| claim.run).collect::<Vec<_>>());
             match in_time(self.services.run_queue.renew(self.id, &runs, LEASE)).await {
@@ -190,7 +198,6 @@ impl Work {
             Ok(held) => self.compare(&held),
             Err(fault) => tracing::warn!(error = &fault as &dyn std::error::Error, "no look at this node's runs"),
         }
-        self.let_go();
     }
 
     /// Lets go of everything when it could not be held for too long; whether it did.

@@ -11,11 +11,12 @@ use std::time::Duration;
 use domain::access::SystemScope;
 use domain::id::{RunId, WorkflowId};
 use domain::run::Trigger;
-use domain::run::actor::{RunActor, Who};
+use domain::run::actor::RunActor;
 use domain::run::port::NewRun;
 use domain::run::schedule::wish;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
+use domain::workflow::ScheduleOwner;
 use domain::workflow::port::{Come, Due};
 use tokio_util::sync::CancellationToken;
 
@@ -95,9 +96,8 @@ async fn ask(services: &Services, due: Result<Due, StoreFault>) -> Result<(), St
 async fn ask_for(services: &Services, due: &Due) -> Result<bool, StoreFault> {
     let scope = SystemScope::new(due.organization, "a workflow's time has come");
     let Some(version) = services.definitions.version(scope, due.workflow, due.version).await? else { return Ok(true) };
-    let name = services.standings.person(due.organization, due.set_by).await?;
-    let name = name.map_or_else(|| due.set_by.to_string(), |person| person.user.email.to_string());
-    let actor = RunActor { who: Who::Person(due.set_by), name, org: None, user: None };
+    let ScheduleOwner { who, org, user } = due.owner.clone();
+    let actor = RunActor { who, name: who.name(due.organization, &*services.standings).await?, org, user };
     let new = NewRun {
         id: RunId::new(),
         workflow: due.workflow,

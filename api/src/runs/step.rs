@@ -94,7 +94,7 @@ pub async fn run(run: &mut UnderWay, at: usize) -> Result<Outcome, Lost> {
                 }
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = run.signals.cancelled.cancelled() => break failed,
+                    () = run.signals.cancelled.cancelled() => break cancelled(),
                     () = run.signals.lost.cancelled() => return Err(Lost),
                 }
                 pause = (pause * 2).min(PAUSE_MAX);

@@ -234,7 +234,7 @@ impl<T: TenantDirectory, S: ServerDirectory, A: AccessDirectory> Gate<T, S, A> {
         self.admit_actor(bearer.actor().clone(), question, first_use).await
     }
 
-    /// Decides as [`Gate::admit`] does about whoever began a run, as if they began it now.
+    /// Decides as [`Gate::admit`] does about whoever began a run or watches one, as if they asked now.
     ///
     /// # Errors
     /// [`DecisionFault`]

@@ -43,6 +43,20 @@ impl Who {
     }
 }
 
+impl Who {
+    /// What they are called now: a key's name, a person's e-mail address; their id when they are not there any more.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn name(self, organization: OrganizationId, standings: &dyn Standings) -> Result<String, StoreFault> {
+        let name = match self {
+            Self::Key(id) => standings.key(organization, id).await?.map(|key| key.facts.name.to_string()),
+            Self::Person(id) => standings.person(organization, id).await?.map(|facts| facts.user.email.to_string()),
+        };
+        Ok(name.unwrap_or_else(|| self.id()))
+    }
+}
+
 /// Who began a run, and for which tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunActor {

@@ -62,8 +62,10 @@ pub struct Turned {
 pub struct StepComparison {
     /// The name.
     pub name: String,
-    /// What became of it.
-    pub change: Change,
+    /// What became of it; none when both runs have it and what it answered is kept back.
+    pub change: Option<Change>,
+    /// Whether what it answered in one of the runs is kept back from whoever asks.
+    pub withheld: bool,
     /// How it ended.
     pub status: Both<StepStatus>,
     /// How long it took.
@@ -112,19 +114,23 @@ fn both(before: Option<&RunStep>, after: Option<&RunStep>) -> StepComparison {
     let status = Both { before: before.map(|step| step.status), after: after.map(|step| step.status) };
     let mut places = Places::default();
     let mut expectations = Vec::new();
-    if before.is_some() && after.is_some() {
+    let withheld = before.is_some_and(|step| step.withheld) || after.is_some_and(|step| step.withheld);
+    if before.is_some() && after.is_some() && !withheld {
         places.differ(old.result.as_ref(), new.result.as_ref(), &mut String::new());
         expectations = turned(&old, &new);
     }
     let change = match (before, after) {
-        (None, _) => Change::Added,
-        (_, None) => Change::Removed,
-        _ if status.before == status.after && places.found.is_empty() && expectations.is_empty() => Change::Same,
-        _ => Change::Changed,
+        (None, _) => Some(Change::Added),
+        (_, None) => Some(Change::Removed),
+        // Of what is not seen nobody can say that it is the same.
+        _ if withheld => None,
+        _ if status.before == status.after && places.found.is_empty() && expectations.is_empty() => Some(Change::Same),
+        _ => Some(Change::Changed),
     };
     StepComparison {
         name: after.or(before).map(|step| step.name.clone()).unwrap_or_default(),
         change,
+        withheld,
         status,
         duration: Both { before: before.and_then(|step| step.duration), after: after.and_then(|step| step.duration) },
         more: places.more,
@@ -221,7 +227,8 @@ mod tests {
             ("find", StepStatus::Fail, json!({"a": {"b": [1, 3, 4]}, "e": 1})),
         ]);
         let comparison = compare(&before, &after);
-        let seen: Vec<_> = comparison.steps.iter().map(|step| (step.name.as_str(), step.change)).collect();
+        let seen: Vec<_> =
+            comparison.steps.iter().filter_map(|step| Some((step.name.as_str(), step.change?))).collect();
         assert_eq!(
             seen,
             [("new", Change::Added), ("same", Change::Same), ("find", Change::Changed), ("old", Change::Removed)]
@@ -252,7 +259,25 @@ mod tests {
                 ("/gone", Both { before: Some(true), after: None })
             ]
         );
-        assert_eq!(comparison.steps[0].change, Change::Changed);
+        assert_eq!(comparison.steps[0].change, Some(Change::Changed));
+    }
+
+    #[test]
+    fn of_what_is_kept_back_nothing_is_said_but_how_it_ended() {
+        let mut before = with(&[("a", StepStatus::Pass, json!({"x": 1})), ("b", StepStatus::Pass, json!({}))]);
+        let mut after = with(&[("a", StepStatus::Fail, json!({"x": 2})), ("c", StepStatus::Pass, json!({}))]);
+        let seen = |before: &Run, after: &Run| {
+            let steps = compare(before, after).steps.into_iter();
+            steps.map(|step| (step.change, step.withheld, step.places)).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&before, &after)[0], (Some(Change::Changed), false, vec!["/x".to_owned()]));
+        after.steps[0].withheld = true;
+        after.steps[1].withheld = true;
+        assert_eq!(seen(&before, &after)[0], (None, true, vec![]));
+        assert_eq!(seen(&before, &after)[1], (Some(Change::Added), true, vec![]), "that it is new is seen");
+        before.steps[0].withheld = true;
+        assert_eq!(seen(&before, &after)[0], (None, true, vec![]));
+        assert_eq!(compare(&before, &after).steps[0].status.after, Some(StepStatus::Fail));
     }
 
     #[test]
@@ -270,7 +295,7 @@ mod tests {
             let steps: Vec<_> =
                 names.iter().zip(&results).map(|(name, result)| (name.as_str(), StepStatus::Pass, json!(result))).collect();
             let run = with(&steps);
-            prop_assert!(compare(&run, &run).steps.iter().all(|step| step.change == Change::Same));
+            prop_assert!(compare(&run, &run).steps.iter().all(|step| step.change == Some(Change::Same)));
         }
     }
 }

@@ -116,6 +116,12 @@ pub trait RunStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<Dispatched, StoreFault>;
 
+    /// What became of an earlier wish of the caller's under this name; none when there was none.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    async fn asked_before(&self, grant: &Grant<RunsDispatch>, once: &Once) -> Result<Option<Dispatched>, StoreFault>;
+
     /// A run with its steps.
     ///
     /// # Errors
@@ -168,16 +174,15 @@ pub trait RunStore: Send + Sync {
         event: AuditEvent,
     ) -> Result<bool, StoreFault>;
 
-    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
-    /// workflows.
+    /// The baselines of these workflows, as far as the caller sees them.
     ///
     /// # Errors
     /// [`StoreFault`]
-    async fn last_scheduled(
+    async fn baselines(
         &self,
         scope: &TenantScope,
         workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault>;
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault>;
 
     /// The run that others of a workflow are compared with.
     ///
@@ -250,6 +255,9 @@ pub struct RunEnd {
     pub reason: String,
     /// What becomes of the steps that were not begun.
     pub rest: StepStatus,
+    /// The end of the step that it ended with, when that was not noted before. Both are noted or neither: else the next node
+    /// could go on after a step that ended the run.
+    pub last: Option<StepEnd>,
 }
 
 /// The runs of all nodes, for the nodes that do them.

@@ -25,15 +25,15 @@ pub fn reason<'a>(status: RunStatus, steps: impl IntoIterator<Item = Told<'a>>) 
     let steps: Vec<Told<'_>> = steps.into_iter().collect();
     let wrong: Vec<&Told<'_>> =
         steps.iter().filter(|step| matches!(step.status, StepStatus::Fail | StepStatus::Error)).collect();
-    let decisive = wrong.iter().find(|step| step.required).or_else(|| wrong.first());
-    match (status, decisive) {
-        (RunStatus::Partial, Some(step)) if wrong.len() > 1 => {
-            format!("{} steps that are not required went wrong; the first: {}", wrong.len(), sentence(step))
+    match (status, wrong.as_slice()) {
+        (RunStatus::Cancelled, _) => "the run was cancelled".to_owned(),
+        (RunStatus::Partial, [step]) => format!("a step that is not required went wrong: {}", sentence(step)),
+        (RunStatus::Partial, [first, ..]) => {
+            format!("{} steps that are not required went wrong; the first: {}", wrong.len(), sentence(first))
         }
-        (RunStatus::Partial, Some(step)) => format!("a step that is not required went wrong: {}", sentence(step)),
-        (_, Some(step)) => sentence(step),
-        (RunStatus::Cancelled, None) => "the run was cancelled".to_owned(),
-        (_, None) => match steps.len() {
+        // It ended with the last of them, whether that is required or not; it went on after the others.
+        (_, [.., last]) => sentence(last),
+        (_, []) => match steps.len() {
             1 => "the step passed".to_owned(),
             many => format!("all {many} steps passed"),
         },
@@ -107,6 +107,17 @@ mod tests {
                 "a step that is not required went wrong: step opt: /structuredContent/total is not there, expected: exists",
             ),
             (RunStatus::Cancelled, vec![pass], "the run was cancelled"),
+            (
+                RunStatus::Cancelled,
+                vec![told("opt", false, StepStatus::Fail, &failed), told("b", true, StepStatus::Cancelled, &good)],
+                "the run was cancelled",
+            ),
+            // The run's time was over, or nobody stood behind it any more: that is an end with every step.
+            (
+                RunStatus::Error,
+                vec![told("opt", false, StepStatus::Fail, &failed), told("b", false, StepStatus::Error, &silent)],
+                "step b: the server did not answer",
+            ),
         ] {
             assert_eq!(reason(status, steps), sentence);
         }

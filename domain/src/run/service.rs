@@ -18,7 +18,7 @@ use crate::page::{Page, PageRequest};
 use crate::policy::Reach;
 use crate::policy::port::AccessDirectory;
 use crate::store::StoreFault;
-use crate::time::{Clock, Timestamp};
+use crate::time::Clock;
 use crate::workflow::port::Definitions;
 
 /// Why a run was not begun, found or changed.
@@ -96,9 +96,7 @@ impl<C: Clock> RunService<C> {
         event: AuditEvent,
     ) -> Result<(Run, bool), RunFault> {
         let workflow = self.definitions.to_run(grant, id).await?.ok_or(RunFault::NotFound)?;
-        if workflow.archived_at.is_some() {
-            return Err(RunFault::Archived);
-        }
+        let archived = workflow.archived_at.is_some();
         let run = NewRun {
             id: RunId::new(),
             workflow: id,
@@ -108,7 +106,13 @@ impl<C: Clock> RunService<C> {
             actor: RunActor::of(grant),
             at: self.clock.now(),
         };
-        let (run, again) = match self.store.dispatch(grant, run, once, event).await? {
+        let dispatched = match once {
+            // It makes no new run. Those that it made are still found by their names.
+            Some(once) if archived => self.store.asked_before(grant, &once).await?.ok_or(RunFault::Archived)?,
+            None if archived => return Err(RunFault::Archived),
+            once => self.store.dispatch(grant, run, once, event).await?,
+        };
+        let (run, again) = match dispatched {
             Dispatched::Made(run) => (run, false),
             Dispatched::Again(run) => (run, true),
             Dispatched::Other => return Err(RunFault::Reused),
@@ -181,17 +185,16 @@ impl<C: Clock> RunService<C> {
         Ok((other, compare(&before, &after)))
     }
 
-    /// When workflows ran by their schedules for the last time; those that never did are not there. For whoever was given these
-    /// workflows.
+    /// The baselines of workflows that the caller was given, as far as these are runs that they see.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub async fn last_scheduled(
+    pub async fn baselines(
         &self,
         scope: &TenantScope,
         workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        self.store.last_scheduled(scope, workflows).await
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault> {
+        self.store.baselines(scope, workflows).await
     }
 
     /// Takes a run that passed as what others of its workflow are compared with.

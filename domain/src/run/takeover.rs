@@ -6,6 +6,18 @@ use super::status::StepStatus;
 /// it may be what ends the nodes.
 pub const TAKEOVERS_MAX: u32 = 5;
 
+/// How often nodes take a run and let go of it before they begin a step, until it is given up: what takes them away would take
+/// the next ones, too.
+pub const FRUITLESS_MAX: u32 = 10;
+
+/// Whether a run is given up that was taken so often, and whose steps stand so and were begun so often.
+#[must_use]
+pub fn worn_out(claims: i64, steps: impl IntoIterator<Item = (StepStatus, u32)>) -> bool {
+    // One that came to its end before it was begun is progress, too.
+    let progress = |(status, tries): (StepStatus, u32)| i64::from(tries.max(u32::from(status != StepStatus::Pending)));
+    claims > steps.into_iter().map(progress).sum::<i64>() + i64::from(FRUITLESS_MAX)
+}
+
 /// A step of a run that was found abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -17,6 +29,8 @@ pub struct Found {
     pub tries: u32,
     /// How often it may be begun when no node is lost.
     pub allowed: u32,
+    /// Whether it ended, and nobody knows whether it took place.
+    pub unknown: bool,
 }
 
 /// How an abandoned run goes on.
@@ -30,12 +44,17 @@ pub enum Takeover {
     Unknown(usize),
     /// It ends: this step was begun too often.
     TooOften(usize),
+    /// It ends: the node before wrote down that nobody knows of a step, and was lost before it could end the run.
+    WasOver,
 }
 
 /// Decides how an abandoned run goes on. A step is begun in the store before its tool is called, so that what stands there
 /// as not begun was never called.
 #[must_use]
 pub fn takeover(steps: &[Found]) -> Takeover {
+    if steps.iter().any(|step| step.unknown) {
+        return Takeover::WasOver;
+    }
     let begun = steps.iter().enumerate().find(|(_, step)| step.status == StepStatus::Running);
     match begun {
         None => Takeover::GoesOn,
@@ -52,7 +71,7 @@ mod tests {
     use super::*;
 
     const fn found(status: StepStatus, safe: bool, tries: u32) -> Found {
-        Found { status, safe, tries, allowed: 1 }
+        Found { status, safe, tries, allowed: 1, unknown: false }
     }
 
     #[test]
@@ -65,6 +84,17 @@ mod tests {
         assert_eq!(takeover(&[found(StepStatus::Running, true, 1), waiting]), Takeover::Again(0));
         assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX)]), Takeover::Again(0));
         assert_eq!(takeover(&[found(StepStatus::Running, true, TAKEOVERS_MAX + 1)]), Takeover::TooOften(0));
+        let unknown = Found { unknown: true, ..found(StepStatus::Error, false, 1) };
+        assert_eq!(takeover(&[unknown, waiting]), Takeover::WasOver, "required or not");
+    }
+
+    #[test]
+    fn a_run_whose_nodes_begin_no_step_is_given_up() {
+        let most = i64::from(FRUITLESS_MAX);
+        let (waits, called, ended) = ((StepStatus::Pending, 0), (StepStatus::Running, 3), (StepStatus::Error, 0));
+        assert!(!worn_out(1, [waits]) && !worn_out(most, [waits, waits]) && worn_out(most + 1, [waits, waits]));
+        assert!(!worn_out(most + 3, [called, waits]) && worn_out(most + 4, [called, waits]), "each begin is progress");
+        assert!(!worn_out(most + 1, [ended, waits]) && worn_out(most + 2, [ended, waits]), "and so is an end");
     }
 
     proptest! {
@@ -85,7 +115,7 @@ mod tests {
                 let mut at = match takeover(&steps) {
                     Takeover::GoesOn => steps.iter().position(|step| step.status == StepStatus::Pending),
                     Takeover::Again(at) => Some(at),
-                    Takeover::Unknown(_) | Takeover::TooOften(_) => break,
+                    Takeover::Unknown(_) | Takeover::TooOften(_) | Takeover::WasOver => break,
                 };
                 while let Some(step) = at {
                     if !lives() { break; }

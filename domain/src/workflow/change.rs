@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::model::{Definition, Workflow};
 use super::schedule::Schedule;
+use super::scheduler::{NotScheduled, Scheduler};
 use super::step::Step;
 use crate::audit::{AuditEvent, AuditTarget};
 use crate::id::ProjectId;
@@ -46,6 +47,17 @@ pub enum NotChanged {
     },
 }
 
+/// Why somebody's change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeRefusal {
+    /// It does not fit what is there.
+    #[error(transparent)]
+    NotChanged(#[from] NotChanged),
+    /// The workflow has a schedule with it that they cannot stand behind.
+    #[error(transparent)]
+    NotScheduled(#[from] NotScheduled),
+}
+
 impl WorkflowChange {
     /// What a workflow has in the parts that this changes.
     #[must_use]
@@ -61,7 +73,8 @@ impl WorkflowChange {
         }
     }
 
-    /// The workflow with the change at this time. `expected` is the version that the change is of, if that was said.
+    /// The workflow with the change at this time. `expected` is the version that the change is of, if that was said. Who stands
+    /// behind its schedule and when it is due is decided by [`WorkflowChange::apply_by`].
     ///
     /// # Errors
     /// [`NotChanged`]
@@ -90,10 +103,40 @@ impl WorkflowChange {
             version,
             definition,
             schedule: self.schedule.unwrap_or_else(|| before.schedule.clone()),
+            schedule_owner: before.schedule_owner.clone(),
+            due_at: before.due_at,
+            last_run_at: before.last_run_at,
             project: self.project.unwrap_or(before.project),
             archived_at,
             created_at: before.created_at,
         })
+    }
+
+    /// The same for whoever makes the change. A schedule that they send is theirs, also one that is there already: so a schedule
+    /// whose owner has left is taken over. Other steps make it theirs, too; else their steps would run with another's rights.
+    ///
+    /// # Errors
+    /// [`ChangeRefusal`]
+    pub fn apply_by(
+        self,
+        scheduler: &Scheduler,
+        before: &Workflow,
+        expected: Option<u32>,
+        at: Timestamp,
+    ) -> Result<Workflow, ChangeRefusal> {
+        let sent = self.schedule.is_some();
+        let after = self.apply(before, expected, at)?;
+        let schedule_owner = match &after.schedule {
+            None => None,
+            Some(_) if sent || after.definition.steps != before.definition.steps => {
+                Some(scheduler.stands_behind(&after.definition.steps)?)
+            }
+            Some(_) => before.schedule_owner.clone(),
+        };
+        // A time that waits goes on waiting, unless another schedule says when.
+        let moved = after.schedule != before.schedule || after.archived_at != before.archived_at;
+        let due_at = if moved { after.next_after(at) } else { before.due_at };
+        Ok(Workflow { schedule_owner, due_at, ..after })
     }
 }
 
@@ -121,11 +164,12 @@ pub fn events(before: &Workflow, after: &Workflow, event: &AuditEvent) -> Vec<Au
 /// What is different, in words; none when nothing is, apart from being put away.
 fn what_changed(before: &Workflow, after: &Workflow) -> Option<String> {
     let version = (before.version != after.version).then(|| format!("version {}", after.version));
+    let scheduled = before.schedule != after.schedule || before.schedule_owner != after.schedule_owner;
     let parts = [
         version.as_deref(),
         (before.name != after.name).then_some("name"),
         (before.description != after.description).then_some("description"),
-        (before.schedule != after.schedule).then_some("schedule"),
+        scheduled.then_some("schedule"),
         (before.project != after.project).then_some("project"),
     ];
     let parts: Vec<&str> = parts.into_iter().flatten().collect();
@@ -163,6 +207,9 @@ mod tests {
             version: 3,
             definition: Definition { steps: vec![step("look")], timeout: None },
             schedule: None,
+            schedule_owner: None,
+            due_at: None,
+            last_run_at: None,
             project: None,
             archived_at: None,
             created_at: at(0),

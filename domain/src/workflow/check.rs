@@ -11,6 +11,7 @@ use super::draft::{Draft, ScheduleDraft};
 use super::form::{self, Formed, RUN_TIMEOUT_MAX};
 use super::model::Workflow;
 use super::schedule::{Schedule, TIME_ZONE_DEFAULT, check_cron, check_time_zone};
+use super::scheduler::Scheduler;
 use super::service::WorkflowFault;
 use super::step::Step;
 use super::world::{Reached, World, written};
@@ -142,17 +143,8 @@ impl Checker {
     /// # Errors
     /// [`StoreFault`]
     pub async fn seen(&self, scope: &TenantScope, workflows: Vec<Workflow>) -> Result<Vec<Seen>, StoreFault> {
-        let organization = scope.organization().id;
-        let system = SystemScope::new(organization, "a workflow shows which of its servers are out of reach");
-        let reached: HashSet<ServerId> = {
-            let access = self.access.of(organization).await?;
-            let active = self.servers.active(&system).await?;
-            active
-                .iter()
-                .filter(|server| connects(scope.actor(), &access, server).is_ok())
-                .map(|server| server.id)
-                .collect()
-        };
+        let system = SystemScope::new(scope.organization().id, "a workflow shows which of its servers were synced");
+        let reached = self.reached(scope).await?;
         let named: HashSet<ServerId> =
             workflows.iter().flat_map(|workflow| workflow.definition.steps.iter().map(|step| step.server)).collect();
         let synced = self.capabilities.synced(&system, &named.into_iter().collect::<Vec<_>>()).await?;
@@ -166,6 +158,24 @@ impl Checker {
                 Seen { workflow, unreachable, unsynced }
             })
             .collect())
+    }
+
+    /// Whoever makes a request, as far as schedules go.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub async fn scheduler(&self, scope: &TenantScope) -> Result<Scheduler, StoreFault> {
+        Ok(Scheduler::of(scope, self.reached(scope).await?))
+    }
+
+    /// The servers that a caller may connect to.
+    async fn reached(&self, scope: &TenantScope) -> Result<HashSet<ServerId>, StoreFault> {
+        let organization = scope.organization().id;
+        let system = SystemScope::new(organization, "which servers of workflows are within a caller's reach");
+        let access = self.access.of(organization).await?;
+        let active = self.servers.active(&system).await?;
+        let reached = active.iter().filter(|server| connects(scope.actor(), &access, server).is_ok());
+        Ok(reached.map(|server| server.id).collect())
     }
 
     /// The servers of these names that a caller may connect to, with what they offer.

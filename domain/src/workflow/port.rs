@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::change::{NotChanged, WorkflowChange};
+use super::change::{ChangeRefusal, NotChanged, WorkflowChange};
 use super::model::{Definition, Workflow, WorkflowVersion};
 use super::schedule::Schedule;
+use super::scheduler::{NotScheduled, ScheduleOwner, Scheduler};
 use crate::access::permission::{RunsDispatch, WorkflowsRead, WorkflowsWrite};
 use crate::access::{Grant, SystemScope};
 use crate::audit::AuditEvent;
-use crate::id::{OrganizationId, ProjectId, UserId, WorkflowId};
+use crate::id::{OrganizationId, ProjectId, WorkflowId};
 use crate::organization::UserRef;
 use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
@@ -26,8 +27,8 @@ pub struct NewWorkflow {
     pub description: Option<Description>,
     /// What its first version does.
     pub definition: Definition,
-    /// When it runs by itself.
-    pub schedule: Option<Schedule>,
+    /// When it runs by itself, and on whose behalf.
+    pub schedule: Option<(Schedule, ScheduleOwner)>,
     /// The project.
     pub project: Option<ProjectId>,
     /// When.
@@ -58,9 +59,21 @@ pub enum ChangeFault {
     /// The change does not fit what is there.
     #[error(transparent)]
     NotChanged(#[from] NotChanged),
+    /// It has a schedule with the change that whoever makes it cannot stand behind.
+    #[error(transparent)]
+    NotScheduled(#[from] NotScheduled),
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreFault),
+}
+
+impl From<ChangeRefusal> for ChangeFault {
+    fn from(refusal: ChangeRefusal) -> Self {
+        match refusal {
+            ChangeRefusal::NotChanged(why) => why.into(),
+            ChangeRefusal::NotScheduled(why) => why.into(),
+        }
+    }
 }
 
 /// Keeps workflows. Every change takes the event that records it: the store writes both or neither, and no event when
@@ -96,7 +109,8 @@ pub trait WorkflowStore: Send + Sync {
     ) -> Result<Page<Workflow, WorkflowId>, StoreFault>;
 
     /// Changes a workflow; none when there is no such workflow. Two changes at once come one after the other. `expected`
-    /// is the version that the change is of, if that was said; the events are those of [`super::change::events`].
+    /// is the version that the change is of, if that was said; the events are those of [`super::change::events`], and
+    /// `scheduler` is whoever makes it.
     ///
     /// # Errors
     /// [`ChangeFault`]
@@ -106,6 +120,7 @@ pub trait WorkflowStore: Send + Sync {
         id: WorkflowId,
         change: WorkflowChange,
         expected: Option<u32>,
+        scheduler: &Scheduler,
         event: AuditEvent,
     ) -> Result<Option<Workflow>, ChangeFault>;
 
@@ -166,8 +181,8 @@ pub struct Due {
     pub at: Timestamp,
     /// What says when it comes again.
     pub schedule: Schedule,
-    /// Who set the schedule: on whose behalf it runs. They may have left since, or reach less.
-    pub set_by: UserId,
+    /// On whose behalf it runs. They may have left since, or reach less.
+    pub owner: ScheduleOwner,
 }
 
 /// A workflow whose time has come.

@@ -7,6 +7,7 @@ use super::check::{Checker, Seen};
 use super::draft::Draft;
 use super::model::Definition;
 use super::port::{ChangeFault, MadeVersion, NewWorkflow, WorkflowFilter, WorkflowStore};
+use super::scheduler::NotScheduled;
 use crate::access::permission::{WorkflowsRead, WorkflowsWrite};
 use crate::access::{Grant, TenantScope};
 use crate::audit::{AuditEvent, AuditTarget};
@@ -31,6 +32,9 @@ pub enum WorkflowFault {
     /// It is archived, or another version than the change is of.
     #[error(transparent)]
     NotChanged(#[from] NotChanged),
+    /// It has a schedule that the caller cannot stand behind.
+    #[error(transparent)]
+    NotScheduled(#[from] NotScheduled),
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -40,6 +44,7 @@ impl From<ChangeFault> for WorkflowFault {
     fn from(fault: ChangeFault) -> Self {
         match fault {
             ChangeFault::NotChanged(why) => why.into(),
+            ChangeFault::NotScheduled(why) => why.into(),
             ChangeFault::Store(fault) => fault.into(),
         }
     }
@@ -71,15 +76,17 @@ impl<C: Clock> WorkflowService<C> {
         let now = self.clock.now();
         let change = self.checker.read(grant, draft, now).await?;
         let missing = |field| FieldErrors::one(field, "is required");
+        let steps = change.steps.ok_or_else(|| missing("steps"))?;
+        let schedule = match change.schedule.flatten() {
+            Some(schedule) => Some((schedule, self.checker.scheduler(grant).await?.stands_behind(&steps)?)),
+            None => None,
+        };
         let new = NewWorkflow {
             id: WorkflowId::new(),
             name: change.name.ok_or_else(|| missing("name"))?,
             description: change.description.flatten(),
-            definition: Definition {
-                steps: change.steps.ok_or_else(|| missing("steps"))?,
-                timeout: change.timeout.flatten(),
-            },
-            schedule: change.schedule.flatten(),
+            definition: Definition { steps, timeout: change.timeout.flatten() },
+            schedule,
             project: change.project.flatten(),
             at: now,
         };
@@ -177,7 +184,8 @@ impl<C: Clock> WorkflowService<C> {
         event: AuditEvent,
     ) -> Result<Seen, WorkflowFault> {
         let event = event.about(AuditTarget::Workflow(id));
-        let changed = self.store.change(grant, id, change, expected, event).await?;
+        let scheduler = self.checker.scheduler(grant).await?;
+        let changed = self.store.change(grant, id, change, expected, &scheduler, event).await?;
         self.seen(grant, changed.ok_or(WorkflowFault::NotFound)?).await
     }
 

@@ -1,7 +1,9 @@
 //! Which run of a workflow the others are compared with.
 
-use domain::access::Grant;
+use std::collections::HashMap;
+
 use domain::access::permission::{RunsRead, WorkflowsWrite};
+use domain::access::{Grant, TenantScope};
 use domain::audit::AuditEvent;
 use domain::id::{RunId, WorkflowId};
 use domain::run::RunStatus;
@@ -9,14 +11,15 @@ use domain::run::port::Changed;
 use domain::store::StoreFault;
 use domain::time::{Clock, SystemClock};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, ColumnTrait, QueryFilter};
+use sea_orm::{ActiveValue, ColumnTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
 
 use super::audit::record;
 use super::entity::run;
 use super::entity::workflow_baseline::{ActiveModel, Column, Entity};
 use super::fault::store_fault;
 use super::run_rows::read;
-use super::runs::{SqlRuns, mine};
+use super::runs::{SqlRuns, mine, seen};
 use super::scoped;
 
 impl SqlRuns {
@@ -70,6 +73,32 @@ impl SqlRuns {
         record(&transaction, [event]).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(true)
+    }
+
+    pub(super) async fn read_baselines(
+        &self,
+        scope: &TenantScope,
+        workflows: &[WorkflowId],
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault> {
+        let rows = scoped::find::<Entity>(scope)
+            .filter(Column::WorkflowId.is_in(workflows.iter().map(WorkflowId::as_uuid)))
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        if rows.is_empty() {
+            return Ok(HashMap::new());
+        }
+        // Whoever speaks for a tenant is told of no other's run.
+        let theirs: Vec<Uuid> = seen(scope)
+            .filter(run::Column::Id.is_in(rows.iter().map(|row| row.run_id)))
+            .select_only()
+            .column(run::Column::Id)
+            .into_tuple()
+            .all(self.db.reader())
+            .await
+            .map_err(store_fault)?;
+        let told = rows.iter().filter(|row| theirs.contains(&row.run_id));
+        Ok(told.map(|row| (WorkflowId::from_uuid(row.workflow_id), RunId::from_uuid(row.run_id))).collect())
     }
 
     pub(super) async fn read_baseline(

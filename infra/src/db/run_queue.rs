@@ -194,6 +194,28 @@ fn text(evidence: &Evidence) -> Result<String, StoreFault> {
     serde_json::to_string(evidence).map_err(|error| StoreFault::Broken(Box::new(error)))
 }
 
+async fn write_end(
+    transaction: &DatabaseTransaction,
+    claim: &Claim,
+    end: &StepEnd,
+    carried: Option<Vec<u8>>,
+    revision: i64,
+) -> Result<(), StoreFault> {
+    use run_step::Column;
+    scoped::update::<run_step::Entity>(&scope_of(claim.organization))
+        .filter(Column::RunId.eq(claim.run.as_uuid()))
+        .filter(Column::Position.eq(position(end.position)?))
+        .col_expr(Column::Status, step_number(end.status).into())
+        .col_expr(Column::Took, end.duration.map(micros).into())
+        .col_expr(Column::Evidence, text(&end.evidence)?.into())
+        .col_expr(Column::Carried, carried.into())
+        .col_expr(Column::Revision, revision.into())
+        .exec(transaction)
+        .await
+        .map_err(store_fault)?;
+    Ok(())
+}
+
 /// What is left of a run that is over: steps that were not begun get `rest`, and nothing is carried any more.
 pub(super) async fn settle(
     transaction: &DatabaseTransaction,
@@ -329,22 +351,10 @@ impl RunQueue for SqlRuns {
     }
 
     async fn end_step(&self, claim: &Claim, end: StepEnd) -> Result<bool, StoreFault> {
-        use run_step::Column;
-        let at = position(end.position)?;
-        let carried = self.sealed(claim, at, end.carried)?;
+        let carried = self.sealed(claim, position(end.position)?, end.carried.clone())?;
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(revision) = hold(&transaction, claim).await? else { return Ok(false) };
-        scoped::update::<run_step::Entity>(&scope_of(claim.organization))
-            .filter(Column::RunId.eq(claim.run.as_uuid()))
-            .filter(Column::Position.eq(at))
-            .col_expr(Column::Status, step_number(end.status).into())
-            .col_expr(Column::Took, end.duration.map(micros).into())
-            .col_expr(Column::Evidence, text(&end.evidence)?.into())
-            .col_expr(Column::Carried, carried.into())
-            .col_expr(Column::Revision, revision.into())
-            .exec(&transaction)
-            .await
-            .map_err(store_fault)?;
+        write_end(&transaction, claim, &end, carried, revision).await?;
         transaction.commit().await.map_err(store_fault)?;
         Ok(true)
     }
@@ -353,6 +363,10 @@ impl RunQueue for SqlRuns {
         let scope = scope_of(claim.organization);
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(revision) = hold(&transaction, claim).await? else { return Ok(false) };
+        if let Some(last) = &end.last {
+            // No step comes after it that could need what it carries.
+            write_end(&transaction, claim, last, None, revision).await?;
+        }
         claimed(&scope, claim)
             .col_expr(Column::Status, status_number(end.status).into())
             .col_expr(Column::Reason, end.reason.into())

@@ -13,15 +13,17 @@ use domain::idempotency::{Claim as Once, ClaimName};
 use domain::key::KeyId;
 use domain::organization::port::Members;
 use domain::page::{Page, PageRequest};
-use domain::run::actor::Whose;
+use domain::run::actor::{RunActor, Whose};
 use domain::run::evidence::Evidence;
 use domain::run::port::{Changed, Dispatched, NewRun, RunFilter, RunStore, Standings};
 use domain::run::{Run, RunStatus, StepStatus, Trigger};
 use domain::store::StoreFault;
-use domain::time::{Clock, SystemClock, Timestamp};
+use domain::time::{Clock, SystemClock};
 use domain::workflow::Step;
 use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{ActiveValue, ColumnTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ActiveValue, ColumnTrait, ConnectionTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::audit::record;
 use super::entity::run::{self, Column, Entity};
@@ -52,21 +54,21 @@ impl SqlRuns {
 }
 
 /// The runs that a caller sees.
-fn seen<P: Send + Sync>(grant: &Grant<P>) -> Select<Entity> {
-    let runs = scoped::find::<Entity>(grant);
+pub(super) fn seen(scope: &TenantScope) -> Select<Entity> {
+    let runs = scoped::find::<Entity>(scope);
     let text = |column: Column, text: Option<&str>| match text {
         Some(text) => column.eq(text),
         None => column.is_null(),
     };
-    match Whose::seen_by(grant) {
+    match Whose::seen_by(scope) {
         Whose::Everybodys => runs,
         Whose::Tenant { org, user } => runs.filter(text(Column::TenantOrg, org)).filter(text(Column::TenantUser, user)),
     }
 }
 
 /// One of the runs that a caller sees.
-pub(super) fn mine<P: Send + Sync>(grant: &Grant<P>, id: RunId) -> Select<Entity> {
-    seen(grant).filter(Column::Id.eq(id.as_uuid()))
+pub(super) fn mine(scope: &TenantScope, id: RunId) -> Select<Entity> {
+    seen(scope).filter(Column::Id.eq(id.as_uuid()))
 }
 
 fn step_row(run: RunId, at: usize, step: &Step) -> Result<run_step::ActiveModel, StoreFault> {
@@ -137,7 +139,7 @@ impl SqlRuns {
             .map_err(store_fault)?;
         if inserted == 0 {
             let name = once.map(|once| ClaimName { digest: once.digest, fingerprint: once.fingerprint });
-            let again = self.again(scope, new, name.ok_or_else(|| corrupt("row"))?, &transaction).await?;
+            let again = again(scope, &new.actor, name.ok_or_else(|| corrupt("row"))?, &transaction).await?;
             return again.ok_or_else(|| StoreFault::Unavailable("the run of this name went meanwhile".into()));
         }
         let steps: Vec<_> =
@@ -148,12 +150,20 @@ impl SqlRuns {
                 .await
                 .map_err(store_fault)?;
         }
+        if new.trigger == Trigger::Schedule {
+            note_scheduled(&transaction, scope, new).await?;
+        }
         let row = found(scope, new.id).one(&transaction).await.map_err(store_fault)?.ok_or_else(|| corrupt("row"))?;
         let run = whole(&transaction, scope, row).await?;
         record(&transaction, [event.about(AuditTarget::Run(new.id))]).await?;
         // With the head of the organization's chain locked, so that of two wishes at once one sees the other's run.
+        if new.trigger == Trigger::Schedule
+            && let Some(again) = self.scheduled_before(scope, new, once, &transaction).await?
+        {
+            return Ok(again);
+        }
         if let Some(other) = once.and_then(|once| once.other)
-            && let Some(again) = self.again(scope, new, other, &transaction).await?
+            && let Some(again) = again(scope, &new.actor, other, &transaction).await?
         {
             return Ok(again);
         }
@@ -170,25 +180,25 @@ impl SqlRuns {
         waiting.count(db).await.map_err(store_fault)
     }
 
-    /// What a wish is whose name is there already.
-    async fn again(
+    /// The run of this time, when it was asked for on behalf of whoever stood behind the schedule until a moment ago.
+    async fn scheduled_before(
         &self,
         scope: &impl WithinOrganization,
         new: &NewRun,
-        name: ClaimName,
+        once: Option<&Once>,
         transaction: &DatabaseTransaction,
     ) -> Result<Option<Dispatched>, StoreFault> {
+        let Some(once) = once else { return Ok(None) };
         let row = scoped::find::<Entity>(scope)
-            .filter(Column::Actor.eq(new.actor.who.id()))
-            .filter(Column::OnceDigest.eq(name.digest.to_vec()))
+            .filter(Column::OnceDigest.eq(once.digest.to_vec()))
+            .filter(Column::Id.ne(new.id.as_uuid()))
             .one(transaction)
             .await
             .map_err(store_fault)?;
-        let Some(row) = row else { return Ok(None) };
-        if row.once_fingerprint.as_deref() != Some(name.fingerprint.as_slice()) {
-            return Ok(Some(Dispatched::Other));
+        match row {
+            Some(row) => whole(transaction, scope, row).await.map(|run| Some(Dispatched::Again(run))),
+            None => Ok(None),
         }
-        whole(transaction, scope, row).await.map(|run| Some(Dispatched::Again(run)))
     }
 
     async fn end_waiting(
@@ -223,6 +233,41 @@ impl SqlRuns {
     }
 }
 
+/// Notes with the workflow when it last ran by itself.
+async fn note_scheduled(
+    transaction: &DatabaseTransaction,
+    scope: &impl WithinOrganization,
+    new: &NewRun,
+) -> Result<(), StoreFault> {
+    scoped::update::<workflow::Entity>(scope)
+        .filter(workflow::Column::Id.eq(new.workflow.as_uuid()))
+        .col_expr(workflow::Column::LastRunAt, new.at.as_micros().into())
+        .exec(transaction)
+        .await
+        .map(drop)
+        .map_err(store_fault)
+}
+
+/// What a wish is whose name is there already.
+async fn again(
+    scope: &impl WithinOrganization,
+    actor: &RunActor,
+    name: ClaimName,
+    db: &impl ConnectionTrait,
+) -> Result<Option<Dispatched>, StoreFault> {
+    let row = scoped::find::<Entity>(scope)
+        .filter(Column::Actor.eq(actor.who.id()))
+        .filter(Column::OnceDigest.eq(name.digest.to_vec()))
+        .one(db)
+        .await
+        .map_err(store_fault)?;
+    let Some(row) = row else { return Ok(None) };
+    if row.once_fingerprint.as_deref() != Some(name.fingerprint.as_slice()) {
+        return Ok(Some(Dispatched::Other));
+    }
+    whole(db, scope, row).await.map(|run| Some(Dispatched::Again(run)))
+}
+
 fn found(scope: &(impl WithinOrganization + ?Sized), id: RunId) -> Select<Entity> {
     scoped::find::<Entity>(scope).filter(Column::Id.eq(id.as_uuid()))
 }
@@ -237,6 +282,17 @@ impl RunStore for SqlRuns {
         event: AuditEvent,
     ) -> Result<Dispatched, StoreFault> {
         self.keep(grant, &run, once.as_ref(), event).await
+    }
+
+    async fn asked_before(&self, grant: &Grant<RunsDispatch>, once: &Once) -> Result<Option<Dispatched>, StoreFault> {
+        let (actor, snapshot) = (RunActor::of(grant), self.db.snapshot().await?);
+        let name = ClaimName { digest: once.digest, fingerprint: once.fingerprint };
+        for name in [Some(name), once.other].into_iter().flatten() {
+            if let Some(again) = again(grant, &actor, name, &snapshot).await? {
+                return Ok(Some(again));
+            }
+        }
+        Ok(None)
     }
 
     async fn get(&self, grant: &Grant<RunsRead>, id: RunId) -> Result<Option<Run>, StoreFault> {
@@ -327,6 +383,10 @@ impl RunStore for SqlRuns {
         }
         let row = found(grant, id).one(&transaction).await.map_err(store_fault)?.ok_or_else(|| corrupt("row"))?;
         let run = whole(&transaction, grant, row).await?;
+        // Its node was quicker than the wish, and came to another end: nothing was written here.
+        if run.status.is_over() && run.status != RunStatus::Cancelled {
+            return Ok(Changed::Unfit(run));
+        }
         transaction.commit().await.map_err(store_fault)?;
         Ok(Changed::Done(run))
     }
@@ -350,23 +410,12 @@ impl RunStore for SqlRuns {
         self.drop_baseline(grant, workflow, event).await
     }
 
-    async fn last_scheduled(
+    async fn baselines(
         &self,
         scope: &TenantScope,
         workflows: &[WorkflowId],
-    ) -> Result<HashMap<WorkflowId, Timestamp>, StoreFault> {
-        let rows: Vec<(uuid::Uuid, i64)> = scoped::find::<Entity>(scope)
-            .filter(Column::WorkflowId.is_in(workflows.iter().map(WorkflowId::as_uuid)))
-            .filter(Column::BegunBy.eq(trigger_number(Trigger::Schedule)))
-            .select_only()
-            .column(Column::WorkflowId)
-            .column_as(Column::CreatedAt.max(), "last")
-            .group_by(Column::WorkflowId)
-            .into_tuple()
-            .all(self.db.reader())
-            .await
-            .map_err(store_fault)?;
-        Ok(rows.into_iter().map(|(id, at)| (WorkflowId::from_uuid(id), Timestamp::from_micros(at))).collect())
+    ) -> Result<HashMap<WorkflowId, RunId>, StoreFault> {
+        self.read_baselines(scope, workflows).await
     }
 
     async fn baseline(&self, grant: &Grant<RunsRead>, workflow: WorkflowId) -> Result<Option<RunId>, StoreFault> {

@@ -8,11 +8,11 @@ use domain::id::{ProposalId, WorkflowId};
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
-use domain::workflow::Workflow;
 use domain::workflow::proposal::port::{NewProposal, ProposalRefusal, ProposalStore};
 use domain::workflow::proposal::{
     PROPOSAL_LIFETIME, PROPOSALS_OPEN_MAX, Proposal, ProposalState, change_from_json, change_to_json,
 };
+use domain::workflow::{Scheduler, Workflow};
 use sea_orm::{
     ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     Select,
@@ -266,14 +266,15 @@ impl ProposalStore for SqlWorkflowProposals {
         grant: &Grant<WorkflowsWrite>,
         workflow: WorkflowId,
         id: ProposalId,
+        scheduler: &Scheduler,
         event: AuditEvent,
     ) -> Result<Option<(Proposal, Workflow)>, ProposalRefusal> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let Some(proposal) = open(&transaction, grant, workflow, id, event.at).await? else { return Ok(None) };
         let change = proposal.change.clone();
-        let changed =
-            workflow_rows::change(&transaction, grant, workflow, change, Some(proposal.version), &event).await;
-        let Some((after, mut events)) = changed? else { return Ok(None) };
+        let version = Some(proposal.version);
+        let changed = workflow_rows::change(&transaction, grant, workflow, change, version, scheduler, &event).await?;
+        let Some((after, mut events)) = changed else { return Ok(None) };
         let proposal =
             decide(&transaction, grant, proposal, ProposalState::Applied, Some(after.version), event.at).await?;
         if events.is_empty() {

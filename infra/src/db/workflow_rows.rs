@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use domain::access::permission::WorkflowsWrite;
 use domain::access::{Grant, WithinOrganization};
 use domain::audit::AuditEvent;
-use domain::id::{OrganizationId, ProjectId, WorkflowId};
+use domain::id::{OrganizationId, ProjectId, UserId, WorkflowId};
 use domain::organization::UserRef;
+use domain::run::actor::Who;
 use domain::store::StoreFault;
 use domain::time::Timestamp;
 use domain::workflow::change::{WorkflowChange, events};
 use domain::workflow::port::ChangeFault;
-use domain::workflow::{Definition, Schedule, Workflow, WorkflowVersion, definition_from_json, definition_to_json};
+use domain::workflow::{
+    Definition, Schedule, ScheduleOwner, Scheduler, Workflow, WorkflowVersion, definition_from_json, definition_to_json,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, JoinType, QueryFilter, QuerySelect, RelationTrait};
 use uuid::Uuid;
@@ -46,6 +49,39 @@ pub fn schedule(row: &workflow::Model) -> Option<Schedule> {
     Some(Schedule { cron, time_zone })
 }
 
+/// On whose behalf a row's schedule runs. One that names a key is the key's, whatever else stands there.
+///
+/// # Errors
+/// [`StoreFault::Corrupt`]
+pub fn owner(row: &workflow::Model) -> Result<Option<ScheduleOwner>, StoreFault> {
+    let who = match (&row.scheduled_by_key, row.scheduled_by) {
+        (Some(key), _) => Who::Key(key.parse().map_err(|_| corrupt(row.id, "schedule's key"))?),
+        (None, Some(person)) => Who::Person(UserId::from_uuid(person)),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(ScheduleOwner { who, org: row.scheduled_org.clone(), user: row.scheduled_user.clone() }))
+}
+
+/// The same as the columns have it.
+#[derive(Debug, Default)]
+pub struct OwnerColumns {
+    pub person: Option<Uuid>,
+    pub key: Option<String>,
+    pub org: Option<String>,
+    pub user: Option<String>,
+}
+
+impl OwnerColumns {
+    pub fn of(owner: Option<&ScheduleOwner>) -> Self {
+        let Some(ScheduleOwner { who, org, user }) = owner else { return Self::default() };
+        let (person, key) = match who {
+            Who::Key(id) => (None, Some(id.to_string())),
+            Who::Person(id) => (Some(id.as_uuid()), None),
+        };
+        Self { person, key, org: org.clone(), user: user.clone() }
+    }
+}
+
 /// Workflows with their newest versions, in the order of the rows.
 pub async fn workflows(
     db: &impl ConnectionTrait,
@@ -75,6 +111,9 @@ pub async fn workflows(
                 version: number(row.id, row.version)?,
                 definition: definition(row.id, &text)?,
                 schedule: schedule(&row),
+                schedule_owner: owner(&row)?,
+                due_at: row.due_at.map(Timestamp::from_micros),
+                last_run_at: row.last_run_at.map(Timestamp::from_micros),
                 project: row.project_id.map(ProjectId::from_uuid),
                 archived_at: row.archived_at.map(Timestamp::from_micros),
                 created_at: Timestamp::from_micros(row.created_at),
@@ -126,6 +165,7 @@ pub async fn change(
     id: WorkflowId,
     change: WorkflowChange,
     expected: Option<u32>,
+    scheduler: &Scheduler,
     event: &AuditEvent,
 ) -> Result<Option<(Workflow, Vec<AuditEvent>)>, ChangeFault> {
     use workflow::Column;
@@ -138,7 +178,7 @@ pub async fn change(
     let Some(before) = workflows(transaction, grant, found.into_iter().collect()).await?.pop() else {
         return Ok(None);
     };
-    let after = change.apply(&before, expected, event.at)?;
+    let after = change.apply_by(scheduler, &before, expected, event.at)?;
     let events = events(&before, &after, event);
     if events.is_empty() {
         return Ok(Some((after, events)));
@@ -157,25 +197,21 @@ pub async fn change(
         let schedule = after.schedule.as_ref();
         update = update
             .col_expr(Column::Cron, schedule.map(|schedule| schedule.cron.clone()).into())
-            .col_expr(Column::TimeZone, schedule.map(|schedule| schedule.time_zone.clone()).into())
-            .col_expr(Column::ScheduledBy, schedule.map(|_| grant.user().id.as_uuid()).into());
+            .col_expr(Column::TimeZone, schedule.map(|schedule| schedule.time_zone.clone()).into());
     }
-    if after.schedule != before.schedule || after.archived_at != before.archived_at {
-        update = update.col_expr(Column::DueAt, Expr::from(due(&after, event.at)));
+    if after.schedule_owner != before.schedule_owner {
+        let OwnerColumns { person, key, org, user } = OwnerColumns::of(after.schedule_owner.as_ref());
+        update = update
+            .col_expr(Column::ScheduledBy, person.into())
+            .col_expr(Column::ScheduledByKey, key.into())
+            .col_expr(Column::ScheduledOrg, org.into())
+            .col_expr(Column::ScheduledUser, user.into());
+    }
+    if after.due_at != before.due_at {
+        update = update.col_expr(Column::DueAt, Expr::from(after.due_at.map(Timestamp::as_micros)));
     }
     update.exec(transaction).await.map_err(store_fault)?;
     Ok(Some((after, events)))
-}
-
-/// When a workflow is to run by itself next.
-fn due(workflow: &Workflow, at: Timestamp) -> Option<i64> {
-    let schedule = workflow.schedule.as_ref().filter(|_| workflow.archived_at.is_none())?;
-    schedule.next_after(at).map(Timestamp::as_micros)
-}
-
-/// When a new one is.
-pub fn first_due(schedule: Option<&Schedule>, at: Timestamp) -> Option<i64> {
-    schedule?.next_after(at).map(Timestamp::as_micros)
 }
 
 /// People as everything names them, also those who have left the organization.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::access::permission::{RunsDispatch, WorkflowsRead, WorkflowsWrite};
 use domain::access::{Grant, SystemScope, WithinOrganization};
 use domain::audit::AuditEvent;
-use domain::id::{OrganizationId, UserId, WorkflowId};
+use domain::id::{OrganizationId, WorkflowId};
 use domain::page::{Page, PageRequest};
 use domain::store::StoreFault;
 use domain::time::Timestamp;
@@ -12,7 +12,7 @@ use domain::workflow::change::WorkflowChange;
 use domain::workflow::port::{
     ChangeFault, Come, Definitions, Due, MadeVersion, NewWorkflow, Schedules, WorkflowFilter, WorkflowStore,
 };
-use domain::workflow::{Workflow, WorkflowVersion};
+use domain::workflow::{Scheduler, Workflow, WorkflowVersion};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue, ColumnTrait, Condition, ConnectionTrait, Order, QueryFilter, QueryOrder, QuerySelect};
 
@@ -20,7 +20,7 @@ use super::audit::record;
 use super::entity::{workflow, workflow_version};
 use super::fault::store_fault;
 use super::scoped::unscoped;
-use super::workflow_rows::{self, add_version, first_due, people, stored_number, version, workflows};
+use super::workflow_rows::{self, OwnerColumns, add_version, people, stored_number, version, workflows};
 use super::{Database, scoped};
 
 /// Workflows in the database.
@@ -82,6 +82,9 @@ impl WorkflowStore for SqlWorkflows {
     ) -> Result<Workflow, StoreFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
         let NewWorkflow { id, name, description, definition, schedule, project, at } = new;
+        let (schedule, owner) = schedule.unzip();
+        let columns = OwnerColumns::of(owner.as_ref());
+        let due = schedule.as_ref().and_then(|schedule| schedule.next_after(at));
         let row = workflow::ActiveModel {
             id: ActiveValue::Set(id.as_uuid()),
             organization_id: ActiveValue::NotSet,
@@ -91,8 +94,12 @@ impl WorkflowStore for SqlWorkflows {
             project_id: ActiveValue::Set(project.map(|project| project.as_uuid())),
             cron: ActiveValue::Set(schedule.as_ref().map(|schedule| schedule.cron.clone())),
             time_zone: ActiveValue::Set(schedule.as_ref().map(|schedule| schedule.time_zone.clone())),
-            scheduled_by: ActiveValue::Set(schedule.as_ref().map(|_| grant.user().id.as_uuid())),
-            due_at: ActiveValue::Set(first_due(schedule.as_ref(), at)),
+            scheduled_by: ActiveValue::Set(columns.person),
+            scheduled_by_key: ActiveValue::Set(columns.key),
+            scheduled_org: ActiveValue::Set(columns.org),
+            scheduled_user: ActiveValue::Set(columns.user),
+            due_at: ActiveValue::Set(due.map(Timestamp::as_micros)),
+            last_run_at: ActiveValue::Set(None),
             created_at: ActiveValue::Set(at.as_micros()),
             archived_at: ActiveValue::Set(None),
         };
@@ -110,6 +117,9 @@ impl WorkflowStore for SqlWorkflows {
             version: 1,
             definition,
             schedule,
+            schedule_owner: owner,
+            due_at: due,
+            last_run_at: None,
             project,
             archived_at: None,
             created_at: at,
@@ -153,10 +163,11 @@ impl WorkflowStore for SqlWorkflows {
         id: WorkflowId,
         change: WorkflowChange,
         expected: Option<u32>,
+        scheduler: &Scheduler,
         event: AuditEvent,
     ) -> Result<Option<Workflow>, ChangeFault> {
         let transaction = self.db.writer().begin().await.map_err(store_fault)?;
-        let changed = workflow_rows::change(&transaction, grant, id, change, expected, &event).await?;
+        let changed = workflow_rows::change(&transaction, grant, id, change, expected, scheduler, &event).await?;
         let Some((after, events)) = changed else { return Ok(None) };
         if !events.is_empty() {
             record(&transaction, events).await?;
@@ -271,7 +282,7 @@ fn come(row: workflow::Model) -> Come {
             version: workflow_rows::number(row.id, row.version)?,
             at,
             schedule: workflow_rows::schedule(&row).ok_or_else(corrupt)?,
-            set_by: row.scheduled_by.map(UserId::from_uuid).ok_or_else(corrupt)?,
+            owner: workflow_rows::owner(&row)?.ok_or_else(corrupt)?,
         })
     };
     Come { at, workflow, due: due() }

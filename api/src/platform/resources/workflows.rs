@@ -7,7 +7,6 @@ use domain::access::permission::WorkflowsRead;
 use domain::id::WorkflowId;
 use domain::page::{LIMIT_MAX, Limit, PageRequest};
 use domain::project::Narrowing;
-use domain::time::{Clock, SystemClock};
 use domain::workflow::check::Seen;
 use domain::workflow::port::WorkflowFilter;
 use rmcp::model::{Resource, ResourceTemplate};
@@ -64,8 +63,8 @@ async fn read(caller: &Arc<Caller>, rest: &str) -> Result<Value, Problem> {
         None => {
             let id = named(rest)?;
             let seen = caller.services.workflows.get(&grant, id).await?;
-            let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
-            written(serde_json::to_value(WorkflowShape::new(&seen, SystemClock.now(), last)))
+            let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
+            written(serde_json::to_value(WorkflowShape::new(&seen, baseline)))
         }
         Some((id, number)) => {
             let number = number.parse().map_err(|_| Problem::new(Code::NotFound))?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use domain::access::Permission;
 use domain::access::permission::WorkflowsWrite;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,14 +46,14 @@ struct Which {
 
 async fn run(caller: Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let (id, proposal) = (named(&which.workflow)?, proposals::named(&which.proposal)?);
-    let (proposal, seen, last) = to_the_end(async move {
+    let (proposal, seen, baseline) = to_the_end(async move {
         let grant = caller.granted::<WorkflowsWrite>()?;
-        let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
+        let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
         let event = caller.event("workflow.apply", AuditTarget::Workflow(id));
         let (proposal, seen) = caller.services.proposals.apply(&grant, id, proposal, event).await?;
-        Ok::<_, Problem>((proposal, seen, last))
+        Ok::<_, Problem>((proposal, seen, baseline))
     })
     .await?;
-    let applied = AppliedShape::new(&proposal, &seen, SystemClock.now(), last);
+    let applied = AppliedShape::new(&proposal, &seen, baseline);
     serde_json::to_value(applied).map_err(Problem::internal)
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use domain::access::Permission;
 use domain::access::permission::WorkflowsRead;
 use domain::page::PageRequest;
-use domain::time::{Clock, SystemClock};
 use domain::workflow::proposal::ProposalState;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +59,6 @@ async fn run(caller: &Arc<Caller>, which: Which) -> Result<Value, Problem> {
     let first = PageRequest::default();
     let open = caller.services.proposals.list(&grant, id, Some(ProposalState::Open), first).await?;
     let proposals: Vec<_> = open.items.iter().map(ProposalShape::from).collect();
-    let last = caller.services.runs.last_scheduled(&grant, &[id]).await?.remove(&id);
-    Ok(json!({"workflow": WorkflowShape::new(&seen, SystemClock.now(), last), "proposals": proposals}))
+    let baseline = caller.services.runs.baselines(&grant, &[id]).await?.remove(&id);
+    Ok(json!({"workflow": WorkflowShape::new(&seen, baseline), "proposals": proposals}))
 }

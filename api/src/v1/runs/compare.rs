@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, get};
 use domain::access::permission::RunsRead;
 use domain::audit::AuditTarget;
 use domain::id::RunId;
-use domain::run::compare::{Both, Comparison, StepComparison};
+use domain::run::compare::{Both, Change, Comparison, StepComparison};
 use domain::run::service::{RunFault, With};
 use domain::run::{RunStatus, StepStatus};
 use serde::{Deserialize, Serialize};
@@ -78,9 +78,12 @@ pub struct BothVerdict {
 pub struct StepComparisonShape {
     /// Its name.
     name: String,
-    /// `same`, `changed`, `added` or `removed`.
+    /// `same`, `changed`, `added` or `removed`; null when both runs have it and it is `withheld`.
     #[schema(example = "changed")]
-    change: &'static str,
+    change: Option<&'static str>,
+    /// Whether what it answered is kept back, since you do not reach its server: nothing is said of its results and
+    /// expectations.
+    withheld: bool,
     /// How it ended.
     status: BothText,
     /// How long it took, in milliseconds.
@@ -133,7 +136,8 @@ impl From<StepComparison> for StepComparisonShape {
     fn from(step: StepComparison) -> Self {
         Self {
             name: step.name,
-            change: step.change.as_str(),
+            change: step.change.map(Change::as_str),
+            withheld: step.withheld,
             status: text(step.status, StepStatus::as_str),
             duration_ms: time(step.duration),
             result_changes: step.places,

@@ -9,12 +9,12 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, get};
 use bytes::Bytes;
+use domain::access::decide::Question;
 use domain::access::permission::RunsRead;
 use domain::access::{Grant, Permission};
 use domain::id::RunId;
 use domain::run::actor::RunActor;
 use domain::run::service::RunFault;
-use domain::time::{Clock, SystemClock};
 use futures_util::stream;
 use serde::Serialize;
 
@@ -23,13 +23,14 @@ use super::shapes::{RunShape, RunStepShape};
 use crate::compose::Services;
 use crate::extract::Allowed;
 use crate::problem::Problem;
+use crate::runs::behalf;
 use crate::v1::Refusals;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// How often it is looked whether the run has changed.
 const LOOK: Duration = Duration::from_millis(300);
-/// How often it is looked whether whoever listens still may.
+/// How often it is looked whether whoever listens still may, when there is nothing to tell; else it is each time.
 const STANDING: Duration = Duration::from_secs(1);
 /// How long nothing is sent at most, so that nobody in between takes the stream for dead.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -98,18 +99,23 @@ impl Watch {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, actix_web::Error> {
         let since = Instant::now();
         while !self.over && !self.services.stopping.begun() {
-            if self.looked.elapsed() >= STANDING {
-                if !self.may_still().await? {
-                    break;
-                }
-                self.looked = Instant::now();
-            }
-            match self.changes().await {
-                Ok(Some(text)) => return Ok(Some((text, self))),
-                Ok(None) => {}
+            let news = match self.news().await {
+                Ok(news) => news,
                 // Cleared out in the middle.
                 Err(RunFault::NotFound) => break,
                 Err(fault) => return Err(Problem::from(fault).into()),
+            };
+            // The request was decided a moment ago.
+            let decided = self.first || !(news || self.looked.elapsed() >= STANDING);
+            if !decided && !self.decide_anew().await? {
+                break;
+            }
+            if news {
+                match self.tell().await {
+                    Ok(text) => return Ok(Some((text, self))),
+                    Err(RunFault::NotFound) => break,
+                    Err(fault) => return Err(Problem::from(fault).into()),
+                }
             }
             if since.elapsed() >= SILENCE {
                 return Ok(Some((Bytes::from_static(b":\n\n"), self)));
@@ -119,18 +125,26 @@ impl Watch {
         Ok(None)
     }
 
-    /// Whether whoever listens is still there and may read runs.
-    async fn may_still(&self) -> Result<bool, Problem> {
-        let who = RunActor::of(&self.grant);
-        let bearer = who.bearer(self.grant.organization().id, &*self.services.standings, SystemClock.now()).await?;
-        let tenant = !self.services.suspended.covers(self.grant.tenant());
-        Ok(tenant && bearer.is_ok_and(|bearer| bearer.actor().permissions().contains(Permission::RunsRead)))
+    /// Decides anew, like a request of theirs, what whoever listens sees; false when they may not read runs any more.
+    async fn decide_anew(&mut self) -> Result<bool, Problem> {
+        self.looked = Instant::now();
+        if self.services.suspended.covers(self.grant.tenant()) {
+            return Ok(false);
+        }
+        let (who, organization) = (RunActor::of(&self.grant), self.grant.organization().id);
+        let question = Question { permission: Some(Permission::RunsRead), ..who.question() };
+        let granted = behalf::decided::<RunsRead>(&self.services, &who, organization, question).await?;
+        let Ok(grant) = granted else { return Ok(false) };
+        self.grant = grant;
+        Ok(true)
     }
 
-    async fn changes(&mut self) -> Result<Option<Bytes>, RunFault> {
-        if !self.first && self.services.runs.revision(&self.grant, self.run).await? <= self.told {
-            return Ok(None);
-        }
+    /// Whether there is something to tell.
+    async fn news(&self) -> Result<bool, RunFault> {
+        Ok(self.first || self.services.runs.revision(&self.grant, self.run).await? > self.told)
+    }
+
+    async fn tell(&mut self) -> Result<Bytes, RunFault> {
         self.first = false;
         let run = self.services.runs.get(&self.grant, self.run).await?;
         let mut text = String::new();
@@ -139,7 +153,7 @@ impl Watch {
         }
         event(&mut text, "run", Some(run.revision), &RunShape::listed(&run));
         (self.told, self.over) = (run.revision, run.status.is_over());
-        Ok(Some(text.into()))
+        Ok(text.into())
     }
 }
 

@@ -53,7 +53,7 @@ pub struct RunShape {
 /// Who began a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunActorShape {
-    /// `key` or `member`; for a schedule, the member who set it.
+    /// `key` or `member`; for a schedule, who set it or changed the workflow's steps last.
     #[schema(example = "key")]
     kind: &'static str,
     /// `key_…` or `usr_…`

@@ -4,7 +4,6 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use domain::access::permission::WorkflowsWrite;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 
 use super::shapes::{WorkflowShape, named};
 use crate::compose::Services;
@@ -59,12 +58,12 @@ async fn put(
 ) -> Result<HttpResponse, Problem> {
     let id = named(id)?;
     // Before the change: what was done is answered whatever becomes of a reading.
-    let last = services.runs.last_scheduled(&allowed, &[id]).await?.remove(&id);
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let seen = to_the_end(async move {
         let event = allowed.event("workflow.update", AuditTarget::Workflow(id));
         let done = services.workflows.archive(&allowed, id, archived, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), done).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now(), last)))
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

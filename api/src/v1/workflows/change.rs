@@ -4,7 +4,6 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, patch};
 use domain::access::permission::WorkflowsWrite;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 
 use super::input::Changes;
 use super::shapes::{WorkflowShape, named};
@@ -35,12 +34,12 @@ pub async fn change_workflow(
     let id = named(&id)?;
     let (draft, version) = body.read().await?.read()?;
     // Before the change: what was done is answered whatever becomes of a reading.
-    let last = services.runs.last_scheduled(&allowed, &[id]).await?.remove(&id);
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let seen = to_the_end(async move {
         let event = allowed.event("workflow.update", AuditTarget::Workflow(id));
         let changed = services.workflows.change(&allowed, id, draft, version, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), changed).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now(), last)))
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

@@ -5,7 +5,6 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use domain::access::permission::WorkflowsWrite;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 use domain::workflow::draft::Draft;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -78,7 +77,7 @@ pub async fn create_workflow(
         let event = allowed.event("workflow.create", AuditTarget::Organization);
         let created = services.workflows.create(&allowed, body.into(), event).await;
         let seen = allowed.noted(&services, AuditTarget::Organization, created).await?;
-        Made::new(StatusCode::CREATED, &WorkflowShape::new(&seen, SystemClock.now(), None))
+        Made::new(StatusCode::CREATED, &WorkflowShape::new(&seen, None))
     })
     .await
 }

@@ -4,7 +4,6 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, get};
 use domain::access::permission::WorkflowsRead;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 
 use super::shapes::{WorkflowShape, named};
 use crate::compose::Services;
@@ -31,6 +30,6 @@ pub async fn get_workflow(
     let id = named(&id)?;
     let found = services.workflows.get(&allowed, id).await;
     let seen = allowed.noted(&services, AuditTarget::Workflow(id), found).await?;
-    let last = services.runs.last_scheduled(&allowed, &[id]).await?;
-    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, SystemClock.now(), last.get(&id).copied())))
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
+    Ok(HttpResponse::Ok().json(WorkflowShape::new(&seen, baseline)))
 }

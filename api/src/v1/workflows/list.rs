@@ -4,7 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use domain::access::permission::WorkflowsRead;
 use domain::project::Narrowing;
-use domain::time::{Clock, SystemClock};
+use domain::workflow::check::Seen;
 use domain::workflow::port::WorkflowFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -46,15 +46,11 @@ pub async fn list_workflows(
     let narrowing = project.read()?.read_by(&services, &allowed).await?;
     let filter = WorkflowFilter { project: narrowing.as_ref().map(Narrowing::project), archived };
     let page = services.workflows.list(&allowed, filter, page).await?;
-    let now = SystemClock.now();
     let ids: Vec<_> = page.items.iter().map(|seen| seen.workflow.id).collect();
-    let last = services.runs.last_scheduled(&allowed, &ids).await?;
+    let baselines = services.runs.baselines(&allowed, &ids).await?;
+    let shape = |seen: &Seen| WorkflowShape::new(seen, baselines.get(&seen.workflow.id).copied());
     Ok(HttpResponse::Ok().json(Items {
-        items: page
-            .items
-            .iter()
-            .map(|seen| WorkflowShape::new(seen, now, last.get(&seen.workflow.id).copied()))
-            .collect(),
+        items: page.items.iter().map(shape).collect(),
         next_cursor: page.next.map(|id| encode_cursor(&id.to_string())),
     }))
 }

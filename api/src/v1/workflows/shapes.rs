@@ -1,10 +1,9 @@
 //! A workflow as JSON has it.
 
-use domain::id::WorkflowId;
-use domain::time::Timestamp;
+use domain::id::{RunId, WorkflowId};
 use domain::workflow::check::{Seen, ServerRef};
 use domain::workflow::port::MadeVersion;
-use domain::workflow::{Definition, Expectation, Schedule, Step};
+use domain::workflow::{Definition, Expectation, Schedule, ScheduleOwner, Step};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -34,10 +33,16 @@ pub struct WorkflowShape {
     timeout_seconds: Option<u64>,
     /// When it runs by itself; null for never.
     schedule: Option<ScheduleShape>,
-    /// When it runs by itself next, RFC 3339 UTC; null for never.
+    /// On whose behalf it then runs: whoever set the schedule or changed the steps last; null for never.
+    scheduled_by: Option<ScheduleOwnerShape>,
+    /// When it runs by itself next, RFC 3339 UTC; null for never. A time that came and waits for room is still the next.
     next_run_at: Option<String>,
-    /// When it ran by itself for the last time, RFC 3339 UTC; null for never.
+    /// When it ran by itself for the last time, RFC 3339 UTC, also when that run is kept no longer; null for never.
     last_run_at: Option<String>,
+    /// `run_…` of its baseline, the run that others are compared with; null for none, and when it is none of the runs that you
+    /// see.
+    #[schema(example = "run_01kafx5tgyf1na07m4q6nf1sgb")]
+    baseline_run_id: Option<String>,
     /// `prj_…` of the project that it belongs to.
     project_id: Option<String>,
     /// Servers of its steps that you cannot connect to now: archived, out of your reach, or outside your key.
@@ -118,6 +123,16 @@ pub struct ScheduleShape {
     time_zone: String,
 }
 
+/// On whose behalf a workflow runs by itself. At each time it is decided anew what they may.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScheduleOwnerShape {
+    /// `key` or `member`.
+    #[schema(example = "member")]
+    kind: &'static str,
+    /// `key_…` or `usr_…`
+    id: String,
+}
+
 /// One version of a workflow. It never changes.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -139,11 +154,10 @@ pub struct VersionShape {
 }
 
 impl WorkflowShape {
-    /// A workflow as somebody sees it at this time, which ran by itself at `last`.
+    /// A workflow and its baseline as somebody sees them.
     #[must_use]
-    pub fn new(seen: &Seen, now: Timestamp, last: Option<Timestamp>) -> Self {
+    pub fn new(seen: &Seen, baseline: Option<RunId>) -> Self {
         let workflow = &seen.workflow;
-        let runs = workflow.schedule.as_ref().filter(|_| workflow.archived_at.is_none());
         Self {
             id: workflow.id.to_string(),
             name: workflow.name.to_string(),
@@ -152,8 +166,10 @@ impl WorkflowShape {
             steps: steps(&workflow.definition),
             timeout_seconds: workflow.definition.timeout.map(|timeout| timeout.as_secs()),
             schedule: workflow.schedule.as_ref().map(ScheduleShape::from),
-            last_run_at: last.map(time),
-            next_run_at: runs.and_then(|schedule| schedule.next_after(now)).map(time),
+            scheduled_by: workflow.schedule_owner.as_ref().map(ScheduleOwnerShape::from),
+            last_run_at: workflow.last_run_at.map(time),
+            next_run_at: workflow.due_at.map(time),
+            baseline_run_id: baseline.map(|run| run.to_string()),
             project_id: workflow.project.map(|project| project.to_string()),
             unreachable_servers: seen.unreachable.iter().map(WorkflowServerShape::from).collect(),
             unsynced_servers: seen.unsynced.iter().map(WorkflowServerShape::from).collect(),
@@ -194,6 +210,12 @@ impl From<&Expectation> for ExpectationShape {
 impl From<&Schedule> for ScheduleShape {
     fn from(schedule: &Schedule) -> Self {
         Self { cron: schedule.cron.clone(), time_zone: schedule.time_zone.clone() }
+    }
+}
+
+impl From<&ScheduleOwner> for ScheduleOwnerShape {
+    fn from(owner: &ScheduleOwner) -> Self {
+        Self { kind: owner.who.kind(), id: owner.who.id() }
     }
 }
 

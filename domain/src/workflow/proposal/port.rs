@@ -11,9 +11,9 @@ use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
 use crate::text::Description;
 use crate::time::Timestamp;
-use crate::workflow::Workflow;
 use crate::workflow::change::{NotChanged, WorkflowChange};
 use crate::workflow::port::ChangeFault;
+use crate::workflow::{NotScheduled, Scheduler, Workflow};
 
 /// A proposal about to be stored.
 #[derive(Debug, Clone)]
@@ -38,6 +38,9 @@ pub enum ProposalRefusal {
     /// The workflow is archived, or another version.
     #[error(transparent)]
     NotChanged(#[from] NotChanged),
+    /// The workflow has a schedule that whoever applies it cannot stand behind.
+    #[error(transparent)]
+    NotScheduled(#[from] NotScheduled),
     /// Too many wait for a decision.
     #[error("the workflow has {} open proposals; one of them must be decided first", super::PROPOSALS_OPEN_MAX)]
     TooMany,
@@ -53,6 +56,7 @@ impl From<ChangeFault> for ProposalRefusal {
     fn from(fault: ChangeFault) -> Self {
         match fault {
             ChangeFault::NotChanged(why) => why.into(),
+            ChangeFault::NotScheduled(why) => why.into(),
             ChangeFault::Store(fault) => fault.into(),
         }
     }
@@ -98,7 +102,7 @@ pub trait ProposalStore: Send + Sync {
         page: PageRequest<ProposalId>,
     ) -> Result<Option<Page<Proposal, ProposalId>>, StoreFault>;
 
-    /// Makes the change that an open proposal is of, if the workflow is still at its version.
+    /// Makes the change that an open proposal is of, if the workflow is still at its version. `scheduler` is whoever applies it.
     ///
     /// # Errors
     /// [`ProposalRefusal`]
@@ -107,6 +111,7 @@ pub trait ProposalStore: Send + Sync {
         grant: &Grant<WorkflowsWrite>,
         workflow: WorkflowId,
         id: ProposalId,
+        scheduler: &Scheduler,
         event: AuditEvent,
     ) -> Result<Option<(Proposal, Workflow)>, ProposalRefusal>;
 

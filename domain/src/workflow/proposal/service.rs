@@ -12,6 +12,7 @@ use crate::id::{ProposalId, WorkflowId};
 use crate::page::{Page, PageRequest};
 use crate::store::StoreFault;
 use crate::time::Clock;
+use crate::workflow::NotScheduled;
 use crate::workflow::change::NotChanged;
 use crate::workflow::check::{Checker, Seen};
 use crate::workflow::draft::Draft;
@@ -38,6 +39,9 @@ pub enum ProposalFault {
     /// The workflow is archived, or another version by now.
     #[error(transparent)]
     NotChanged(#[from] NotChanged),
+    /// The workflow has a schedule that whoever applies the change cannot stand behind.
+    #[error(transparent)]
+    NotScheduled(#[from] NotScheduled),
     /// Too many wait for a decision, or this one does not.
     #[error("{0}")]
     Refused(String),
@@ -53,6 +57,7 @@ impl From<ProposalRefusal> for ProposalFault {
     fn from(refusal: ProposalRefusal) -> Self {
         match refusal {
             ProposalRefusal::NotChanged(why) => why.into(),
+            ProposalRefusal::NotScheduled(why) => why.into(),
             ProposalRefusal::TooMany | ProposalRefusal::Over(_) => Self::Refused(refusal.to_string()),
             ProposalRefusal::Store(fault) => fault.into(),
         }
@@ -66,6 +71,7 @@ impl From<WorkflowFault> for ProposalFault {
             WorkflowFault::Secret(errors) => Self::Secret(errors),
             WorkflowFault::NotFound => Self::NotFound,
             WorkflowFault::NotChanged(why) => Self::NotChanged(why),
+            WorkflowFault::NotScheduled(why) => Self::NotScheduled(why),
             WorkflowFault::Store(fault) => Self::Store(fault),
         }
     }
@@ -164,7 +170,8 @@ impl<C: Clock> ProposalService<C> {
         if !errors.0.is_empty() {
             return Err(ProposalFault::NoLongerFits(errors));
         }
-        let applied = self.store.apply(grant, workflow, id, about(event, workflow, id)).await?;
+        let scheduler = self.checker.scheduler(grant).await?;
+        let applied = self.store.apply(grant, workflow, id, &scheduler, about(event, workflow, id)).await?;
         let (proposal, workflow) = applied.ok_or(ProposalFault::NotFound)?;
         let seen = self.checker.seen(grant, vec![workflow]).await?.pop().ok_or(ProposalFault::NotFound)?;
         Ok((proposal, seen))
@@ -210,6 +217,7 @@ fn within_change(fault: WorkflowFault) -> ProposalFault {
         other @ (ProposalFault::NotFound
         | ProposalFault::Denied(_)
         | ProposalFault::NotChanged(_)
+        | ProposalFault::NotScheduled(_)
         | ProposalFault::Refused(_)
         | ProposalFault::NoLongerFits(_)
         | ProposalFault::Store(_)) => other,

@@ -15,7 +15,11 @@ pub struct Model {
     pub cron: Option<String>,
     pub time_zone: Option<String>,
     pub scheduled_by: Option<Uuid>,
+    pub scheduled_by_key: Option<String>,
+    pub scheduled_org: Option<String>,
+    pub scheduled_user: Option<String>,
     pub due_at: Option<i64>,
+    pub last_run_at: Option<i64>,
     pub created_at: i64,
     pub archived_at: Option<i64>,
 }

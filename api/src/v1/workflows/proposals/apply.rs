@@ -4,7 +4,6 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpResponse, post};
 use domain::access::permission::WorkflowsWrite;
 use domain::audit::AuditTarget;
-use domain::time::{Clock, SystemClock};
 
 use super::shapes::{self, AppliedShape};
 use crate::compose::Services;
@@ -37,12 +36,12 @@ pub async fn apply_workflow_change(
 ) -> Result<HttpResponse, Problem> {
     let (id, proposal) = path.into_inner();
     let (id, proposal) = (named(&id)?, shapes::named(&proposal)?);
-    let last = services.runs.last_scheduled(&allowed, &[id]).await?.remove(&id);
+    let baseline = services.runs.baselines(&allowed, &[id]).await?.remove(&id);
     let (proposal, seen) = to_the_end(async move {
         let event = allowed.event("workflow.apply", AuditTarget::Workflow(id));
         let applied = services.proposals.apply(&allowed, id, proposal, event).await;
         allowed.noted(&services, AuditTarget::Workflow(id), applied).await
     })
     .await?;
-    Ok(HttpResponse::Ok().json(AppliedShape::new(&proposal, &seen, SystemClock.now(), last)))
+    Ok(HttpResponse::Ok().json(AppliedShape::new(&proposal, &seen, baseline)))
 }

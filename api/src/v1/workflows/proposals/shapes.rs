@@ -1,7 +1,6 @@
 //! A proposal as JSON has it.
 
-use domain::id::ProposalId;
-use domain::time::Timestamp;
+use domain::id::{ProposalId, RunId};
 use domain::workflow::check::Seen;
 use domain::workflow::proposal::Proposal;
 use serde::Serialize;
@@ -76,10 +75,10 @@ pub struct AppliedShape {
 }
 
 impl AppliedShape {
-    /// What came of it; the workflow ran by itself at `last`.
+    /// What came of it, with the workflow's baseline.
     #[must_use]
-    pub fn new(proposal: &Proposal, seen: &Seen, now: Timestamp, last: Option<Timestamp>) -> Self {
-        Self { proposal: proposal.into(), workflow: WorkflowShape::new(seen, now, last) }
+    pub fn new(proposal: &Proposal, seen: &Seen, baseline: Option<RunId>) -> Self {
+        Self { proposal: proposal.into(), workflow: WorkflowShape::new(seen, baseline) }
     }
 }
 
