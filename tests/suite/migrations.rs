@@ -225,3 +225,44 @@ async fn a_node_that_migrates_takes_nothing_from_one_that_serves() {
         node.key(made["token"].as_str().expect("a token")).get("/api/v1/me").await.expect(200);
     }
 }
+
+/// What earlier versions read from the runs is written down before these are cleared out.
+async fn when_a_workflow_last_ran_is_known_from_its_runs(db: &DatabaseConnection) {
+    let id = |number: u8| match db.get_database_backend() {
+        DbBackend::Postgres => format!("'00000000-0000-0000-0000-0000000000{number:02}'"),
+        _ => format!("x'000000000000000000000000000000{number:02}'"),
+    };
+    let steps = Migrator::migrations();
+    let step = steps.iter().position(|step| step.name() == "m20261130_000035_last_scheduled_runs").expect("the step");
+    Migrator::up(db, Some(u32::try_from(step).expect("few"))).await.expect("the steps before");
+    for (workflow, organization) in [(1, 9), (2, 9)] {
+        let workflow = format!("VALUES ({}, {}, 'x', 1, 1)", id(workflow), id(organization));
+        let insert = format!("INSERT INTO workflows (id, organization_id, name, version, created_at) {workflow}");
+        db.execute_unprepared(&insert).await.expect("a workflow");
+    }
+    // Two by the schedule, a later one by hand, and one of the other workflow by hand.
+    for (run, workflow, begun_by, at) in [(11, 1, 2, 100), (12, 1, 2, 300), (13, 1, 0, 900), (14, 2, 0, 500)] {
+        let run = format!("{}, {}, {}, 1, 2, {begun_by}, 'a', 'a', {at}, 0, 0", id(run), id(9), id(workflow));
+        let columns = "id, organization_id, workflow_id, version, status, begun_by, actor, actor_name, created_at, \
+                       revision, claim";
+        db.execute_unprepared(&format!("INSERT INTO runs ({columns}) VALUES ({run})")).await.expect("a run");
+    }
+    Migrator::up(db, None).await.expect("the rest");
+    let last = rows(db, "SELECT last_run_at AS last FROM workflows ORDER BY id").await;
+    let last: Vec<Option<i64>> = last.iter().map(|row| row.try_get("", "last").expect("a number")).collect();
+    assert_eq!(last, [Some(300), None]);
+}
+
+#[tokio::test]
+async fn when_a_workflow_last_ran_is_known_from_its_runs_on_sqlite() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", data.path().join("x.db").display()));
+    options.max_connections(1);
+    when_a_workflow_last_ran_is_known_from_its_runs(&Database::connect(options).await.expect("a database")).await;
+}
+
+#[tokio::test]
+async fn when_a_workflow_last_ran_is_known_from_its_runs_on_postgres() {
+    let url = postgres::database().await;
+    when_a_workflow_last_ran_is_known_from_its_runs(&Database::connect(&url).await.expect("a database")).await;
+}

@@ -54,7 +54,7 @@ async fn a_node_whose_database_is_cut_off_accepts_nothing_that_was_revoked_and_h
 }
 
 async fn partitioned(part: fn(&Wire)) {
-    let ((a, _b, c, wire), upstream) = (apart().await, Upstream::start());
+    let ((a, _b, c, wire), upstream) = (Box::pin(apart()).await, Upstream::start());
     let acme = a.organization("acme").await;
     acme.server("events", &upstream.url("/legacy")).await;
     let (key, other) = (acme.solo().await, acme.solo().await);
@@ -130,7 +130,7 @@ async fn head_is_held(db: &DatabaseConnection, held: bool) {
 /// their revocation is late and does not fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_that_hangs_has_locked_keeps_no_revocation_from_taking_place() {
-    let (a, _b, c, wire) = apart().await;
+    let (a, _b, c, wire) = Box::pin(apart()).await;
     let acme = a.organization("acme").await;
     let (key, db) = (acme.solo().await, a.sql().await);
     // Slow enough for its change to be met between two statements.
@@ -146,7 +146,7 @@ async fn what_a_node_that_hangs_has_locked_keeps_no_revocation_from_taking_place
         head_is_held(&db, false).await;
         apart.elapsed()
     });
-    assert!(unlocked < LOCKS_AWAITED - Duration::from_secs(1), "whoever waits has given up, or soon: {unlocked:?}");
+    assert!(unlocked + Duration::from_secs(1) < LOCKS_AWAITED, "whoever waits has given up, or soon: {unlocked:?}");
     assert!(apart.elapsed() < AWAITED + SLACK, "{:?}", apart.elapsed());
     assert_eq!(why(&revoked, "c"), "lease_over");
     changing.abort();
@@ -155,7 +155,7 @@ async fn what_a_node_that_hangs_has_locked_keeps_no_revocation_from_taking_place
 /// A pause that is shorter than the lease costs nobody anything but the wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_pause_of_the_wire_delays_a_revocation_and_ends_no_lease() {
-    let (a, _b, c, wire) = apart().await;
+    let (a, _b, c, wire) = Box::pin(apart()).await;
     let acme = a.organization("acme").await;
     let (key, other) = (acme.solo().await, acme.solo().await);
     c.key(&other.token).get("/api/v1/me").await.expect(200);

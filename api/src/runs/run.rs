@@ -97,7 +97,7 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
     }
     match under_way.taken_over() {
         TakenOver::GoesOn => under_way.go_on().await,
-        TakenOver::Ends(last) => under_way.finish(RunStatus::Error, None, last).await,
+        TakenOver::Ends(last) => under_way.finish(RunStatus::Error, None, last.map(|last| *last)).await,
     }
 }
 
@@ -105,7 +105,7 @@ async fn done(services: Arc<Services>, claimed: Claimed, signals: Signals) -> Re
 enum TakenOver {
     GoesOn,
     /// It is an error; with the end of the step that the other node left open.
-    Ends(Option<StepEnd>),
+    Ends(Option<Box<StepEnd>>),
 }
 
 /// The number of a run's first claim.
@@ -155,7 +155,7 @@ impl UnderWay {
                 (at, "the nodes that called the tool were lost each time; the step is not tried any more")
             }
         };
-        TakenOver::Ends(Some(self.unknown(at, message)))
+        TakenOver::Ends(Some(Box::new(self.unknown(at, message))))
     }
 
     /// The end of the step that another node began and did not end, in a run that cannot be gone on with.
@@ -232,7 +232,9 @@ impl UnderWay {
     }
 
     async fn finish(mut self, status: RunStatus, because: Option<String>, last: Option<StepEnd>) -> Result<(), Lost> {
-        last.iter().for_each(|end| self.note(end));
+        if let Some(end) = &last {
+            self.note(end);
+        }
         let told = self.run.steps.iter().map(|step| Told {
             name: &step.name,
             required: step.required,

@@ -99,17 +99,14 @@ impl SqlNodes {
         // Behind one address there can be another machine, or the same with what it had at another time.
         const SERVER: &str =
             "SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time())";
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let mut connection = PgConnection::connect_with(&self.options).await?;
-                let server: String = sqlx::raw_sql(SERVER).fetch_one(&mut connection).await?.try_get(0)?;
-                let before = self.server.replace(server);
-                let same = before.is_none() || before == self.server;
-                (self.made)(if same { Server::Same } else { Server::Another });
-                connection
-            }
-        };
+        if let Some(connection) = self.connection.take() {
+            return Ok(self.connection.insert(connection));
+        }
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        let server: String = sqlx::raw_sql(SERVER).fetch_one(&mut connection).await?.try_get(0)?;
+        let before = self.server.replace(server);
+        let same = before.is_none() || before == self.server;
+        (self.made)(if same { Server::Same } else { Server::Another });
         Ok(self.connection.insert(connection))
     }
 
