@@ -1,12 +1,14 @@
 //! What sessions ask PostgreSQL for, so that it does not wait for a node that is cut off: it is taken on every kind of
 //! connection, and a node that is cut off in the middle of joining keeps no other from joining.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use infra::db::{Purpose, for_purpose};
+use domain::store::StoreFault;
+use infra::db::{Purpose, for_purpose, store_fault};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{Connection, query_scalar};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, Statement};
 use support::{App, Wire, postgres};
 
 async fn shown(options: &PgConnectOptions, names: &[&'static str]) -> Vec<String> {
@@ -68,4 +70,19 @@ async fn a_node_that_is_cut_off_while_it_joins_keeps_no_other_from_joining() {
     let acme = a.organization("acme").await;
     b.key(&acme.solo().await.token).get("/api/v1/me").await.expect(200);
     cut_off.abort();
+}
+
+/// A node that stood still in the middle of a change finds its transaction ended: that is nobody's fault, and says 503.
+#[tokio::test]
+async fn a_transaction_that_the_server_has_ended_is_an_outage_and_no_fault_of_ours() {
+    let options = for_purpose(postgres::database().await.parse().expect("an address"), Purpose::Requests);
+    let mut connection = PgConnection::connect_with(&options).await.expect("a connection");
+    let mut transaction = connection.begin().await.expect("a transaction");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(3_300) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ended = query_scalar::<_, i32>("SELECT 1").fetch_one(&mut *transaction).await.expect_err("it was ended");
+    let fault = store_fault(DbErr::Query(RuntimeErr::SqlxError(Arc::new(ended))));
+    assert!(matches!(fault, StoreFault::Unavailable(_)), "{fault:?}");
 }

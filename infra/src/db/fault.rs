@@ -31,13 +31,14 @@ fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
         // SQLite: busy 5, locked 6, read-only 8, i/o 10, full 13, cannot open 14. PostgreSQL: classes 08 (connection),
-        // 53 (resources), 57 (shut down, cancelled), 58 (system), 25006 (read-only), 55P03 (waited for a lock),
-        // 40001 and 40P01 (lost against another transaction).
+        // 53 (resources), 57 (shut down, cancelled), 58 (system), 25006 (read-only), 25P03 (said nothing for too long
+        // within a transaction: a node that stood still), 55P03 (waited for a lock), 40001 and 40P01 (lost against
+        // another transaction).
         Error::Database(cause) => cause.code().is_some_and(|code| match code.parse::<u32>() {
             Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 8 | 10 | 13 | 14),
             _ => {
                 ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-                    || ["25006", "40001", "40P01", "55P03"].contains(&&*code)
+                    || ["25006", "25P03", "40001", "40P01", "55P03"].contains(&&*code)
             }
         }),
         _ => false,
