@@ -524,6 +524,11 @@ fn mailer(settings: &Settings) -> Option<Arc<dyn Mailer>> {
 }
 
 impl Background {
+    /// Whether other nodes may serve from the database, and stand in for this one.
+    pub const fn has_others(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// Writes what is still to be written, and closes the database. Call it when no request is left: the audit log is
     /// finished when the last holder of `services` lets go.
     pub async fn finish(self, services: Arc<Services>) {

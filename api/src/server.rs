@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServerHandle, ServiceRequest};
@@ -161,6 +162,11 @@ fn http(listener: TcpListener, services: Arc<Services>, document: String) -> std
     Ok(server.run())
 }
 
+/// How long a node that others stand in for goes on taking connections when it stops. Whoever balances between nodes sends
+/// requests over connections that it has kept; those that are closed under it take a request with them now and then, and nobody
+/// knows whether a POST was done. So each gets its last answer first.
+const LEAVING: Duration = Duration::from_secs(1);
+
 impl Running {
     /// Returns when the server ends by itself, which it only does when it fails.
     ///
@@ -170,13 +176,17 @@ impl Running {
         (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Stops taking connections and says so in `/ready`; waits for what is under way, for as long as the grace period is,
+    /// Says in `/ready` that it stops, and with each answer that its connection is over; then stops taking connections; waits for what is under way, for as long as the grace period is,
     /// while streams are ended between two events and runs go back to the queue; writes what is to be written, and closes the
     /// database.
     pub async fn stop(self) {
         self.services.calls.stopping();
-        self.services.stopping.begin(self.services.settings.shutdown_timeout);
+        let grace = self.services.settings.shutdown_timeout;
+        self.services.stopping.begin(grace);
         self.runs.stop();
+        if self.background.has_others() {
+            tokio::time::sleep(LEAVING.min(grace / 4)).await;
+        }
         self.handle.stop(true).await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the server ended badly");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use reqwest::{Method, Response};
 use serde_json::json;
-use support::{Actor, App, AppOptions, Upstream};
+use support::{Actor, App, AppOptions, Store, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn scene(grace: usize) -> (App, Upstream, Actor) {
@@ -117,6 +117,28 @@ async fn a_node_that_stops_is_not_ready_and_keeps_no_connection() {
     let answer = app.anonymous().get("/ready").await;
     answer.refused(503, "unavailable");
     assert_eq!(answer.headers["connection"], "close");
+}
+
+/// Whoever balances between nodes has connections to this one, and learns with an answer that each is over.
+#[tokio::test]
+async fn a_node_among_others_answers_on_new_connections_for_a_moment_after_it_began_to_stop() {
+    let settings = vec![("signup", "open".to_owned()), ("shutdown-timeout", "8".to_owned())];
+    let mut node = App::with(AppOptions { store: Store::Postgres, settings }).await;
+    let ready = format!("{}/ready", node.base);
+    let (began, mut last) = (Instant::now(), Duration::ZERO);
+    let asking = async {
+        loop {
+            // A client of its own each time: no connection is kept.
+            match reqwest::get(&ready).await {
+                Ok(answer) => assert!(answer.status() == 200 || answer.headers()["connection"] == "close"),
+                Err(_) => break,
+            }
+            last = began.elapsed();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(node.stop(), asking);
+    assert!(last > Duration::from_millis(500), "{last:?}");
 }
 
 #[tokio::test]
