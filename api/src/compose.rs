@@ -525,6 +525,7 @@ fn mailer(settings: &Settings) -> Option<Arc<dyn Mailer>> {
 
 impl Background {
     /// Whether other nodes may serve from the database, and stand in for this one.
+    #[must_use]
     pub const fn has_others(&self) -> bool {
         self.cluster.is_some()
     }

@@ -110,10 +110,9 @@ impl SqlInsightFold {
         let scope = SystemScope::new(id, "days that are over are added up to weeks");
         let (mut made, mut whole) = (0, true);
         for (week, of) in self.weeks_that_lack(&scope, now).await? {
-            match self.add_up_week(&scope, week, &of).await? {
-                true => made += 1,
-                false => whole = false,
-            }
+            let added = self.add_up_week(&scope, week, &of).await?;
+            made += usize::from(added);
+            whole &= added;
         }
         Ok((made, whole))
     }
