@@ -139,7 +139,7 @@ def ratio(target, bare):
 def base_of(targets):
     """What the others are compared with."""
     named = {target.name: target for target in targets}
-    return next(named[name] for name in ("bare", "unaudited", "against", "keyrack") if name in named)
+    return next(named[name] for name in ("bare", "unaudited", "unfolded", "against", "keyrack") if name in named)
 
 
 def table(targets):
@@ -176,7 +176,8 @@ def caveats(stage):
 
 
 def report(stage, options):
-    form = " --audit-cost" if options.audit_cost else " --stores" if options.stores else ""
+    forms = ((options.audit_cost, " --audit-cost"), (options.insights_cost, " --insights-cost"), (options.stores, " --stores"))
+    form = next((form for chosen, form in forms if chosen), "")
     if options.against:
         form = f" --against {options.against.parent.name}/{options.against.name}"
     command = f"tests/bench/load{form} --profile {options.bin_dir.name} --seconds {options.seconds}"
@@ -190,6 +191,11 @@ def report(stage, options):
     others = "The other proxies also run one worker each."
     if options.audit_cost:
         others = "The other one differs in one thing: its log forgets every decision. Calls are recorded and counted by both."
+    if options.insights_cost:
+        others = (
+            "The other one differs in one thing: its database takes no calls for insights, so that none are stored, read, folded "
+            "and thrown away for them. Calls are recorded and audited by both."
+        )
     if options.against:
         others = f"The other one is Keyrack of commit {options.against.parent.name}, built with the same profile."
     if options.stores:

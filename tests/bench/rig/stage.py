@@ -20,6 +20,7 @@ TITLES = {
     "keymap": "nginx, static map of keys",
     "envoy": "Envoy 1.40, only api_key_auth",
     "unaudited": "Keyrack, decisions not recorded",
+    "unfolded": "Keyrack, nothing folded into insights",
     "against": "the other build",
     "one": "the same on PostgreSQL",
     "three": "three nodes on PostgreSQL",

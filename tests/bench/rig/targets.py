@@ -1,8 +1,10 @@
 """The proxies of the benches, each started to carry the same call to the stub."""
 
+import contextlib
 import os
 import re
 import secrets
+import sqlite3
 from pathlib import Path
 
 from . import HERE, ROOT
@@ -72,8 +74,9 @@ def start_envoy(stage, path):
     stage.expect(target, "a wrong key", 401, key=stage.key + "x")
 
 
-def start_keyrack(stage, name="keyrack", program="keyrack", settings=None, nodes=1):
-    """A fresh installation, one server, one key of each type. Returns the gateway's path."""
+def start_keyrack(stage, name="keyrack", program="keyrack", settings=None, nodes=1, prepare=None):
+    """A fresh installation, one server, one key of each type; `prepare` is given its data directory before anybody serves from
+    it. Returns the gateway's path."""
     binary = stage.bin_dir / program
     password = secrets.token_urlsafe(24)
     owner = "owner@example.com"
@@ -86,6 +89,8 @@ def start_keyrack(stage, name="keyrack", program="keyrack", settings=None, nodes
     create += ["--organization-name", "Bench", "--organization-slug", "bench"]
     secret = {"KEYRACK_OWNER_PASSWORD": password}
     stage.processes.run(f"create-owner-{name}", create, None, START_TIMEOUT, environment | secret)
+    if prepare:
+        prepare(data)
 
     environment |= {
         "KEYRACK_LISTEN": "127.0.0.1:0",
@@ -129,6 +134,14 @@ def start_node(stage, name, binary, environment):
     stage.processes.wait_for(name, lambda: request(port, "GET", "/ready")[0] == 200)
     stage.spread(process)
     return process, port
+
+
+def leave_nothing_to_fold(data):
+    """The database takes no calls for insights: there is nothing to store for them, to read, to fold and to throw away."""
+    with contextlib.closing(sqlite3.connect(data / "keyrack.db")) as database, database:
+        database.execute(
+            "CREATE TRIGGER nothing_to_fold BEFORE INSERT ON insight_intake BEGIN SELECT RAISE(IGNORE); END"
+        )
 
 
 def start_stores(stage):
