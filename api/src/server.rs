@@ -176,9 +176,9 @@ impl Running {
         (&mut self.task).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 
-    /// Says in `/ready` that it stops, and with each answer that its connection is over; then stops taking connections; waits for what is under way, for as long as the grace period is,
-    /// while streams are ended between two events and runs go back to the queue; writes what is to be written, and closes the
-    /// database.
+    /// Says in `/ready` that it stops, and with each answer that its connection is over; then stops taking connections; waits
+    /// for what is under way, for as long as the grace period is, while streams are ended between two events and runs go back
+    /// to the queue; writes what is to be written, and closes the database.
     pub async fn stop(self) {
         self.services.calls.stopping();
         let grace = self.services.settings.shutdown_timeout;
